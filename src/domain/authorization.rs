@@ -1,0 +1,255 @@
+//! The nouns of OAuth as this service speaks it: issuers, resources, scopes, client
+//! authentication, what metadata says, what a token endpoint answers.
+//!
+//! Issuers and resources are kept and compared as the exact strings their owners published
+//! (RFC 8414, section 3.3; RFC 9207, section 2.4; RFC 9728, section 3.3). They are parsed to look
+//! inside, never to be written back.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::secrets::{AccessToken, RefreshToken};
+
+macro_rules! exact_text {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The string exactly as published.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The string exactly as published.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+exact_text! {
+    /// An authorization server's issuer identifier (RFC 8414, section 2).
+    Issuer;
+    /// A protected resource's identifier (RFC 8707, section 2; RFC 9728, section 2).
+    Resource;
+}
+
+/// Scopes in order, without repeats (RFC 6749, section 3.3).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scopes(Vec<String>);
+
+impl Scopes {
+    /// The scopes of a space-separated list; commas separate too, since some providers write them.
+    pub fn parse(text: &str) -> Self {
+        text.split([' ', ',']).collect()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this scope is among them.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.iter().any(|held| held == scope)
+    }
+
+    /// The scopes in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// These scopes followed by those of `other` that are not yet among them.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.iter().chain(other.iter()).collect()
+    }
+
+    /// The scopes of this list that `held` lacks.
+    #[must_use]
+    pub fn missing_from(&self, held: &Self) -> Self {
+        self.iter().filter(|scope| !held.contains(scope)).collect()
+    }
+
+    /// The scopes as a list of texts.
+    pub fn to_vec(&self) -> Vec<String> {
+        self.0.clone()
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Scopes {
+    /// Blank entries and repeats are dropped.
+    fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
+        let mut kept = Self::default();
+        for scope in scopes {
+            let scope = scope.as_ref();
+            if !scope.is_empty() && !kept.contains(scope) {
+                kept.0.push(scope.to_owned());
+            }
+        }
+        kept
+    }
+}
+
+impl fmt::Display for Scopes {
+    /// Separated by single spaces, as sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+/// How a client proves who it is at the token endpoint (RFC 7591, section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthMethod {
+    /// A public client: the client id in the body, nothing else.
+    None,
+    /// HTTP Basic with form-encoded id and secret (RFC 6749, section 2.3.1).
+    ClientSecretBasic,
+    /// Id and secret in the body.
+    ClientSecretPost,
+    /// A signed assertion (RFC 7523, section 2.2).
+    PrivateKeyJwt,
+}
+
+impl ClientAuthMethod {
+    /// The registered name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
+        }
+    }
+
+    /// The method of a registered name, if it is one we speak.
+    pub fn parse(name: &str) -> Option<Self> {
+        [
+            Self::None,
+            Self::ClientSecretBasic,
+            Self::ClientSecretPost,
+            Self::PrivateKeyJwt,
+        ]
+        .into_iter()
+        .find(|method| method.as_str() == name)
+    }
+}
+
+/// What protected resource metadata says (RFC 9728, section 2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectedResource {
+    /// Where the document was found.
+    pub metadata_url: String,
+    /// The resource identifier, byte for byte; sent as `resource`.
+    pub resource: Resource,
+    /// The issuers that may be used, in the document's order; at least one.
+    pub authorization_servers: Vec<Issuer>,
+    /// Scopes the resource uses, when it says so.
+    pub scopes_supported: Option<Scopes>,
+}
+
+/// What authorization server metadata says (RFC 8414, section 2; `OpenID` Connect Discovery 1.0).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationServer {
+    /// The issuer, byte for byte; equal to the one the document was asked for.
+    pub issuer: Issuer,
+    /// Where the document was found; `None` for endpoints that an administrator wrote.
+    pub metadata_url: Option<String>,
+    /// Where the browser is sent.
+    pub authorization_endpoint: String,
+    /// Where codes and refresh tokens are redeemed.
+    pub token_endpoint: String,
+    /// Where clients register themselves (RFC 7591).
+    pub registration_endpoint: Option<String>,
+    /// Where tokens are revoked (RFC 7009).
+    pub revocation_endpoint: Option<String>,
+    /// Scopes it knows, when it says so.
+    pub scopes_supported: Option<Scopes>,
+    /// Client authentication it accepts at the token endpoint, when it says so; unknown names are
+    /// left out.
+    pub token_endpoint_auth_methods: Option<Vec<ClientAuthMethod>>,
+    /// PKCE methods; `None` when the document does not say.
+    pub code_challenge_methods: Option<Vec<String>>,
+    /// Whether every answer carries `iss` (RFC 9207, section 3).
+    pub iss_parameter_supported: bool,
+    /// Whether a client may be named by its metadata document's URL.
+    pub client_id_metadata_document_supported: bool,
+}
+
+/// What discovery for one MCP server found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discovered {
+    /// The resource as it describes itself.
+    pub resource: ProtectedResource,
+    /// The authorization server chosen.
+    pub authorization_server: AuthorizationServer,
+    /// The scopes the server's challenge asked for, if it named any.
+    pub challenged_scopes: Option<Scopes>,
+    /// What an administrator should know, although it did not stop discovery.
+    pub warnings: Vec<String>,
+}
+
+/// What a token endpoint granted (RFC 6749, section 5.1), read but not yet sealed.
+#[derive(Debug)]
+pub struct TokenSet {
+    /// The access token.
+    pub access_token: AccessToken,
+    /// The refresh token, when one was given. Absent on a refresh, the old one stays in use.
+    pub refresh_token: Option<RefreshToken>,
+    /// `Bearer` in that spelling whatever the case it came in, else as given.
+    pub token_type: String,
+    /// How long the access token lives from when the answer arrived, when known.
+    pub expires_in: Option<Duration>,
+    /// The scopes granted; `None` means as requested.
+    pub scopes: Option<Scopes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_keep_order_and_drop_repeats() {
+        let scopes = Scopes::parse("read  write,read admin");
+
+        assert_eq!(scopes.to_string(), "read write admin");
+    }
+
+    #[test]
+    fn a_union_keeps_the_first_lists_order() {
+        let granted = Scopes::parse("b a");
+
+        assert_eq!(granted.union(&Scopes::parse("a c")).to_string(), "b a c");
+        assert_eq!(Scopes::parse("a c").missing_from(&granted).to_string(), "c");
+    }
+
+    #[test]
+    fn methods_read_back_by_their_registered_names() {
+        for name in [
+            "none",
+            "client_secret_basic",
+            "client_secret_post",
+            "private_key_jwt",
+        ] {
+            assert_eq!(
+                ClientAuthMethod::parse(name).map(ClientAuthMethod::as_str),
+                Some(name)
+            );
+        }
+        assert_eq!(ClientAuthMethod::parse("tls_client_auth"), None);
+    }
+}

@@ -1,0 +1,3 @@
+//! Stationmaster: the control plane between chat daemons and MCP servers.
+
+pub mod domain;
