@@ -1,7 +1,40 @@
 //! What the words mean. Pure, synchronous, total: no I/O, no wire, no database.
+//!
+//! The glossary:
+//!
+//! - **tenant** ([`tenants`]): an organisation; everything belongs to one.
+//! - **caller** ([`access`]): who is asking, with a role. **actor**: the user a call is about, with
+//!   the groups asserted for them.
+//! - **server** ([`servers`]): an MCP server configuration that an administrator approved.
+//! - **registration** ([`registrations`]): our OAuth client at one authorization server.
+//! - **handshake** ([`handshakes`]): one attempt of a user to obtain a grant.
+//! - **connection** ([`connections`]): one user's grant on one server. Its **generation** grows
+//!   with every new pair of tokens; an **attempt** is the lease and the declared intent to redeem
+//!   one generation's refresh token, once.
+//! - **selection** ([`chats`]): which servers one chat uses.
+//! - **resolution** ([`resolution`]): what a daemon needs for a server now, or why not.
+//! - **root key** wraps **data keys** ([`keys`]), which seal values ([`secrets::Sealed`]).
+//! - **change** ([`changes`]): one entry of the feed; a **revision** is a place in it.
+//! - **audit event** ([`audit`]): who did what to what.
+//!
+//! Start with [`connections`]: the rest serves it.
+
+pub mod access;
+pub mod audit;
 pub mod authorization;
+pub mod changes;
+pub mod chats;
+pub mod connections;
+pub mod handshakes;
+pub mod headers;
 pub mod ids;
+pub mod keys;
+pub mod page;
 pub mod random;
+pub mod registrations;
+pub mod resolution;
 pub mod secrets;
+pub mod servers;
+pub mod tenants;
 pub mod text;
 pub mod time;

@@ -1,0 +1,280 @@
+//! What [`decide`] decides, one rule a test.
+
+use super::super::super::ids::{IntentId, ReplicaId};
+use super::super::super::random::SeededRandom;
+use super::super::super::time::{Clock, FixedClock};
+use super::*;
+
+fn attempt(seed: u64, until: Timestamp) -> Attempt {
+    let (clock, random) = (FixedClock::default(), SeededRandom::new(seed));
+    Attempt {
+        intent: IntentId::mint(&clock, &random),
+        owner: ReplicaId::mint(&clock, &random),
+        until,
+    }
+}
+
+fn now() -> Timestamp {
+    FixedClock::default().now()
+}
+
+/// An hour's token, obtained so many seconds ago.
+fn life(age: u64) -> Lifecycle {
+    let obtained_at = now().before(Duration::from_secs(age));
+    Lifecycle {
+        generation: 7,
+        status: Status::Active,
+        renewable: true,
+        obtained_at,
+        expires_at: Some(obtained_at.after(Duration::from_hours(1))),
+        rejected: false,
+        attempt: None,
+        unknown_outcomes: 0,
+        failures: 0,
+        next_attempt_at: None,
+    }
+}
+
+fn ask(life: &Lifecycle, attempt: Attempt) -> Decision {
+    let event = Event::Asked {
+        now: now(),
+        min_valid_for: Duration::ZERO,
+        attempt,
+    };
+    decide(life, &event, &Policy::default())
+}
+
+fn settle(life: &Lifecycle, attempt: Attempt, generation: i64, outcome: Settled) -> Decision {
+    let event = Event::Settled {
+        now: now(),
+        attempt,
+        generation,
+        outcome,
+    };
+    decide(life, &event, &Policy::default())
+}
+
+fn later() -> Timestamp {
+    now().after(Duration::from_mins(1))
+}
+
+const SUCCESS: fn() -> Settled = || {
+    Settled::Success(Redemption {
+        obtained_at: now(),
+        expires_at: None,
+    })
+};
+
+#[test]
+fn a_fresh_token_is_handed_out_and_nothing_is_written() {
+    let life = life(10);
+
+    let decision = ask(&life, attempt(1, later()));
+
+    assert_eq!(
+        decision,
+        Decision {
+            next: life,
+            effect: Effect::HandOut(Living::Fresh)
+        }
+    );
+}
+
+#[test]
+fn an_expired_token_is_redeemed_under_a_declared_attempt() {
+    let ours = attempt(1, later());
+
+    let decision = ask(&life(4_000), ours);
+
+    assert_eq!(decision.effect, Effect::Redeem);
+    assert_eq!(decision.next.attempt, Some(ours));
+}
+
+#[test]
+fn a_second_caller_awaits_the_first() {
+    let held = ask(&life(4_000), attempt(1, later())).next;
+
+    let decision = ask(&held, attempt(2, later()));
+
+    assert_eq!(
+        decision.effect,
+        Effect::Await {
+            until: later(),
+            meanwhile: None
+        }
+    );
+    assert_eq!(decision.next, held);
+}
+
+#[test]
+fn while_another_redeems_a_living_token_may_be_handed_out() {
+    let held = ask(&life(3_590), attempt(1, later())).next;
+
+    let decision = ask(&held, attempt(2, later()));
+
+    assert_eq!(
+        decision.effect,
+        Effect::Await {
+            until: later(),
+            meanwhile: Some(Living::Short)
+        }
+    );
+}
+
+#[test]
+fn a_success_is_kept_although_its_lease_ended_and_another_stands() {
+    let mut late = life(4_000);
+    late.attempt = Some(attempt(2, later()));
+
+    let decision = settle(&late, attempt(1, now()), 7, SUCCESS());
+
+    assert_eq!(decision.effect, Effect::Persist);
+    assert_eq!(decision.next.generation, 8);
+    assert_eq!(decision.next.attempt, None);
+}
+
+#[test]
+fn a_success_outranks_a_refusal_already_written() {
+    let mut refused = life(4_000);
+    refused.status = Status::ReconnectRequired(Reconnect::RefreshRefused);
+
+    let decision = settle(&refused, attempt(1, now()), 7, SUCCESS());
+
+    assert_eq!(decision.effect, Effect::Persist);
+    assert_eq!(decision.next.status, Status::Active);
+}
+
+#[test]
+fn no_verdict_touches_a_newer_generation() {
+    let newer = life(0);
+
+    for outcome in [
+        Settled::Refused,
+        SUCCESS(),
+        Settled::Unknown,
+        Settled::NotSent,
+    ] {
+        let decision = settle(&newer, attempt(1, now()), 6, outcome);
+
+        assert_eq!(
+            decision,
+            Decision {
+                next: newer,
+                effect: Effect::Discard
+            },
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_of_an_attempt_that_no_longer_stands_is_discarded() {
+    let mut held = life(4_000);
+    held.attempt = Some(attempt(2, later()));
+
+    let decision = settle(&held, attempt(1, now()), 7, Settled::Refused);
+
+    assert_eq!(decision.effect, Effect::Discard);
+}
+
+#[test]
+fn a_refusal_keeps_a_living_token_in_use() {
+    let held = ask(&life(3_590), attempt(1, later())).next;
+
+    let refused = settle(&held, attempt(1, later()), 7, Settled::Refused).next;
+
+    assert_eq!(
+        ask(&refused, attempt(2, later())).effect,
+        Effect::HandOut(Living::LastBreath)
+    );
+}
+
+#[test]
+fn a_crash_is_an_unknown_outcome_replayed_once_and_only_when_nothing_lives() {
+    let mut crashed = life(3_590);
+    crashed.attempt = Some(attempt(1, now()));
+    let mut expired = crashed;
+    expired.expires_at = Some(now());
+
+    let waiting = ask(&crashed, attempt(2, later()));
+    let replay = ask(&expired, attempt(2, later()));
+
+    assert_eq!(waiting.effect, Effect::HandOut(Living::Short));
+    assert_eq!(waiting.next.unknown_outcomes, 1);
+    assert_eq!(replay.effect, Effect::Redeem);
+    assert_eq!(replay.next.unknown_outcomes, 1);
+}
+
+#[test]
+fn a_second_unknown_outcome_ends_the_grant() {
+    let mut once = life(4_000);
+    once.unknown_outcomes = 1;
+    let held = ask(&once, attempt(1, later())).next;
+
+    let lost = settle(&held, attempt(1, later()), 7, Settled::Unknown).next;
+
+    assert_eq!(
+        lost.status,
+        Status::ReconnectRequired(Reconnect::OutcomeUnknown)
+    );
+    assert_eq!(
+        ask(&lost, attempt(2, later())).effect,
+        Effect::Tell(Unusable::Reconnect(Reconnect::OutcomeUnknown))
+    );
+}
+
+#[test]
+fn a_passing_failure_pauses_and_leaves_the_token_alone() {
+    let held = ask(&life(4_000), attempt(1, later())).next;
+    let retry_after = Some(Duration::from_secs(30));
+
+    let paused = settle(
+        &held,
+        attempt(1, later()),
+        7,
+        Settled::Transient { retry_after },
+    )
+    .next;
+
+    assert_eq!(
+        ask(&paused, attempt(2, later())).effect,
+        Effect::Tell(Unusable::RetryAfter(Duration::from_secs(30)))
+    );
+    assert_eq!(paused.generation, 7);
+}
+
+#[test]
+fn a_rejection_of_the_current_generation_ends_its_freshness_and_an_older_one_does_nothing() {
+    let life = life(10);
+    let reject = |generation| decide(&life, &Event::Rejected { generation }, &Policy::default());
+
+    assert_eq!(
+        ask(&reject(7).next, attempt(1, later())).effect,
+        Effect::Redeem
+    );
+    assert_eq!(
+        reject(6),
+        Decision {
+            next: life,
+            effect: Effect::Discard
+        }
+    );
+}
+
+#[test]
+fn what_cannot_be_renewed_ends_with_its_token() {
+    let mut plain = life(4_000);
+    plain.renewable = false;
+    let mut rejected = life(10);
+    rejected.renewable = false;
+    rejected.rejected = true;
+
+    assert_eq!(
+        ask(&plain, attempt(1, later())).effect,
+        Effect::Tell(Unusable::Expired)
+    );
+    assert_eq!(
+        ask(&rejected, attempt(1, later())).effect,
+        Effect::Tell(Unusable::Reconnect(Reconnect::TokenRejected))
+    );
+}

@@ -1,0 +1,112 @@
+//! HTTP header names and values as administrators and users may configure them.
+//!
+//! Names follow RFC 9110, section 5.1; values section 5.5, narrowed to visible ASCII, space and
+//! tab, so that nothing can smuggle a second header. Names that steer the connection or the MCP
+//! transport itself are reserved.
+
+use super::text::InvalidText;
+
+/// The longest header name, in bytes.
+pub const MAX_NAME: usize = 128;
+/// The longest header value, in bytes.
+pub const MAX_VALUE: usize = 8 * 1024;
+/// The most headers one server may be given.
+pub const MAX_HEADERS: usize = 16;
+
+/// Reserved names, lower case: hop-by-hop, framing, and what the MCP transport sets itself.
+const RESERVED: [&str; 14] = [
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "host",
+    "expect",
+    "last-event-id",
+    "cookie",
+    "set-cookie",
+    "forwarded",
+    "via",
+    "date",
+];
+
+/// Reserved beginnings of names, lower case.
+const RESERVED_PREFIXES: [&str; 5] = ["proxy-", "content-", "accept", "mcp-", "x-forwarded-"];
+
+/// A header name that may be configured, in the spelling it was given.
+pub fn name(text: &str) -> Result<String, InvalidText> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(InvalidText::Empty);
+    }
+    if text.len() > MAX_NAME {
+        return Err(InvalidText::TooLong { max: MAX_NAME });
+    }
+    if !text.bytes().all(is_token_byte) {
+        return Err(InvalidText::Grammar(
+            "must be a header name (RFC 9110, section 5.1)",
+        ));
+    }
+    let lower = text.to_ascii_lowercase();
+    if RESERVED.contains(&lower.as_str())
+        || RESERVED_PREFIXES
+            .iter()
+            .any(|prefix| lower.starts_with(prefix))
+    {
+        return Err(InvalidText::Grammar("is a reserved header name"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Checks a header value; it is kept exactly as given.
+pub fn check_value(text: &str) -> Result<(), InvalidText> {
+    if text.trim().is_empty() {
+        return Err(InvalidText::Empty);
+    }
+    if text.len() > MAX_VALUE {
+        return Err(InvalidText::TooLong { max: MAX_VALUE });
+    }
+    if !text.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
+        return Err(InvalidText::Grammar(
+            "must be visible ASCII, without line breaks",
+        ));
+    }
+    Ok(())
+}
+
+/// A byte of a `token` (RFC 9110, section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn injection_and_reserved_names_are_refused() {
+        for bad in [
+            "",
+            "a b",
+            "x:y",
+            "x\r\ny",
+            "Host",
+            "content-length",
+            "Proxy-Foo",
+            "MCP-Session-Id",
+            "ä",
+        ] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(name(" X-Api-Key ").as_deref(), Ok("X-Api-Key"));
+    }
+
+    #[test]
+    fn values_cannot_carry_a_second_header() {
+        for bad in ["", " ", "a\r\nx: y", "a\nb", "a\0", "é"] {
+            assert!(check_value(bad).is_err(), "{bad:?}");
+        }
+        assert!(check_value("Bearer abc\tdef").is_ok());
+    }
+}

@@ -1,0 +1,72 @@
+//! Keys as rows: a data key wrapped by a root key, and the canary that tells a wrong root key.
+
+use std::time::Duration;
+
+use super::ids::DataKeyId;
+use super::tenants::TenantId;
+use super::time::Timestamp;
+
+/// The name of a root key: derived from its bytes, tells nothing about them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RootKeyId(pub String);
+
+/// What wraps data keys, as the store remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootKey {
+    /// Its name.
+    pub id: RootKeyId,
+    /// A known text sealed under it.
+    pub canary: Vec<u8>,
+    /// When it was first used.
+    pub created_at: Timestamp,
+}
+
+/// A tenant's data key, wrapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataKey {
+    /// Its name, which every value sealed under it carries.
+    pub id: DataKeyId,
+    /// Whose values it seals.
+    pub tenant: TenantId,
+    /// The root key that wraps it.
+    pub root_key: RootKeyId,
+    /// The key itself, wrapped.
+    pub wrapped: Vec<u8>,
+    /// Whether new values are sealed under it; a tenant has at most one such key.
+    pub active: bool,
+    /// An upper bound of the values sealed under it: uses are reserved in blocks.
+    pub reserved_uses: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// When a data key gives way to a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolloverPolicy {
+    /// The oldest a key may be to seal new values.
+    pub max_age: Duration,
+    /// The most values one key seals. AES-GCM with random nonces allows 2^32 (NIST SP 800-38D,
+    /// section 8.3); this stays far below.
+    pub max_uses: i64,
+    /// How many uses a process reserves at a time.
+    pub block: i64,
+}
+
+impl Default for RolloverPolicy {
+    fn default() -> Self {
+        Self {
+            max_age: Duration::from_hours(2160),
+            max_uses: 1 << 24,
+            block: 1 << 10,
+        }
+    }
+}
+
+impl DataKey {
+    /// Whether one more block of uses may be reserved at this time.
+    pub fn may_seal(&self, now: Timestamp, policy: &RolloverPolicy) -> bool {
+        self.active
+            && now.since(self.created_at) < policy.max_age
+            && self.reserved_uses.saturating_add(policy.block) <= policy.max_uses
+    }
+}

@@ -1,0 +1,72 @@
+//! Registrations: our OAuth client at one authorization server, for one MCP server.
+//!
+//! Keyed by (tenant, server, issuer, generation). Every grant remembers the registration that
+//! issued it and is refreshed with that one, whatever came later.
+
+use super::authorization::{ClientAuthMethod, Issuer};
+use super::ids::{RegistrationId, ServerId};
+use super::secrets::Sealed;
+use super::tenants::TenantId;
+use super::time::Timestamp;
+
+/// How we came by the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistrationKind {
+    /// An administrator made it; its secret is the server's.
+    Preregistered,
+    /// It is named by the URL of its metadata document (CIMD).
+    MetadataDocument,
+    /// We registered it (RFC 7591).
+    Dynamic,
+}
+
+impl RegistrationKind {
+    /// The name it is stored under.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preregistered => "preregistered",
+            Self::MetadataDocument => "metadata_document",
+            Self::Dynamic => "dynamic",
+        }
+    }
+
+    /// The kind of a stored name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Preregistered, Self::MetadataDocument, Self::Dynamic]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Our OAuth client at an authorization server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Its id.
+    pub id: RegistrationId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// For which MCP server.
+    pub server: ServerId,
+    /// At which authorization server; empty when endpoints were written without an issuer.
+    pub issuer: Issuer,
+    /// Grows with each new client for the same server and issuer.
+    pub generation: i64,
+    /// How we came by it.
+    pub kind: RegistrationKind,
+    /// The client id.
+    pub client_id: String,
+    /// The secret, for dynamic confidential clients.
+    pub client_secret: Option<Sealed>,
+    /// When that secret ends, if it does.
+    pub secret_expires_at: Option<Timestamp>,
+    /// How it authenticates at the token endpoint.
+    pub auth_method: ClientAuthMethod,
+    /// The redirect URI it was registered with.
+    pub redirect_uri: String,
+    /// The token that manages the registration (RFC 7592).
+    pub management_token: Option<Sealed>,
+    /// Where the registration is managed.
+    pub management_uri: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,433 @@
+//! What a configuration must hold. Judges the merged result, so that an update is held to the
+//! same rules as a creation, and finds every offence at once.
+
+use url::Url;
+
+use super::super::headers;
+use super::super::secrets::HeaderSecret;
+use super::super::text::{self, Violations};
+use super::{
+    ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Enterprise, OAuth2, Redirect,
+    SealedSecrets, UserHeader,
+};
+use secrecy::ExposeSecret as _;
+
+/// What the deployment allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    /// `https` only.
+    HttpsOnly,
+    /// `http` too (development, closed networks).
+    HttpAllowed,
+}
+
+const MAX_URL: usize = 2048;
+const MAX_PARAMS: usize = 16;
+
+/// Parameters of the authorization request that are ours alone.
+const PROTOCOL_PARAMS: [&str; 10] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "scope",
+    "resource",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+];
+
+/// Every offence of a draft, given what is stored already (nothing, for a creation).
+pub fn check(draft: &Draft, stored: &SealedSecrets, rules: Rules) -> Violations {
+    let mut found = Violations::new();
+    let spec = &draft.spec;
+    found.keep(
+        "server.display_name",
+        text::required(&spec.display_name, 200),
+    );
+    found.keep(
+        "server.description",
+        text::paragraph(&spec.description, 4096),
+    );
+    found.keep("server.icon_url", text::line(&spec.icon_url, MAX_URL));
+    found.keep("server.managed_by", text::line(&spec.managed_by, 200));
+    if let Err(why) = server_url(&spec.url, rules) {
+        found.add("server.url", why);
+    }
+    entries(
+        &mut found,
+        "server.tool_allow_list",
+        &spec.tools.allow,
+        (512, 256),
+    );
+    entries(
+        &mut found,
+        "server.tool_deny_list",
+        &spec.tools.deny,
+        (512, 256),
+    );
+    entries(
+        &mut found,
+        "server.allowed_users",
+        &spec.access.users,
+        (1000, 255),
+    );
+    entries(
+        &mut found,
+        "server.allowed_groups",
+        &spec.access.groups,
+        (1000, 255),
+    );
+    match &spec.auth {
+        Auth::None | Auth::Workload(_) | Auth::UserOidc(_) => {}
+        Auth::OAuth2(oauth2) => check_oauth2(&mut found, oauth2, rules),
+        Auth::ApiKey(api_key) => check_api_key(&mut found, api_key, draft, stored),
+        Auth::CustomHeaders(custom) => check_custom_headers(&mut found, custom, draft),
+        Auth::ClientCredentials(client) => check_client(&mut found, client, rules),
+        Auth::Enterprise(enterprise) => check_enterprise(&mut found, enterprise, rules),
+    }
+    found
+}
+
+/// Notes a list with too many or too long entries, or control characters in one.
+fn entries(found: &mut Violations, field: &str, list: &[String], (count, len): (usize, usize)) {
+    if let Err(why) = text::list(list, count, len) {
+        found.add(field, why.to_string());
+    }
+}
+
+/// An absolute URL of a server: http(s), with a host, without user or fragment.
+fn server_url(text: &str, rules: Rules) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("is required");
+    }
+    if text.len() > MAX_URL {
+        return Err("must be at most 2048 bytes");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters");
+    }
+    let url = Url::parse(text).map_err(|_| "must be an absolute URL")?;
+    match (url.scheme(), rules) {
+        ("https", _) | ("http", Rules::HttpAllowed) => {}
+        ("http", Rules::HttpsOnly) => return Err("must be https: this deployment allows no http"),
+        _ => return Err("must be an https URL"),
+    }
+    if url.host().is_none() {
+        return Err("must name a host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user or password");
+    }
+    if url.fragment().is_some() {
+        return Err("must not hold a fragment");
+    }
+    Ok(())
+}
+
+/// Notes an endpoint that is present and no URL we may use.
+fn endpoint(found: &mut Violations, field: &str, url: Option<&str>, rules: Rules) {
+    if let Some(Err(why)) = url.map(|url| server_url(url, rules)) {
+        found.add(field, why);
+    }
+}
+
+fn check_oauth2(found: &mut Violations, oauth2: &OAuth2, rules: Rules) {
+    if let Some(endpoints) = &oauth2.endpoints {
+        let parts = [
+            ("server.oauth2.client_id", &endpoints.client_id),
+            (
+                "server.oauth2.authorization_endpoint",
+                &endpoints.authorization_endpoint,
+            ),
+            ("server.oauth2.token_endpoint", &endpoints.token_endpoint),
+        ];
+        if parts.iter().any(|(_, value)| value.is_empty()) {
+            for (field, _) in parts.iter().filter(|(_, value)| value.is_empty()) {
+                found.add(
+                    *field,
+                    "give client_id, authorization_endpoint and token_endpoint together (manual), \
+                     or none of them (automatic discovery and registration)",
+                );
+            }
+        } else {
+            endpoint(found, parts[1].0, Some(parts[1].1), rules);
+            endpoint(found, parts[2].0, Some(parts[2].1), rules);
+        }
+        if oauth2.preregistered.is_some() {
+            found.add(
+                "server.oauth2.preregistered",
+                "belongs to automatic discovery; remove it or the endpoints",
+            );
+        }
+    }
+    if let Some(client) = &oauth2.preregistered {
+        found.keep(
+            "server.oauth2.preregistered.client_id",
+            text::required(&client.client_id, 512),
+        );
+        endpoint(
+            found,
+            "server.oauth2.preregistered.issuer",
+            Some(client.issuer.as_str()),
+            rules,
+        );
+    }
+    endpoint(
+        found,
+        "server.oauth2.revocation_endpoint",
+        oauth2.revocation_endpoint.as_deref(),
+        rules,
+    );
+    endpoint(
+        found,
+        "server.oauth2.issuer",
+        oauth2
+            .issuer
+            .as_ref()
+            .map(super::super::authorization::Issuer::as_str),
+        rules,
+    );
+    if let Redirect::Explicit(uri) = &oauth2.redirect {
+        endpoint(
+            found,
+            "server.oauth2.explicit_redirect_uri",
+            Some(uri),
+            rules,
+        );
+    }
+    entries(
+        found,
+        "server.oauth2.scopes",
+        &oauth2.scopes.to_vec(),
+        (100, 256),
+    );
+    if oauth2.extra_authorize_params.len() > MAX_PARAMS {
+        found.add(
+            "server.oauth2.extra_authorize_params",
+            "must hold at most 16 parameters",
+        );
+    }
+    for (name, value) in &oauth2.extra_authorize_params {
+        let field = "server.oauth2.extra_authorize_params";
+        if PROTOCOL_PARAMS.contains(&name.as_str()) {
+            found.add(field, format!("`{name}` is set by the protocol"));
+        }
+        if text::required(name, 64).is_err() || text::line(value, 1024).is_err() {
+            found.add(
+                field,
+                "names are 1 to 64 bytes, values at most 1024, without control characters",
+            );
+        }
+    }
+}
+
+fn check_api_key(found: &mut Violations, api_key: &ApiKey, draft: &Draft, stored: &SealedSecrets) {
+    found.keep("server.api_key.header", headers::name(&api_key.header));
+    if let Edit::Set(value) = &draft.secrets.api_key {
+        found.keep(
+            "server.api_key.value",
+            headers::check_value(value.expose_secret()),
+        );
+    }
+    if !api_key.per_user && !draft.secrets.api_key.leaves(stored.api_key.is_some()) {
+        found.add("server.api_key.value", "is required");
+    }
+}
+
+fn check_custom_headers(found: &mut Violations, custom: &CustomHeaders, draft: &Draft) {
+    let field = "server.custom_headers.headers";
+    if custom.names.is_empty() && custom.user_headers.is_empty() {
+        found.add(field, "at least one header is required");
+    }
+    if custom.names.len() + custom.user_headers.len() > headers::MAX_HEADERS {
+        found.add(field, "at most 16 headers may be given");
+    }
+    let mut seen: Vec<String> = Vec::new();
+    let user_names = custom
+        .user_headers
+        .iter()
+        .map(|UserHeader { name, .. }| name);
+    for name in custom.names.iter().chain(user_names) {
+        found.keep(field, headers::name(name));
+        let lower = name.to_ascii_lowercase();
+        if seen.contains(&lower) {
+            found.add(field, "header names must differ regardless of case");
+        }
+        seen.push(lower);
+    }
+    for header in &custom.user_headers {
+        found.keep(
+            "server.custom_headers.user_headers",
+            text::line(&header.description, 500),
+        );
+    }
+    if let Edit::Set(values) = &draft.secrets.custom_headers {
+        for (_, value) in values {
+            check_header_value(found, field, value);
+        }
+    }
+}
+
+fn check_header_value(found: &mut Violations, field: &str, value: &HeaderSecret) {
+    found.keep(field, headers::check_value(value.expose_secret()));
+}
+
+fn check_client(found: &mut Violations, client: &ClientCredentials, rules: Rules) {
+    found.keep(
+        "server.client_credentials.client_id",
+        text::required(&client.client_id, 512),
+    );
+    let url = client.token_endpoint.as_deref();
+    endpoint(
+        found,
+        "server.client_credentials.token_endpoint",
+        url,
+        rules,
+    );
+    let issuer = client
+        .issuer
+        .as_ref()
+        .map(super::super::authorization::Issuer::as_str);
+    endpoint(found, "server.client_credentials.issuer", issuer, rules);
+}
+
+fn check_enterprise(found: &mut Violations, enterprise: &Enterprise, rules: Rules) {
+    found.keep(
+        "server.enterprise.client_id",
+        text::required(&enterprise.client_id, 512),
+    );
+    found.keep(
+        "server.enterprise.idp_client_id",
+        text::required(&enterprise.idp_client_id, 512),
+    );
+    let idp = Some(enterprise.idp_token_endpoint.as_str());
+    endpoint(found, "server.enterprise.idp_token_endpoint", idp, rules);
+    endpoint(
+        found,
+        "server.enterprise.idp_issuer",
+        Some(enterprise.idp_issuer.as_str()),
+        rules,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::text::Slug;
+    use super::super::{Access, Availability, Endpoints, SecretEdits, Spec, ToolPolicy, Transport};
+    use super::*;
+
+    fn draft(auth: Auth) -> Draft {
+        let spec = Spec {
+            slug: Slug::parse("s").unwrap(),
+            display_name: "S".into(),
+            description: String::new(),
+            icon_url: String::new(),
+            url: "https://mcp.example.com/mcp".into(),
+            transport: Transport::StreamableHttp,
+            enabled: false,
+            availability: Availability::DefaultOff,
+            allow_in_plan_mode: false,
+            allow_in_subagents: false,
+            model_intent: false,
+            forward_identity_headers: false,
+            tools: ToolPolicy::default(),
+            access: Access::default(),
+            managed_by: String::new(),
+            auth,
+        };
+        Draft {
+            spec,
+            secrets: SecretEdits::default(),
+        }
+    }
+
+    fn fields(draft: &Draft) -> Vec<String> {
+        let found = check(draft, &SealedSecrets::default(), Rules::HttpsOnly);
+        found
+            .into_vec()
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect()
+    }
+
+    #[test]
+    fn a_plain_server_is_fine() {
+        assert!(fields(&draft(Auth::None)).is_empty());
+        assert!(fields(&draft(Auth::OAuth2(Box::default()))).is_empty());
+    }
+
+    #[test]
+    fn partial_oauth_settings_name_what_is_missing_and_the_two_ways() {
+        let endpoints = Endpoints {
+            client_id: "id".into(),
+            authorization_endpoint: String::new(),
+            token_endpoint: String::new(),
+        };
+        let oauth2 = OAuth2 {
+            endpoints: Some(endpoints),
+            ..OAuth2::default()
+        };
+
+        let draft = draft(Auth::OAuth2(Box::new(oauth2)));
+        let found = check(&draft, &SealedSecrets::default(), Rules::HttpsOnly).into_vec();
+
+        assert_eq!(found.len(), 2);
+        assert!(
+            found
+                .iter()
+                .all(|v| v.description.contains("manual") && v.description.contains("automatic"))
+        );
+    }
+
+    #[test]
+    fn urls_that_cannot_be_used_are_refused() {
+        for bad in [
+            "",
+            "mcp",
+            "http://mcp.example.com",
+            "ftp://mcp.example.com",
+            "https://u:p@mcp.example.com",
+            "https://mcp.example.com/#x",
+            "https://mcp.example.com/\u{0}",
+        ] {
+            let mut draft = draft(Auth::None);
+            draft.spec.url = bad.into();
+
+            assert_eq!(fields(&draft), ["server.url"], "{bad}");
+        }
+    }
+
+    #[test]
+    fn header_injection_is_refused_by_field() {
+        let api_key = ApiKey {
+            header: "X-Key\r\nEvil".into(),
+            per_user: false,
+            description: String::new(),
+        };
+        let mut draft = draft(Auth::ApiKey(api_key));
+        draft.secrets.api_key = Edit::Set(HeaderSecret::new("v\r\nx: y".into()));
+
+        assert_eq!(
+            fields(&draft),
+            ["server.api_key.header", "server.api_key.value"]
+        );
+    }
+
+    #[test]
+    fn every_offence_is_found_at_once() {
+        let mut draft = draft(Auth::CustomHeaders(CustomHeaders::default()));
+        draft.spec.url = "x".into();
+        draft.spec.display_name = " ".into();
+
+        assert_eq!(
+            fields(&draft),
+            [
+                "server.display_name",
+                "server.url",
+                "server.custom_headers.headers"
+            ]
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! Servers: the MCP server configurations that administrators approve.
+//!
+//! [`Spec`] is what an administrator writes, without secrets; [`Draft`] is a whole configuration
+//! on its way in, secrets included; [`Server`] is what is stored. `check` says what a draft must
+//! hold, `consequences` what changing one to another entails.
+
+mod auth;
+mod check;
+mod consequences;
+
+pub use auth::{
+    ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IssuerChange,
+    OAuth2, Overrides, PreregisteredClient, Redirect, UserHeader, UserOidc, Workload,
+};
+pub use check::{Rules, check};
+pub use consequences::{Consequences, consequences};
+
+use serde::{Deserialize, Serialize};
+
+use super::authorization::Discovered;
+use super::ids::ServerId;
+use super::secrets::{ClientSecret, HeaderSecret, Opaque, Sealed};
+use super::tenants::TenantId;
+use super::text::Slug;
+use super::time::Timestamp;
+
+/// How the daemon speaks MCP to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP.
+    StreamableHttp,
+    /// HTTP with server-sent events, the older transport.
+    Sse,
+}
+
+impl Transport {
+    /// The name it is stored under.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StreamableHttp => "streamable_http",
+            Self::Sse => "sse",
+        }
+    }
+
+    /// The transport of a stored name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::StreamableHttp, Self::Sse]
+            .into_iter()
+            .find(|t| t.as_str() == name)
+    }
+}
+
+/// Whether a chat that did not choose has the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// Every chat has it; nobody can take it out.
+    ForceOn,
+    /// A new chat has it until somebody takes it out.
+    DefaultOn,
+    /// A chat has it when somebody puts it in.
+    DefaultOff,
+}
+
+impl Availability {
+    /// The name it is stored under.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ForceOn => "force_on",
+            Self::DefaultOn => "default_on",
+            Self::DefaultOff => "default_off",
+        }
+    }
+
+    /// The availability of a stored name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::ForceOn, Self::DefaultOn, Self::DefaultOff]
+            .into_iter()
+            .find(|availability| availability.as_str() == name)
+    }
+}
+
+/// Who may use a server, where, and which of its tools.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Access {
+    /// Users who may; empty together with `groups`: everyone.
+    pub users: Vec<String>,
+    /// Groups whose members may.
+    pub groups: Vec<String>,
+}
+
+impl Access {
+    /// Whether this user, with these groups asserted, may use the server.
+    pub fn admits<'a>(&self, user: &str, mut groups: impl Iterator<Item = &'a str>) -> bool {
+        let everyone = self.users.is_empty() && self.groups.is_empty();
+        everyone
+            || self.users.iter().any(|allowed| allowed == user)
+            || groups.any(|group| self.groups.iter().any(|allowed| allowed == group))
+    }
+}
+
+/// Which tools of a server may be called. Deny always wins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ToolPolicy {
+    /// When not empty, only these.
+    pub allow: Vec<String>,
+    /// Never these.
+    pub deny: Vec<String>,
+}
+
+/// What an administrator writes, without secrets. Already trimmed and normalised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each named by the API"
+)]
+pub struct Spec {
+    /// Unique in the tenant.
+    pub slug: Slug,
+    /// What people see.
+    pub display_name: String,
+    /// A paragraph about it; may be empty.
+    pub description: String,
+    /// A URL or an emoji; may be empty.
+    pub icon_url: String,
+    /// Where it is, byte for byte as written.
+    pub url: String,
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// The kill switch.
+    pub enabled: bool,
+    /// Whether a chat that did not choose has it.
+    pub availability: Availability,
+    /// Whether its tools may be used in plan mode.
+    pub allow_in_plan_mode: bool,
+    /// Whether sub-agents may use it.
+    pub allow_in_subagents: bool,
+    /// Whether the model is asked to say why it calls a tool.
+    pub model_intent: bool,
+    /// Whether the daemon forwards identity headers.
+    pub forward_identity_headers: bool,
+    /// Which tools.
+    pub tools: ToolPolicy,
+    /// Who.
+    pub access: Access,
+    /// A label for what manages the configuration (`terraform`, ...); may be empty.
+    pub managed_by: String,
+    /// How requests are authorised.
+    pub auth: Auth,
+}
+
+/// A stored secret on its way in: kept, cleared or replaced.
+#[derive(Debug, Default)]
+pub enum Edit<T> {
+    /// What is stored stays.
+    #[default]
+    Keep,
+    /// What is stored goes.
+    Clear,
+    /// This replaces it.
+    Set(T),
+}
+
+impl<T> Edit<T> {
+    /// Whether something is there once the edit is applied.
+    pub fn leaves(&self, stored: bool) -> bool {
+        match self {
+            Self::Keep => stored,
+            Self::Clear => false,
+            Self::Set(_) => true,
+        }
+    }
+
+    /// Whether the edit supplies a value.
+    pub fn is_set(&self) -> bool {
+        matches!(self, Self::Set(_))
+    }
+}
+
+/// The secrets of a draft.
+#[derive(Debug, Default)]
+pub struct SecretEdits {
+    /// The OAuth client's secret.
+    pub client_secret: Edit<ClientSecret>,
+    /// The key that signs client assertions, PKCS#8 PEM.
+    pub private_key: Edit<Opaque>,
+    /// The value of the API key header.
+    pub api_key: Edit<HeaderSecret>,
+    /// Values of all custom headers, in the order of their names.
+    pub custom_headers: Edit<Vec<(String, HeaderSecret)>>,
+    /// The key that signs identity headers.
+    pub signing_secret: Edit<Opaque>,
+}
+
+/// A whole configuration on its way in.
+#[derive(Debug)]
+pub struct Draft {
+    /// Everything but the secrets.
+    pub spec: Spec,
+    /// The secrets.
+    pub secrets: SecretEdits,
+}
+
+/// The sealed secrets of a stored server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SealedSecrets {
+    /// The OAuth client's secret.
+    pub client_secret: Option<Sealed>,
+    /// The key that signs client assertions.
+    pub private_key: Option<Sealed>,
+    /// The value of the API key header.
+    pub api_key: Option<Sealed>,
+    /// Names and values of the custom headers.
+    pub custom_headers: Option<Sealed>,
+    /// The key that signs identity headers.
+    pub signing_secret: Option<Sealed>,
+}
+
+/// A stored MCP server configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its id.
+    pub id: ServerId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What the administrator wrote.
+    pub spec: Spec,
+    /// Its secrets.
+    pub secrets: SealedSecrets,
+    /// What discovery found, for automatic OAuth.
+    pub discovered: Option<Discovered>,
+    /// Grows when a change invalidates the grants issued before it, and only then.
+    pub auth_version: i64,
+    /// Grows with every change; the etag.
+    pub version: i64,
+    /// The principal that made it.
+    pub created_by: String,
+    /// The principal that last changed it.
+    pub updated_by: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The origin of a URL, for comparing whether secrets would go elsewhere. `None` when it has none.
+pub fn origin(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    url.origin()
+        .is_tuple()
+        .then(|| url.origin().ascii_serialization())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_access_admits_everyone_and_a_list_only_its_own() {
+        let open = Access::default();
+        let closed = Access {
+            users: vec!["ann".into()],
+            groups: vec!["ops".into()],
+        };
+
+        assert!(open.admits("bob", [].into_iter()));
+        assert!(closed.admits("ann", [].into_iter()));
+        assert!(closed.admits("bob", ["ops"].into_iter()));
+        assert!(!closed.admits("Ann", ["Ops"].into_iter()));
+    }
+}

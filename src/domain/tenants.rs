@@ -1,0 +1,51 @@
+//! Tenants: the organisations everything belongs to.
+
+use super::text::Slug;
+use super::time::Timestamp;
+
+/// A tenant's name, which is also its id. Never used again after the tenant is deleted.
+pub type TenantId = Slug;
+
+/// The tenant of a deployment that needs only one.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// Where a tenant is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantState {
+    /// In use.
+    Active,
+    /// Gone: its data keys are destroyed; only the name is kept, so that it is not used again.
+    Deleted,
+}
+
+impl TenantState {
+    /// The name it is stored under.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// The state of a stored name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Active, Self::Deleted]
+            .into_iter()
+            .find(|state| state.as_str() == name)
+    }
+}
+
+/// An organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name.
+    pub id: TenantId,
+    /// What people call it; at most 200 bytes.
+    pub display_name: String,
+    /// Where it is in its life.
+    pub state: TenantState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
