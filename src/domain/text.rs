@@ -90,7 +90,7 @@ pub fn line(text: &str, max: usize) -> Result<String, InvalidText> {
     Ok(text.to_owned())
 }
 
-/// As [`line`], and not empty.
+/// As [`line()`], and not empty.
 pub fn required(text: &str, max: usize) -> Result<String, InvalidText> {
     let text = line(text, max)?;
     if text.is_empty() {
@@ -100,7 +100,7 @@ pub fn required(text: &str, max: usize) -> Result<String, InvalidText> {
     }
 }
 
-/// As [`line`], but line breaks and tabs are allowed.
+/// As [`line()`], but line breaks and tabs are allowed.
 pub fn paragraph(text: &str, max: usize) -> Result<String, InvalidText> {
     let text = text.trim();
     if text.len() > max {

@@ -104,4 +104,6 @@ pub struct Connection {
     pub refreshed_at: Option<Timestamp>,
     /// What the last failed attempt said, as a short code.
     pub last_error: Option<String>,
+    /// Grows with every write; what a conditional write names, besides id and generation.
+    pub version: i64,
 }

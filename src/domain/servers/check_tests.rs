@@ -1,0 +1,118 @@
+//! What [`check`] refuses, one rule a test.
+
+use super::super::super::text::Slug;
+use super::super::{Access, Availability, Endpoints, SecretEdits, Spec, ToolPolicy, Transport};
+use super::*;
+
+fn draft(auth: Auth) -> Draft {
+    let spec = Spec {
+        slug: Slug::parse("s").unwrap(),
+        display_name: "S".into(),
+        description: String::new(),
+        icon_url: String::new(),
+        url: "https://mcp.example.com/mcp".into(),
+        transport: Transport::StreamableHttp,
+        enabled: false,
+        availability: Availability::DefaultOff,
+        allow_in_plan_mode: false,
+        allow_in_subagents: false,
+        model_intent: false,
+        forward_identity_headers: false,
+        tools: ToolPolicy::default(),
+        access: Access::default(),
+        managed_by: String::new(),
+        auth,
+    };
+    Draft {
+        spec,
+        secrets: SecretEdits::default(),
+    }
+}
+
+fn fields(draft: &Draft) -> Vec<String> {
+    let found = check(draft, &SealedSecrets::default(), Rules::HttpsOnly);
+    found
+        .into_vec()
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
+}
+
+#[test]
+fn a_plain_server_is_fine() {
+    assert!(fields(&draft(Auth::None)).is_empty());
+    assert!(fields(&draft(Auth::OAuth2(Box::default()))).is_empty());
+}
+
+#[test]
+fn partial_oauth_settings_name_what_is_missing_and_the_two_ways() {
+    let endpoints = Endpoints {
+        client_id: "id".into(),
+        authorization_endpoint: String::new(),
+        token_endpoint: String::new(),
+    };
+    let oauth2 = OAuth2 {
+        endpoints: Some(endpoints),
+        ..OAuth2::default()
+    };
+
+    let draft = draft(Auth::OAuth2(Box::new(oauth2)));
+    let found = check(&draft, &SealedSecrets::default(), Rules::HttpsOnly).into_vec();
+
+    assert_eq!(found.len(), 2);
+    assert!(
+        found
+            .iter()
+            .all(|v| v.description.contains("manual") && v.description.contains("automatic"))
+    );
+}
+
+#[test]
+fn urls_that_cannot_be_used_are_refused() {
+    for bad in [
+        "",
+        "mcp",
+        "http://mcp.example.com",
+        "ftp://mcp.example.com",
+        "https://u:p@mcp.example.com",
+        "https://mcp.example.com/#x",
+        "https://mcp.example.com/\u{0}",
+    ] {
+        let mut draft = draft(Auth::None);
+        draft.spec.url = bad.into();
+
+        assert_eq!(fields(&draft), ["server.url"], "{bad}");
+    }
+}
+
+#[test]
+fn header_injection_is_refused_by_field() {
+    let api_key = ApiKey {
+        header: "X-Key\r\nEvil".into(),
+        per_user: false,
+        description: String::new(),
+    };
+    let mut draft = draft(Auth::ApiKey(api_key));
+    draft.secrets.api_key = Edit::Set(HeaderSecret::new("v\r\nx: y".into()));
+
+    assert_eq!(
+        fields(&draft),
+        ["server.api_key.header", "server.api_key.value"]
+    );
+}
+
+#[test]
+fn every_offence_is_found_at_once() {
+    let mut draft = draft(Auth::CustomHeaders(CustomHeaders::default()));
+    draft.spec.url = "x".into();
+    draft.spec.display_name = " ".into();
+
+    assert_eq!(
+        fields(&draft),
+        [
+            "server.display_name",
+            "server.url",
+            "server.custom_headers.headers"
+        ]
+    );
+}

@@ -1,0 +1,134 @@
+//! Rows of chats and their selections. Deleting a server takes it out of every chat (foreign key).
+
+use sqlx::FromRow;
+
+use super::columns::Reading;
+use super::engine::{Tx, on, statements};
+use super::error::Result;
+use crate::domain::changes::{ChangeKind, NewChange, Op};
+use crate::domain::chats::Chat;
+use crate::domain::ids::ServerId;
+use crate::domain::tenants::TenantId;
+use crate::domain::text::ChatId;
+use crate::domain::time::Timestamp;
+
+statements! {
+    GET = "SELECT tenant, id, owner, created_at, updated_at FROM chats WHERE tenant = $1 AND id = $2";
+    LIST_SERVERS = "SELECT server FROM chat_servers WHERE tenant = $1 AND chat = $2 ORDER BY position";
+    UPSERT = "INSERT INTO chats (tenant, id, owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $5) \
+        ON CONFLICT (tenant, id) DO UPDATE SET updated_at = excluded.updated_at \
+        WHERE chats.owner = excluded.owner";
+    CLEAR_SERVERS = "DELETE FROM chat_servers WHERE tenant = $1 AND chat = $2";
+    INSERT_SERVER = "INSERT INTO chat_servers (tenant, chat, server, position) VALUES ($1, $2, $3, $4)";
+    DELETE = "DELETE FROM chats WHERE tenant = $1 AND id = $2";
+}
+
+#[derive(FromRow)]
+struct Row {
+    tenant: String,
+    id: String,
+    owner: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+/// Reads chats.
+#[derive(Debug)]
+pub struct Reader<'t>(pub(super) &'t mut Tx);
+
+impl Reader<'_> {
+    /// The chat of this name, with its selection.
+    pub async fn get(&mut self, tenant: &TenantId, id: &ChatId) -> Result<Option<Chat>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(GET)
+            .bind(tenant.as_str())
+            .bind(id.as_str())
+            .fetch_optional(conn)
+            .await)?;
+        let Some(row) = row else { return Ok(None) };
+        let servers: Vec<String> = on!(&mut *self.0, |conn| sqlx::query_scalar(LIST_SERVERS)
+            .bind(tenant.as_str())
+            .bind(id.as_str())
+            .fetch_all(conn)
+            .await)?;
+        let reading = Reading {
+            table: "chats",
+            id: &row.id,
+        };
+        let server = |text: &String| reading.parse::<ServerId>("server", text);
+        Ok(Some(Chat {
+            tenant: reading.tenant(&row.tenant)?,
+            id: reading.some("id", ChatId::parse(&row.id).ok())?,
+            owner: reading.user(&row.owner)?,
+            servers: servers.iter().map(server).collect::<Result<_>>()?,
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+        }))
+    }
+}
+
+/// Changes chats.
+#[derive(Debug)]
+pub struct Writer<'t> {
+    pub(super) tx: &'t mut Tx,
+    pub(super) changes: &'t mut Vec<NewChange>,
+}
+
+impl Writer<'_> {
+    fn changed(&mut self, tenant: &TenantId, id: &ChatId, op: Op) {
+        let subject = id.to_string();
+        self.changes.push(NewChange {
+            tenant: tenant.clone(),
+            kind: ChangeKind::Chat,
+            subject,
+            op,
+        });
+    }
+
+    /// Stores a chat with its whole selection. `false` when the chat belongs to another user.
+    pub async fn put(&mut self, chat: &Chat) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(UPSERT)
+            .bind(chat.tenant.as_str())
+            .bind(chat.id.as_str())
+            .bind(chat.owner.as_str())
+            .bind(chat.created_at.as_micros())
+            .bind(chat.updated_at.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 0 {
+            return Ok(false);
+        }
+        on!(&mut *self.tx, |conn| sqlx::query(CLEAR_SERVERS)
+            .bind(chat.tenant.as_str())
+            .bind(chat.id.as_str())
+            .execute(conn)
+            .await
+            .map(drop))?;
+        for (position, server) in (0_i64..).zip(&chat.servers) {
+            on!(&mut *self.tx, |conn| sqlx::query(INSERT_SERVER)
+                .bind(chat.tenant.as_str())
+                .bind(chat.id.as_str())
+                .bind(server.to_string())
+                .bind(position)
+                .execute(conn)
+                .await
+                .map(drop))?;
+        }
+        self.changed(&chat.tenant, &chat.id, Op::Put);
+        Ok(true)
+    }
+
+    /// Deletes a chat; `false` when there is none.
+    pub async fn delete(&mut self, tenant: &TenantId, id: &ChatId) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(DELETE)
+            .bind(tenant.as_str())
+            .bind(id.as_str())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 1 {
+            self.changed(tenant, id, Op::Delete);
+        }
+        Ok(rows == 1)
+    }
+}

@@ -1,0 +1,125 @@
+//! How a row of connections is read.
+
+use sqlx::FromRow;
+
+use crate::domain::authorization::{Issuer, Resource};
+use crate::domain::connections::{Attempt, Connection, Lifecycle, Status};
+use crate::domain::ids::{IntentId, ReplicaId};
+use crate::domain::resolution::Reconnect;
+use crate::domain::time::Timestamp;
+use crate::store::columns::{Reading, time};
+use crate::store::error::{Error, Result};
+
+#[derive(FromRow)]
+pub(super) struct Row {
+    id: String,
+    tenant: String,
+    user_id: String,
+    server: String,
+    registration: String,
+    issuer: String,
+    resource: Option<String>,
+    scopes: String,
+    token_type: String,
+    token_endpoint: String,
+    auth_version: i64,
+    generation: i64,
+    status: String,
+    reason: Option<String>,
+    access_token: Option<Vec<u8>>,
+    access_token_key: Option<String>,
+    refresh_token: Option<Vec<u8>>,
+    refresh_token_key: Option<String>,
+    obtained_at: i64,
+    expires_at: Option<i64>,
+    rejected: bool,
+    intent: Option<String>,
+    lease_owner: Option<String>,
+    lease_until: Option<i64>,
+    unknown_outcomes: i64,
+    failures: i64,
+    next_attempt_at: Option<i64>,
+    last_error: Option<String>,
+    connected_at: i64,
+    refreshed_at: Option<i64>,
+    version: i64,
+}
+
+/// A status as its two columns.
+pub(super) fn status_columns(status: Status) -> (&'static str, Option<&'static str>) {
+    match status {
+        Status::Active => ("active", None),
+        Status::ReconnectRequired(reason) => ("reconnect_required", Some(reason.as_str())),
+        Status::Unreadable => ("unreadable", None),
+    }
+}
+
+/// The status of two columns.
+fn status(status: &str, reason: Option<&str>) -> Option<Status> {
+    match status {
+        "active" => Some(Status::Active),
+        "unreadable" => Some(Status::Unreadable),
+        "reconnect_required" => Reconnect::parse(reason?).map(Status::ReconnectRequired),
+        _ => None,
+    }
+}
+
+/// The attempt of three columns: all or none.
+fn attempt(reading: &Reading<'_>, row: &Row) -> Result<Option<Attempt>> {
+    let (Some(intent), Some(owner), Some(until)) = (&row.intent, &row.lease_owner, row.lease_until)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Attempt {
+        intent: reading.parse::<IntentId>("intent", intent)?,
+        owner: reading.parse::<ReplicaId>("lease_owner", owner)?,
+        until: Timestamp::from_micros(until),
+    }))
+}
+
+impl TryFrom<Row> for Connection {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let reading = Reading {
+            table: "connections",
+            id: &row.id,
+        };
+        let life = Lifecycle {
+            generation: row.generation,
+            status: reading.some("status", status(&row.status, row.reason.as_deref()))?,
+            renewable: row.refresh_token.is_some(),
+            obtained_at: Timestamp::from_micros(row.obtained_at),
+            expires_at: time(row.expires_at),
+            rejected: row.rejected,
+            attempt: attempt(&reading, &row)?,
+            unknown_outcomes: row.unknown_outcomes,
+            failures: row.failures,
+            next_attempt_at: time(row.next_attempt_at),
+        };
+        Ok(Self {
+            id: reading.parse("id", &row.id)?,
+            tenant: reading.tenant(&row.tenant)?,
+            user: reading.user(&row.user_id)?,
+            server: reading.parse("server", &row.server)?,
+            registration: reading.parse("registration", &row.registration)?,
+            issuer: Issuer::new(row.issuer),
+            resource: row.resource.map(Resource::new),
+            scopes: reading.json("scopes", &row.scopes)?,
+            token_type: row.token_type,
+            token_endpoint: row.token_endpoint,
+            auth_version: row.auth_version,
+            life,
+            access_token: reading.sealed("access_token", row.access_token, row.access_token_key)?,
+            refresh_token: reading.sealed(
+                "refresh_token",
+                row.refresh_token,
+                row.refresh_token_key,
+            )?,
+            connected_at: Timestamp::from_micros(row.connected_at),
+            refreshed_at: time(row.refreshed_at),
+            last_error: row.last_error,
+            version: row.version,
+        })
+    }
+}

@@ -1,0 +1,344 @@
+//! Rows of handshakes. Secrets that arrive from outside are looked up by their hashes.
+
+use sqlx::FromRow;
+
+use super::columns::{Reading, micros, sealed_columns, time, to_json};
+use super::engine::{Tx, on, statements};
+use super::error::{Error, Result};
+use crate::domain::changes::{ChangeKind, NewChange, Op};
+use crate::domain::handshakes::{Binding, Failure, Handshake, State};
+use crate::domain::ids::HandshakeId;
+use crate::domain::secrets::{Sealed, SecretHash};
+use crate::domain::tenants::TenantId;
+use crate::domain::time::Timestamp;
+
+macro_rules! columns {
+    () => {
+        "id, tenant, user_id, server, created_by, binding, state, failure, generation, \
+         exchange_until, registration, auth_version, snapshot, flow, flow_key, link_hash, \
+         state_hash, browser_hash, return_url, opener_origin, completion_url, code_hash, parked, \
+         parked_key, created_at, expires_at, finished_at"
+    };
+}
+
+statements! {
+    GET = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 AND id = $2");
+    FIND_BY_LINK = concat!("SELECT ", columns!(), " FROM handshakes WHERE link_hash = $1");
+    FIND_BY_STATE = concat!("SELECT ", columns!(), " FROM handshakes WHERE state_hash = $1");
+    INSERT = concat!("INSERT INTO handshakes (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
+        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)");
+    BIND_BROWSER = "UPDATE handshakes SET browser_hash = $3 WHERE tenant = $1 AND id = $2 \
+        AND state = 'pending' AND (browser_hash IS NULL OR browser_hash = $3)";
+    CLAIM_EXCHANGE = "UPDATE handshakes SET state = 'exchanging', exchange_until = $3 \
+        WHERE tenant = $1 AND id = $2 AND state = 'pending'";
+    FINISH = "UPDATE handshakes SET state = $3, failure = $4, generation = $5, finished_at = $6, \
+        exchange_until = NULL, flow = NULL, flow_key = NULL, parked = NULL, parked_key = NULL, \
+        code_hash = NULL WHERE tenant = $1 AND id = $2 AND state = $7";
+    PARK = "UPDATE handshakes SET state = 'awaiting_confirmation', parked = $3, parked_key = $4, \
+        code_hash = $5, exchange_until = NULL, flow = NULL, flow_key = NULL \
+        WHERE tenant = $1 AND id = $2 AND state = 'exchanging'";
+    DELETE_OLD = "DELETE FROM handshakes WHERE created_at < $1";
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    tenant: String,
+    user_id: String,
+    server: String,
+    created_by: String,
+    binding: String,
+    state: String,
+    failure: Option<String>,
+    generation: Option<i64>,
+    exchange_until: Option<i64>,
+    registration: String,
+    auth_version: i64,
+    snapshot: String,
+    flow: Option<Vec<u8>>,
+    flow_key: Option<String>,
+    link_hash: Vec<u8>,
+    state_hash: Vec<u8>,
+    browser_hash: Option<Vec<u8>>,
+    return_url: Option<String>,
+    opener_origin: Option<String>,
+    completion_url: Option<String>,
+    code_hash: Option<Vec<u8>>,
+    parked: Option<Vec<u8>>,
+    parked_key: Option<String>,
+    created_at: i64,
+    expires_at: i64,
+    finished_at: Option<i64>,
+}
+
+/// The name a state is stored under. Expiry is computed, so it has none of its own.
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Pending | State::Expired => "pending",
+        State::Exchanging { .. } => "exchanging",
+        State::AwaitingConfirmation => "awaiting_confirmation",
+        State::Completed { .. } => "completed",
+        State::Failed(_) => "failed",
+        State::Cancelled => "cancelled",
+    }
+}
+
+fn state(reading: &Reading<'_>, row: &Row) -> Result<State> {
+    Ok(match row.state.as_str() {
+        "pending" => State::Pending,
+        "exchanging" => {
+            let until = reading.some("exchange_until", row.exchange_until)?;
+            State::Exchanging {
+                until: Timestamp::from_micros(until),
+            }
+        }
+        "awaiting_confirmation" => State::AwaitingConfirmation,
+        "completed" => State::Completed {
+            generation: reading.some("generation", row.generation)?,
+        },
+        "failed" => {
+            let failure = row.failure.as_deref().and_then(Failure::parse);
+            State::Failed(reading.some("failure", failure)?)
+        }
+        "cancelled" => State::Cancelled,
+        _ => return Err(reading.corrupt("state")),
+    })
+}
+
+impl TryFrom<Row> for Handshake {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let reading = Reading {
+            table: "handshakes",
+            id: &row.id,
+        };
+        let hash = |column, bytes: &Option<Vec<u8>>| {
+            bytes
+                .as_deref()
+                .map(|bytes| reading.hash(column, bytes))
+                .transpose()
+        };
+        Ok(Self {
+            id: reading.parse("id", &row.id)?,
+            tenant: reading.tenant(&row.tenant)?,
+            user: reading.user(&row.user_id)?,
+            server: reading.parse("server", &row.server)?,
+            binding: reading.some("binding", Binding::parse(&row.binding))?,
+            state: state(&reading, &row)?,
+            registration: reading.parse("registration", &row.registration)?,
+            auth_version: row.auth_version,
+            snapshot: reading.json("snapshot", &row.snapshot)?,
+            link_hash: reading.hash("link_hash", &row.link_hash)?,
+            state_hash: reading.hash("state_hash", &row.state_hash)?,
+            browser_hash: hash("browser_hash", &row.browser_hash)?,
+            code_hash: hash("code_hash", &row.code_hash)?,
+            flow: reading.sealed("flow", row.flow, row.flow_key)?,
+            parked: reading.sealed("parked", row.parked, row.parked_key)?,
+            created_by: row.created_by,
+            return_url: row.return_url,
+            opener_origin: row.opener_origin,
+            completion_url: row.completion_url,
+            created_at: Timestamp::from_micros(row.created_at),
+            expires_at: Timestamp::from_micros(row.expires_at),
+            finished_at: time(row.finished_at),
+        })
+    }
+}
+
+/// Reads handshakes.
+#[derive(Debug)]
+pub struct Reader<'t>(pub(super) &'t mut Tx);
+
+impl Reader<'_> {
+    /// The handshake with this id.
+    pub async fn get(&mut self, tenant: &TenantId, id: HandshakeId) -> Result<Option<Handshake>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(GET)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Handshake::try_from).transpose()
+    }
+
+    /// The handshake whose connect link this is, of whatever tenant: the link is the proof.
+    pub async fn find_by_link(&mut self, hash: &SecretHash) -> Result<Option<Handshake>> {
+        self.find(FIND_BY_LINK, hash).await
+    }
+
+    /// The handshake whose `state` this is, of whatever tenant: the state is the proof.
+    pub async fn find_by_state(&mut self, hash: &SecretHash) -> Result<Option<Handshake>> {
+        self.find(FIND_BY_STATE, hash).await
+    }
+
+    async fn find(
+        &mut self,
+        statement: &'static str,
+        hash: &SecretHash,
+    ) -> Result<Option<Handshake>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(statement)
+            .bind(hash.as_bytes())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Handshake::try_from).transpose()
+    }
+}
+
+/// Changes handshakes.
+#[derive(Debug)]
+pub struct Writer<'t> {
+    pub(super) tx: &'t mut Tx,
+    pub(super) changes: &'t mut Vec<NewChange>,
+}
+
+impl Writer<'_> {
+    fn changed(&mut self, handshake: &Handshake) {
+        self.changes.push(NewChange {
+            tenant: handshake.tenant.clone(),
+            kind: ChangeKind::Handshake,
+            subject: handshake.id.to_string(),
+            op: Op::Put,
+        });
+    }
+
+    /// Adds a handshake.
+    pub async fn insert(&mut self, handshake: &Handshake) -> Result<()> {
+        let (flow, flow_key) = sealed_columns(handshake.flow.as_ref());
+        let (parked, parked_key) = sealed_columns(handshake.parked.as_ref());
+        on!(&mut *self.tx, |conn| sqlx::query(INSERT)
+            .bind(handshake.id.to_string())
+            .bind(handshake.tenant.as_str())
+            .bind(handshake.user.as_str())
+            .bind(handshake.server.to_string())
+            .bind(&handshake.created_by)
+            .bind(handshake.binding.as_str())
+            .bind(state_name(handshake.state))
+            .bind(None::<String>)
+            .bind(None::<i64>)
+            .bind(None::<i64>)
+            .bind(handshake.registration.to_string())
+            .bind(handshake.auth_version)
+            .bind(to_json(&handshake.snapshot))
+            .bind(flow)
+            .bind(flow_key)
+            .bind(handshake.link_hash.as_bytes())
+            .bind(handshake.state_hash.as_bytes())
+            .bind(handshake.browser_hash.as_ref().map(SecretHash::as_bytes))
+            .bind(handshake.return_url.as_deref())
+            .bind(handshake.opener_origin.as_deref())
+            .bind(handshake.completion_url.as_deref())
+            .bind(handshake.code_hash.as_ref().map(SecretHash::as_bytes))
+            .bind(parked)
+            .bind(parked_key)
+            .bind(handshake.created_at.as_micros())
+            .bind(handshake.expires_at.as_micros())
+            .bind(micros(handshake.finished_at))
+            .execute(conn)
+            .await
+            .map(drop))?;
+        self.changed(handshake);
+        Ok(())
+    }
+
+    /// Brings a handshake from the state it was read in to its end, and forgets its secrets.
+    /// `false` when it is no longer in that state: an end is reached once.
+    pub async fn finish(&mut self, from: &Handshake, end: State, at: Timestamp) -> Result<bool> {
+        let failure = if let State::Failed(failure) = end {
+            Some(failure.as_str())
+        } else {
+            None
+        };
+        let generation = if let State::Completed { generation } = end {
+            Some(generation)
+        } else {
+            None
+        };
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(FINISH)
+            .bind(from.tenant.as_str())
+            .bind(from.id.to_string())
+            .bind(state_name(end))
+            .bind(failure)
+            .bind(generation)
+            .bind(at.as_micros())
+            .bind(state_name(from.state))
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 1 {
+            self.changed(from);
+        }
+        Ok(rows == 1)
+    }
+
+    /// Parks a grant until the front end confirms it with the code of this hash. `false` when the
+    /// handshake is no longer being exchanged.
+    pub async fn park(
+        &mut self,
+        handshake: &Handshake,
+        grant: &Sealed,
+        code: &SecretHash,
+    ) -> Result<bool> {
+        let (parked, parked_key) = sealed_columns(Some(grant));
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(PARK)
+            .bind(handshake.tenant.as_str())
+            .bind(handshake.id.to_string())
+            .bind(parked)
+            .bind(parked_key)
+            .bind(code.as_bytes())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 1 {
+            self.changed(handshake);
+        }
+        Ok(rows == 1)
+    }
+}
+
+/// A handshake's steps on the way to its end.
+#[derive(Debug)]
+pub struct Keeper<'t>(pub(super) &'t mut Tx);
+
+impl Keeper<'_> {
+    /// Ties a pending handshake to the browser that opened it; again for the same browser changes
+    /// nothing. `false` when it belongs to another browser or is no longer pending.
+    pub async fn bind_browser(
+        &mut self,
+        handshake: &Handshake,
+        browser: &SecretHash,
+    ) -> Result<bool> {
+        let rows = on!(&mut *self.0, |conn| sqlx::query(BIND_BROWSER)
+            .bind(handshake.tenant.as_str())
+            .bind(handshake.id.to_string())
+            .bind(browser.as_bytes())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
+    }
+
+    /// Takes the right to exchange the code of a pending handshake, once.
+    pub async fn claim_exchange(
+        &mut self,
+        handshake: &Handshake,
+        until: Timestamp,
+    ) -> Result<bool> {
+        let rows = on!(&mut *self.0, |conn| sqlx::query(CLAIM_EXCHANGE)
+            .bind(handshake.tenant.as_str())
+            .bind(handshake.id.to_string())
+            .bind(until.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
+    }
+
+    /// Deletes handshakes made before a point in time, whatever became of them. Answers how many.
+    pub async fn delete_old(&mut self, before: Timestamp) -> Result<u64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query(DELETE_OLD)
+            .bind(before.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?)
+    }
+}

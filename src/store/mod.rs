@@ -1,0 +1,269 @@
+//! Rows: the only module that knows SQL. It turns rows into domain types and back, decides nothing,
+//! and never sees a secret in the clear.
+//!
+//! - [`Store::read`] begins a transaction to read in, [`Store::write`] one to change things in,
+//!   [`Store::upkeep`] one for what changes no meaning: leases, counters, sweeping.
+//! - A [`Write`] ends only in [`Write::commit`], which demands the audit record and writes the feed
+//!   as its last statement. What is not committed is rolled back, so a change without a record
+//!   cannot happen:
+//!
+//! ```compile_fail
+//! # async fn f(store: stationmaster::store::Store) {
+//! let tx = store.write().await.unwrap();
+//! tx.commit().await.unwrap(); // no audit event: does not compile
+//! # }
+//! ```
+//!
+//! - No transaction is open across a network call, and none is begun while one is held.
+//!
+//! A new statement, worked: write it once with `$1` placeholders in the file's `statements! { }`,
+//! every column named; bind in order inside `on!`, with the `.await` inside; give the method a
+//! contract test in `tests/it/store/`. The laws prepare it on both engines.
+
+mod access;
+mod audit;
+mod changes;
+mod chats;
+mod columns;
+mod connections;
+mod engine;
+mod error;
+mod file;
+mod handshakes;
+mod keys;
+mod migrations;
+mod registrations;
+mod requests;
+mod servers;
+mod tenants;
+
+pub use error::{Error, Result};
+pub use file::FileLock;
+pub use migrations::Migrations;
+pub use requests::{NewRequest, PastRequest};
+pub use servers::Which;
+
+use std::path::PathBuf;
+
+use engine::{Pool, Tx};
+
+use crate::domain::audit::NewAuditEvent;
+use crate::domain::changes::{NewChange, Revision};
+use crate::domain::time::{Clock, Timestamp};
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// One file, one process.
+    Sqlite(PathBuf),
+    /// A server; the URL may hold a password.
+    Postgres(String),
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    /// Opens the database. `connections` bounds the pool (readers, on SQLite). The SQLite file is
+    /// created with mode 0600.
+    pub async fn connect(address: &Address, connections: u32) -> Result<Self> {
+        let pool = match address {
+            Address::Sqlite(path) => {
+                let path = file::prepare(path)?;
+                engine::connect_sqlite(&path, connections).await?
+            }
+            Address::Postgres(url) => engine::connect_postgres(url, connections).await?,
+        };
+        Ok(Self { pool })
+    }
+
+    /// Whether one process alone has this database.
+    pub fn is_exclusive(&self) -> bool {
+        matches!(self.pool, Pool::Sqlite(_))
+    }
+
+    /// Begins a transaction to read in.
+    pub async fn read(&self) -> Result<Read> {
+        Ok(Read {
+            tx: self.pool.begin_read().await?,
+        })
+    }
+
+    /// Begins a transaction to change things in.
+    pub async fn write(&self) -> Result<Write> {
+        Ok(Write {
+            tx: self.pool.begin_write().await?,
+            changes: Vec::new(),
+        })
+    }
+
+    /// Begins a transaction for what changes no meaning.
+    pub async fn upkeep(&self) -> Result<Upkeep> {
+        Ok(Upkeep {
+            tx: self.pool.begin_write().await?,
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.read().await?.ping().await
+    }
+
+    /// Waits for every connection to be closed. What is begun afterwards fails.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Every statement of the store, by file and name; for the laws.
+    pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
+        let files: [(&str, &[(&str, &str)]); 12] = [
+            ("access", access::STATEMENTS),
+            ("audit", audit::STATEMENTS),
+            ("changes", changes::STATEMENTS),
+            ("chats", chats::STATEMENTS),
+            ("connections", connections::STATEMENTS),
+            ("handshakes", handshakes::STATEMENTS),
+            ("keys", keys::STATEMENTS),
+            ("migrations", migrations::STATEMENTS),
+            ("registrations", registrations::STATEMENTS),
+            ("requests", requests::STATEMENTS),
+            ("servers", servers::STATEMENTS),
+            ("tenants", tenants::STATEMENTS),
+        ];
+        files
+            .into_iter()
+            .flat_map(|(file, list)| list.iter().map(move |(name, sql)| (file, *name, *sql)))
+            .collect()
+    }
+}
+
+/// A transaction to read in.
+#[derive(Debug)]
+pub struct Read {
+    tx: Tx,
+}
+
+/// A transaction to change things in.
+#[derive(Debug)]
+pub struct Write {
+    tx: Tx,
+    changes: Vec<NewChange>,
+}
+
+/// A transaction for what changes no meaning.
+#[derive(Debug)]
+pub struct Upkeep {
+    tx: Tx,
+}
+
+impl Write {
+    /// Writes the audit record and the feed, and commits. Answers the revision at which the change
+    /// can be seen, or zero where nothing but the record was written.
+    pub async fn commit(mut self, event: &NewAuditEvent) -> Result<Revision> {
+        audit::insert(&mut self.tx, event).await?;
+        let changes = std::mem::take(&mut self.changes);
+        let revision = changes::append(&mut self.tx, &event.tenant, &changes, event.at).await?;
+        self.tx.commit().await?;
+        Ok(revision)
+    }
+
+    /// One more audit record in this transaction.
+    pub async fn record(&mut self, event: &NewAuditEvent) -> Result<()> {
+        audit::insert(&mut self.tx, event).await
+    }
+
+    /// The time leases are measured by.
+    pub async fn lease_now(&mut self, clock: &dyn Clock) -> Result<Timestamp> {
+        engine::lease_now(&mut self.tx, clock).await
+    }
+}
+
+impl Upkeep {
+    /// Commits.
+    pub async fn commit(self) -> Result<()> {
+        self.tx.commit().await
+    }
+
+    /// The time leases are measured by.
+    pub async fn lease_now(&mut self, clock: &dyn Clock) -> Result<Timestamp> {
+        engine::lease_now(&mut self.tx, clock).await
+    }
+}
+
+impl Read {
+    async fn ping(mut self) -> Result<()> {
+        migrations::ping(&mut self.tx).await
+    }
+}
+
+/// Gives the three kinds of transaction their views: a reader in each, a writer in [`Write`].
+macro_rules! views {
+    ($($reader:ident = $module:ident::Reader;)+ $(; $writer:ident = $from:ident::Writer;)+) => {
+        $(views!(@reader $reader $module Read Write Upkeep);)+
+        impl Write {
+            $(
+                #[doc = concat!("Changes `", stringify!($from), "`.")]
+                pub fn $writer(&mut self) -> $from::Writer<'_> {
+                    $from::Writer { tx: &mut self.tx, changes: &mut self.changes }
+                }
+            )+
+        }
+    };
+    (@reader $reader:ident $module:ident $($tx:ident)+) => {
+        $(
+            impl $tx {
+                #[doc = concat!("Reads `", stringify!($module), "`.")]
+                pub fn $reader(&mut self) -> $module::Reader<'_> {
+                    $module::Reader(&mut self.tx)
+                }
+            }
+        )+
+    };
+}
+
+views! {
+    api_keys = access::Reader;
+    chats = chats::Reader;
+    connections = connections::Reader;
+    feed = changes::Reader;
+    handshakes = handshakes::Reader;
+    keys = keys::Reader;
+    registrations = registrations::Reader;
+    requests = requests::Reader;
+    servers = servers::Reader;
+    tenants = tenants::Reader;
+    ; api_keys_mut = access::Writer;
+    ; chats_mut = chats::Writer;
+    ; connections_mut = connections::Writer;
+    ; handshakes_mut = handshakes::Writer;
+    ; keys_mut = keys::Writer;
+    ; registrations_mut = registrations::Writer;
+    ; requests_mut = requests::Writer;
+    ; servers_mut = servers::Writer;
+    ; tenants_mut = tenants::Writer;
+}
+
+impl Upkeep {
+    /// Leases and outcomes that leave a connection what it is.
+    pub fn connection_leases(&mut self) -> connections::Keeper<'_> {
+        connections::Keeper(&mut self.tx)
+    }
+
+    /// A handshake's steps on the way to its end.
+    pub fn handshake_steps(&mut self) -> handshakes::Keeper<'_> {
+        handshakes::Keeper(&mut self.tx)
+    }
+
+    /// Counting the uses of data keys.
+    pub fn key_uses(&mut self) -> keys::Keeper<'_> {
+        keys::Keeper(&mut self.tx)
+    }
+
+    /// When API keys were last used.
+    pub fn key_sightings(&mut self) -> access::Keeper<'_> {
+        access::Keeper(&mut self.tx)
+    }
+}

@@ -1,0 +1,164 @@
+//! Rows of our OAuth clients at authorization servers.
+
+use sqlx::FromRow;
+
+use super::columns::{Reading, micros, sealed_columns, time};
+use super::engine::{Tx, on, statements};
+use super::error::{Error, Result, conflict};
+use crate::domain::authorization::{ClientAuthMethod, Issuer};
+use crate::domain::changes::{ChangeKind, NewChange, Op};
+use crate::domain::ids::{RegistrationId, ServerId};
+use crate::domain::registrations::{Registration, RegistrationKind};
+use crate::domain::tenants::TenantId;
+use crate::domain::time::Timestamp;
+
+macro_rules! columns {
+    () => {
+        "id, tenant, server, issuer, generation, kind, client_id, client_secret, \
+         client_secret_key, secret_expires_at, auth_method, redirect_uri, management_token, \
+         management_token_key, management_uri, created_at"
+    };
+}
+
+statements! {
+    GET = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND id = $2");
+    FIND_CURRENT = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND server = $2 \
+        AND issuer = $3 ORDER BY generation DESC LIMIT 1");
+    INSERT = concat!("INSERT INTO registrations (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
+        $9, $10, $11, $12, $13, $14, $15, $16)");
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    tenant: String,
+    server: String,
+    issuer: String,
+    generation: i64,
+    kind: String,
+    client_id: String,
+    client_secret: Option<Vec<u8>>,
+    client_secret_key: Option<String>,
+    secret_expires_at: Option<i64>,
+    auth_method: String,
+    redirect_uri: String,
+    management_token: Option<Vec<u8>>,
+    management_token_key: Option<String>,
+    management_uri: Option<String>,
+    created_at: i64,
+}
+
+impl TryFrom<Row> for Registration {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let reading = Reading {
+            table: "registrations",
+            id: &row.id,
+        };
+        Ok(Self {
+            id: reading.parse("id", &row.id)?,
+            tenant: reading.tenant(&row.tenant)?,
+            server: reading.parse("server", &row.server)?,
+            issuer: Issuer::new(row.issuer),
+            generation: row.generation,
+            kind: reading.some("kind", RegistrationKind::parse(&row.kind))?,
+            client_id: row.client_id,
+            client_secret: reading.sealed(
+                "client_secret",
+                row.client_secret,
+                row.client_secret_key,
+            )?,
+            secret_expires_at: time(row.secret_expires_at),
+            auth_method: reading.some("auth_method", ClientAuthMethod::parse(&row.auth_method))?,
+            redirect_uri: row.redirect_uri,
+            management_token: reading.sealed(
+                "management_token",
+                row.management_token,
+                row.management_token_key,
+            )?,
+            management_uri: row.management_uri,
+            created_at: Timestamp::from_micros(row.created_at),
+        })
+    }
+}
+
+/// Reads registrations.
+#[derive(Debug)]
+pub struct Reader<'t>(pub(super) &'t mut Tx);
+
+impl Reader<'_> {
+    /// The registration with this id.
+    pub async fn get(
+        &mut self,
+        tenant: &TenantId,
+        id: RegistrationId,
+    ) -> Result<Option<Registration>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(GET)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Registration::try_from).transpose()
+    }
+
+    /// The newest registration for a server at an issuer.
+    pub async fn find_current(
+        &mut self,
+        tenant: &TenantId,
+        server: ServerId,
+        issuer: &Issuer,
+    ) -> Result<Option<Registration>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(FIND_CURRENT)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .bind(issuer.as_str())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Registration::try_from).transpose()
+    }
+}
+
+/// Changes registrations.
+#[derive(Debug)]
+pub struct Writer<'t> {
+    pub(super) tx: &'t mut Tx,
+    pub(super) changes: &'t mut Vec<NewChange>,
+}
+
+impl Writer<'_> {
+    /// Adds a registration. A conflict means that its generation is taken: another process
+    /// registered at the same time.
+    pub async fn insert(&mut self, registration: &Registration) -> Result<()> {
+        let (secret, secret_key) = sealed_columns(registration.client_secret.as_ref());
+        let (token, token_key) = sealed_columns(registration.management_token.as_ref());
+        on!(&mut *self.tx, |conn| sqlx::query(INSERT)
+            .bind(registration.id.to_string())
+            .bind(registration.tenant.as_str())
+            .bind(registration.server.to_string())
+            .bind(registration.issuer.as_str())
+            .bind(registration.generation)
+            .bind(registration.kind.as_str())
+            .bind(&registration.client_id)
+            .bind(secret)
+            .bind(secret_key)
+            .bind(micros(registration.secret_expires_at))
+            .bind(registration.auth_method.as_str())
+            .bind(&registration.redirect_uri)
+            .bind(token)
+            .bind(token_key)
+            .bind(registration.management_uri.as_deref())
+            .bind(registration.created_at.as_micros())
+            .execute(conn)
+            .await
+            .map(drop))
+        .map_err(conflict)?;
+        self.changes.push(NewChange {
+            tenant: registration.tenant.clone(),
+            kind: ChangeKind::Registration,
+            subject: registration.id.to_string(),
+            op: Op::Put,
+        });
+        Ok(())
+    }
+}

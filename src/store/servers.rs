@@ -1,0 +1,333 @@
+//! Rows of MCP server configurations.
+
+use sqlx::FromRow;
+
+use super::columns::{Reading, sealed_columns, to_json};
+use super::engine::{Tx, on, statements};
+use super::error::{Error, Result, conflict};
+use crate::domain::changes::{ChangeKind, NewChange, Op};
+use crate::domain::ids::ServerId;
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::servers::{Availability, SealedSecrets, Server, Spec, Transport};
+use crate::domain::tenants::TenantId;
+use crate::domain::text::Slug;
+use crate::domain::time::Timestamp;
+
+macro_rules! columns {
+    () => {
+        "id, tenant, slug, display_name, description, icon_url, url, transport, enabled, \
+         availability, allow_in_plan_mode, allow_in_subagents, model_intent, \
+         forward_identity_headers, tools, access, managed_by, auth, discovered, client_secret, \
+         client_secret_key, private_key, private_key_key, api_key, api_key_key, custom_headers, \
+         custom_headers_key, signing_secret, signing_secret_key, auth_version, version, created_by, \
+         updated_by, created_at, updated_at"
+    };
+}
+
+statements! {
+    GET = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND id = $2");
+    FIND_BY_SLUG = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND slug = $2");
+    LIST = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 \
+        AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
+    LIST_ENABLED = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND enabled \
+        AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
+    INSERT = concat!("INSERT INTO servers (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+        $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, \
+        $29, $30, $31, $32, $33, $34, $35)");
+    UPDATE = "UPDATE servers SET slug = $3, display_name = $4, description = $5, icon_url = $6, url = $7, \
+        transport = $8, enabled = $9, availability = $10, allow_in_plan_mode = $11, \
+        allow_in_subagents = $12, model_intent = $13, forward_identity_headers = $14, tools = $15, \
+        access = $16, managed_by = $17, auth = $18, discovered = $19, client_secret = $20, \
+        client_secret_key = $21, private_key = $22, private_key_key = $23, api_key = $24, \
+        api_key_key = $25, custom_headers = $26, custom_headers_key = $27, signing_secret = $28, \
+        signing_secret_key = $29, auth_version = $30, version = version + 1, updated_by = $31, \
+        updated_at = $32 WHERE id = $1 AND version = $2 AND tenant = $33";
+    DELETE = "DELETE FROM servers WHERE tenant = $1 AND id = $2";
+}
+
+#[derive(FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of the table")]
+struct Row {
+    id: String,
+    tenant: String,
+    slug: String,
+    display_name: String,
+    description: String,
+    icon_url: String,
+    url: String,
+    transport: String,
+    enabled: bool,
+    availability: String,
+    allow_in_plan_mode: bool,
+    allow_in_subagents: bool,
+    model_intent: bool,
+    forward_identity_headers: bool,
+    tools: String,
+    access: String,
+    managed_by: String,
+    auth: String,
+    discovered: Option<String>,
+    client_secret: Option<Vec<u8>>,
+    client_secret_key: Option<String>,
+    private_key: Option<Vec<u8>>,
+    private_key_key: Option<String>,
+    api_key: Option<Vec<u8>>,
+    api_key_key: Option<String>,
+    custom_headers: Option<Vec<u8>>,
+    custom_headers_key: Option<String>,
+    signing_secret: Option<Vec<u8>>,
+    signing_secret_key: Option<String>,
+    auth_version: i64,
+    version: i64,
+    created_by: String,
+    updated_by: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl TryFrom<Row> for Server {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let reading = Reading {
+            table: "servers",
+            id: &row.id,
+        };
+        let discovered = row.discovered.as_deref();
+        let spec = Spec {
+            slug: reading.some("slug", Slug::parse(&row.slug).ok())?,
+            display_name: row.display_name,
+            description: row.description,
+            icon_url: row.icon_url,
+            url: row.url,
+            transport: reading.some("transport", Transport::parse(&row.transport))?,
+            enabled: row.enabled,
+            availability: reading.some("availability", Availability::parse(&row.availability))?,
+            allow_in_plan_mode: row.allow_in_plan_mode,
+            allow_in_subagents: row.allow_in_subagents,
+            model_intent: row.model_intent,
+            forward_identity_headers: row.forward_identity_headers,
+            tools: reading.json("tools", &row.tools)?,
+            access: reading.json("access", &row.access)?,
+            managed_by: row.managed_by,
+            auth: reading.json("auth", &row.auth)?,
+        };
+        let secrets = SealedSecrets {
+            client_secret: reading.sealed(
+                "client_secret",
+                row.client_secret,
+                row.client_secret_key,
+            )?,
+            private_key: reading.sealed("private_key", row.private_key, row.private_key_key)?,
+            api_key: reading.sealed("api_key", row.api_key, row.api_key_key)?,
+            custom_headers: reading.sealed(
+                "custom_headers",
+                row.custom_headers,
+                row.custom_headers_key,
+            )?,
+            signing_secret: reading.sealed(
+                "signing_secret",
+                row.signing_secret,
+                row.signing_secret_key,
+            )?,
+        };
+        Ok(Self {
+            id: reading.parse("id", &row.id)?,
+            tenant: reading.tenant(&row.tenant)?,
+            discovered: discovered
+                .map(|text| reading.json("discovered", text))
+                .transpose()?,
+            spec,
+            secrets,
+            auth_version: row.auth_version,
+            version: row.version,
+            created_by: row.created_by,
+            updated_by: row.updated_by,
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+        })
+    }
+}
+
+/// Which servers of a list are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// Those that are switched on.
+    Enabled,
+}
+
+/// Reads servers.
+#[derive(Debug)]
+pub struct Reader<'t>(pub(super) &'t mut Tx);
+
+impl Reader<'_> {
+    /// The server with this id.
+    pub async fn get(&mut self, tenant: &TenantId, id: ServerId) -> Result<Option<Server>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(GET)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Server::try_from).transpose()
+    }
+
+    /// The server with this slug.
+    pub async fn find_by_slug(&mut self, tenant: &TenantId, slug: &Slug) -> Result<Option<Server>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(FIND_BY_SLUG)
+            .bind(tenant.as_str())
+            .bind(slug.as_str())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Server::try_from).transpose()
+    }
+
+    /// A page of servers by (display name, id).
+    pub async fn list(
+        &mut self,
+        tenant: &TenantId,
+        which: Which,
+        page: &PageRequest,
+    ) -> Result<Page<Server>> {
+        let statement = match which {
+            Which::All => LIST,
+            Which::Enabled => LIST_ENABLED,
+        };
+        let (name, id) = page.start();
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(statement)
+            .bind(tenant.as_str())
+            .bind(name)
+            .bind(id)
+            .bind(page.size.saturating_add(1))
+            .fetch_all(conn)
+            .await)?;
+        let servers = rows
+            .into_iter()
+            .map(Server::try_from)
+            .collect::<Result<_>>()?;
+        Ok(Page::of(servers, page.size, |server: &Server| Cursor {
+            key: server.spec.display_name.clone(),
+            id: server.id.to_string(),
+        }))
+    }
+}
+
+/// Changes servers.
+#[derive(Debug)]
+pub struct Writer<'t> {
+    pub(super) tx: &'t mut Tx,
+    pub(super) changes: &'t mut Vec<NewChange>,
+}
+
+/// Binds what creation and update have in common, from the slug to the last sealed column.
+macro_rules! bind_spec {
+    ($query:expr, $server:expr) => {{
+        let spec = &$server.spec;
+        let secrets = &$server.secrets;
+        let (client_secret, client_secret_key) = sealed_columns(secrets.client_secret.as_ref());
+        let (private_key, private_key_key) = sealed_columns(secrets.private_key.as_ref());
+        let (api_key, api_key_key) = sealed_columns(secrets.api_key.as_ref());
+        let (custom_headers, custom_headers_key) = sealed_columns(secrets.custom_headers.as_ref());
+        let (signing_secret, signing_secret_key) = sealed_columns(secrets.signing_secret.as_ref());
+        $query
+            .bind(spec.slug.as_str())
+            .bind(&spec.display_name)
+            .bind(&spec.description)
+            .bind(&spec.icon_url)
+            .bind(&spec.url)
+            .bind(spec.transport.as_str())
+            .bind(spec.enabled)
+            .bind(spec.availability.as_str())
+            .bind(spec.allow_in_plan_mode)
+            .bind(spec.allow_in_subagents)
+            .bind(spec.model_intent)
+            .bind(spec.forward_identity_headers)
+            .bind(to_json(&spec.tools))
+            .bind(to_json(&spec.access))
+            .bind(&spec.managed_by)
+            .bind(to_json(&spec.auth))
+            .bind($server.discovered.as_ref().map(to_json))
+            .bind(client_secret)
+            .bind(client_secret_key)
+            .bind(private_key)
+            .bind(private_key_key)
+            .bind(api_key)
+            .bind(api_key_key)
+            .bind(custom_headers)
+            .bind(custom_headers_key)
+            .bind(signing_secret)
+            .bind(signing_secret_key)
+            .bind($server.auth_version)
+    }};
+}
+
+impl Writer<'_> {
+    fn changed(&mut self, tenant: &TenantId, id: ServerId, op: Op) {
+        let subject = id.to_string();
+        self.changes.push(NewChange {
+            tenant: tenant.clone(),
+            kind: ChangeKind::Server,
+            subject,
+            op,
+        });
+    }
+
+    /// Adds a server. A slug or id in use is a conflict; look at which before.
+    pub async fn insert(&mut self, server: &Server) -> Result<()> {
+        on!(&mut *self.tx, |conn| {
+            let query = sqlx::query(INSERT)
+                .bind(server.id.to_string())
+                .bind(server.tenant.as_str());
+            bind_spec!(query, server)
+                .bind(server.version)
+                .bind(&server.created_by)
+                .bind(&server.updated_by)
+                .bind(server.created_at.as_micros())
+                .bind(server.updated_at.as_micros())
+                .execute(conn)
+                .await
+                .map(drop)
+        })
+        .map_err(conflict)?;
+        self.changed(&server.tenant, server.id, Op::Put);
+        Ok(())
+    }
+
+    /// Writes a server whose `version` is the one it was read with. `false` when it changed since;
+    /// a slug in use is a conflict.
+    pub async fn update(&mut self, server: &Server) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| {
+            let query = sqlx::query(UPDATE)
+                .bind(server.id.to_string())
+                .bind(server.version);
+            bind_spec!(query, server)
+                .bind(&server.updated_by)
+                .bind(server.updated_at.as_micros())
+                .bind(server.tenant.as_str())
+                .execute(conn)
+                .await
+                .map(|done| done.rows_affected())
+        })
+        .map_err(conflict)?;
+        if rows == 1 {
+            self.changed(&server.tenant, server.id, Op::Put);
+        }
+        Ok(rows == 1)
+    }
+
+    /// Deletes a server with its registrations, connections, handshakes and places in chats.
+    /// `false` when there is none.
+    pub async fn delete(&mut self, tenant: &TenantId, id: ServerId) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(DELETE)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 1 {
+            self.changed(tenant, id, Op::Delete);
+        }
+        Ok(rows == 1)
+    }
+}

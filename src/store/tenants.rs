@@ -1,0 +1,150 @@
+//! Rows of tenants.
+
+use sqlx::FromRow;
+
+use super::columns::Reading;
+use super::engine::{Tx, on, statements};
+use super::error::{Result, conflict};
+use crate::domain::changes::{ChangeKind, NewChange, Op};
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::tenants::{Tenant, TenantId, TenantState};
+use crate::domain::time::Timestamp;
+
+statements! {
+    GET = "SELECT id, display_name, state, created_at, updated_at FROM tenants WHERE id = $1";
+    LIST = "SELECT id, display_name, state, created_at, updated_at FROM tenants \
+        WHERE state = 'active' AND id > $1 ORDER BY id LIMIT $2";
+    INSERT = "INSERT INTO tenants (id, display_name, state, created_at, updated_at) \
+        VALUES ($1, $2, $3, $4, $5)";
+    BURY = "UPDATE tenants SET state = 'deleted', display_name = '', updated_at = $2 \
+        WHERE id = $1 AND state = 'active'";
+    DELETE_CHATS = "DELETE FROM chats WHERE tenant = $1";
+    DELETE_SERVERS = "DELETE FROM servers WHERE tenant = $1";
+    DELETE_API_KEYS = "DELETE FROM api_keys WHERE tenant = $1";
+    DELETE_REQUESTS = "DELETE FROM requests WHERE tenant = $1";
+    DELETE_DATA_KEYS = "DELETE FROM data_keys WHERE tenant = $1";
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    display_name: String,
+    state: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl TryFrom<Row> for Tenant {
+    type Error = super::Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let reading = Reading {
+            table: "tenants",
+            id: &row.id,
+        };
+        Ok(Self {
+            id: reading.tenant(&row.id)?,
+            state: reading.some("state", TenantState::parse(&row.state))?,
+            display_name: row.display_name,
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+        })
+    }
+}
+
+/// Reads tenants.
+#[derive(Debug)]
+pub struct Reader<'t>(pub(super) &'t mut Tx);
+
+impl Reader<'_> {
+    /// The tenant of this name, deleted ones included.
+    pub async fn get(&mut self, id: &TenantId) -> Result<Option<Tenant>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(GET)
+            .bind(id.as_str())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Tenant::try_from).transpose()
+    }
+
+    /// A page of tenants in use, by name.
+    pub async fn list(&mut self, page: &PageRequest) -> Result<Page<Tenant>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST)
+            .bind(page.start().1)
+            .bind(page.size + 1)
+            .fetch_all(conn)
+            .await)?;
+        let tenants = rows
+            .into_iter()
+            .map(Tenant::try_from)
+            .collect::<Result<_>>()?;
+        Ok(Page::of(tenants, page.size, |tenant: &Tenant| Cursor {
+            key: String::new(),
+            id: tenant.id.to_string(),
+        }))
+    }
+}
+
+/// Changes tenants.
+#[derive(Debug)]
+pub struct Writer<'t> {
+    pub(super) tx: &'t mut Tx,
+    pub(super) changes: &'t mut Vec<NewChange>,
+}
+
+impl Writer<'_> {
+    fn changed(&mut self, tenant: &TenantId, op: Op) {
+        let subject = tenant.to_string();
+        self.changes.push(NewChange {
+            tenant: tenant.clone(),
+            kind: ChangeKind::Tenant,
+            subject,
+            op,
+        });
+    }
+
+    /// Adds a tenant; a name used before, by a deleted one too, is a conflict.
+    pub async fn insert(&mut self, tenant: &Tenant) -> Result<()> {
+        on!(&mut *self.tx, |conn| sqlx::query(INSERT)
+            .bind(tenant.id.as_str())
+            .bind(&tenant.display_name)
+            .bind(tenant.state.as_str())
+            .bind(tenant.created_at.as_micros())
+            .bind(tenant.updated_at.as_micros())
+            .execute(conn)
+            .await
+            .map(drop))
+        .map_err(conflict)?;
+        self.changed(&tenant.id, Op::Put);
+        Ok(())
+    }
+
+    /// Deletes everything a tenant has, its data keys last, and keeps its name. Answers whether it
+    /// was in use.
+    pub async fn delete(&mut self, id: &TenantId, at: Timestamp) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(BURY)
+            .bind(id.as_str())
+            .bind(at.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 0 {
+            return Ok(false);
+        }
+        let sweep = [
+            DELETE_CHATS,
+            DELETE_SERVERS,
+            DELETE_API_KEYS,
+            DELETE_REQUESTS,
+            DELETE_DATA_KEYS,
+        ];
+        for statement in sweep {
+            on!(&mut *self.tx, |conn| sqlx::query(statement)
+                .bind(id.as_str())
+                .execute(conn)
+                .await
+                .map(drop))?;
+        }
+        self.changed(id, Op::Delete);
+        Ok(true)
+    }
+}
