@@ -4,6 +4,9 @@
 //! tab, so that nothing can smuggle a second header. Names that steer the connection or the MCP
 //! transport itself are reserved.
 
+use secrecy::ExposeSecret as _;
+
+use super::secrets::{AccessToken, HeaderSecret};
 use super::text::InvalidText;
 
 /// The longest header name, in bytes.
@@ -60,7 +63,8 @@ pub fn name(text: &str) -> Result<String, InvalidText> {
 }
 
 /// Checks a header value; it is kept exactly as given.
-pub fn check_value(text: &str) -> Result<(), InvalidText> {
+pub fn check_value(value: &HeaderSecret) -> Result<(), InvalidText> {
+    let text = value.expose_secret();
     if text.trim().is_empty() {
         return Err(InvalidText::Empty);
     }
@@ -73,6 +77,11 @@ pub fn check_value(text: &str) -> Result<(), InvalidText> {
         ));
     }
     Ok(())
+}
+
+/// The `Authorization` value that carries an access token (RFC 6750, section 2.1).
+pub fn authorization(token_type: &str, token: &AccessToken) -> HeaderSecret {
+    HeaderSecret::new(format!("{token_type} {}", token.expose_secret()))
 }
 
 /// A byte of a `token` (RFC 9110, section 5.6.2).
@@ -105,8 +114,11 @@ mod tests {
     #[test]
     fn values_cannot_carry_a_second_header() {
         for bad in ["", " ", "a\r\nx: y", "a\nb", "a\0", "é"] {
-            assert!(check_value(bad).is_err(), "{bad:?}");
+            assert!(
+                check_value(&HeaderSecret::new(bad.to_owned())).is_err(),
+                "{bad:?}"
+            );
         }
-        assert!(check_value("Bearer abc\tdef").is_ok());
+        assert!(check_value(&HeaderSecret::new("Bearer abc\tdef".to_owned())).is_ok());
     }
 }

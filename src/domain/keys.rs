@@ -70,3 +70,75 @@ impl DataKey {
             && self.reserved_uses.saturating_add(policy.block) <= policy.max_uses
     }
 }
+
+macro_rules! sealed_columns {
+    ($($(#[$doc:meta])* $name:ident = $table:literal . $column:literal;)+) => {
+        /// Every column that holds a sealed value. A law holds this list against the schema, so
+        /// that no rotation of keys can forget one.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum SealedColumn {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl SealedColumn {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The table it is in.
+            pub fn table(self) -> &'static str {
+                match self {
+                    $(Self::$name => $table,)+
+                }
+            }
+
+            /// Its name in that table.
+            pub fn column(self) -> &'static str {
+                match self {
+                    $(Self::$name => $column,)+
+                }
+            }
+        }
+    };
+}
+
+sealed_columns! {
+    /// The secret of a client made by hand.
+    ServerClientSecret = "servers"."client_secret";
+    /// The key that signs client assertions.
+    ServerPrivateKey = "servers"."private_key";
+    /// The value of an API key header.
+    ServerApiKey = "servers"."api_key";
+    /// Names and values of custom headers.
+    ServerCustomHeaders = "servers"."custom_headers";
+    /// The key that signs identity headers.
+    ServerSigningSecret = "servers"."signing_secret";
+    /// The secret of a client at an enterprise's identity provider.
+    ServerIdpClientSecret = "servers"."idp_client_secret";
+    /// A workload's own assertion.
+    ServerAssertion = "servers"."assertion";
+    /// The secret of a client we registered.
+    RegistrationClientSecret = "registrations"."client_secret";
+    /// The token that manages a registration.
+    RegistrationManagementToken = "registrations"."management_token";
+    /// An access token.
+    ConnectionAccessToken = "connections"."access_token";
+    /// A refresh token.
+    ConnectionRefreshToken = "connections"."refresh_token";
+    /// State and PKCE verifier of a handshake.
+    HandshakeFlow = "handshakes"."flow";
+    /// A grant that waits to be confirmed.
+    HandshakeParked = "handshakes"."parked";
+}
+
+/// Where a sealed value stands. Bound into it, so that a ciphertext copied elsewhere does not open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Whose it is.
+    pub tenant: &'a TenantId,
+    /// Table and column.
+    pub column: SealedColumn,
+    /// The row's id.
+    pub row: &'a str,
+    /// The user it belongs to; empty where it belongs to the tenant.
+    pub owner: &'a str,
+}

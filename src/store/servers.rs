@@ -19,7 +19,8 @@ macro_rules! columns {
          availability, allow_in_plan_mode, allow_in_subagents, model_intent, \
          forward_identity_headers, tools, access, managed_by, auth, discovered, client_secret, \
          client_secret_key, private_key, private_key_key, api_key, api_key_key, custom_headers, \
-         custom_headers_key, signing_secret, signing_secret_key, auth_version, version, created_by, \
+         custom_headers_key, signing_secret, signing_secret_key, idp_client_secret, \
+         idp_client_secret_key, assertion, assertion_key, auth_version, version, created_by, \
          updated_by, created_at, updated_at"
     };
 }
@@ -33,15 +34,16 @@ statements! {
         AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
     INSERT = concat!("INSERT INTO servers (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
         $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, \
-        $29, $30, $31, $32, $33, $34, $35)");
+        $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39)");
     UPDATE = "UPDATE servers SET slug = $3, display_name = $4, description = $5, icon_url = $6, url = $7, \
         transport = $8, enabled = $9, availability = $10, allow_in_plan_mode = $11, \
         allow_in_subagents = $12, model_intent = $13, forward_identity_headers = $14, tools = $15, \
         access = $16, managed_by = $17, auth = $18, discovered = $19, client_secret = $20, \
         client_secret_key = $21, private_key = $22, private_key_key = $23, api_key = $24, \
         api_key_key = $25, custom_headers = $26, custom_headers_key = $27, signing_secret = $28, \
-        signing_secret_key = $29, auth_version = $30, version = version + 1, updated_by = $31, \
-        updated_at = $32 WHERE id = $1 AND version = $2 AND tenant = $33";
+        signing_secret_key = $29, idp_client_secret = $30, idp_client_secret_key = $31, \
+        assertion = $32, assertion_key = $33, auth_version = $34, version = version + 1, \
+        updated_by = $35, updated_at = $36 WHERE id = $1 AND version = $2 AND tenant = $37";
     DELETE = "DELETE FROM servers WHERE tenant = $1 AND id = $2";
 }
 
@@ -77,6 +79,10 @@ struct Row {
     custom_headers_key: Option<String>,
     signing_secret: Option<Vec<u8>>,
     signing_secret_key: Option<String>,
+    idp_client_secret: Option<Vec<u8>>,
+    idp_client_secret_key: Option<String>,
+    assertion: Option<Vec<u8>>,
+    assertion_key: Option<String>,
     auth_version: i64,
     version: i64,
     created_by: String,
@@ -130,6 +136,12 @@ impl TryFrom<Row> for Server {
                 row.signing_secret,
                 row.signing_secret_key,
             )?,
+            idp_client_secret: reading.sealed(
+                "idp_client_secret",
+                row.idp_client_secret,
+                row.idp_client_secret_key,
+            )?,
+            assertion: reading.sealed("assertion", row.assertion, row.assertion_key)?,
         };
         Ok(Self {
             id: reading.parse("id", &row.id)?,
@@ -230,6 +242,9 @@ macro_rules! bind_spec {
         let (api_key, api_key_key) = sealed_columns(secrets.api_key.as_ref());
         let (custom_headers, custom_headers_key) = sealed_columns(secrets.custom_headers.as_ref());
         let (signing_secret, signing_secret_key) = sealed_columns(secrets.signing_secret.as_ref());
+        let (idp_client_secret, idp_client_secret_key) =
+            sealed_columns(secrets.idp_client_secret.as_ref());
+        let (assertion, assertion_key) = sealed_columns(secrets.assertion.as_ref());
         $query
             .bind(spec.slug.as_str())
             .bind(&spec.display_name)
@@ -258,6 +273,10 @@ macro_rules! bind_spec {
             .bind(custom_headers_key)
             .bind(signing_secret)
             .bind(signing_secret_key)
+            .bind(idp_client_secret)
+            .bind(idp_client_secret_key)
+            .bind(assertion)
+            .bind(assertion_key)
             .bind($server.auth_version)
     }};
 }

@@ -129,7 +129,7 @@ methods! {
         WatchAuditEvents: READERS,
     }
     OperationsService {
-        GetStatus: READERS,
+        GetStatus: OPERATORS,
         RotateDataKeys: OPERATORS,
         ListKeys: OPERATORS,
     }

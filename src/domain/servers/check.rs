@@ -4,13 +4,11 @@
 use url::Url;
 
 use super::super::headers;
-use super::super::secrets::HeaderSecret;
 use super::super::text::{self, Violations};
 use super::{
     ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Enterprise, OAuth2, Redirect,
-    SealedSecrets, UserHeader,
+    UserHeader,
 };
-use secrecy::ExposeSecret as _;
 
 /// What the deployment allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +36,17 @@ const PROTOCOL_PARAMS: [&str; 10] = [
     "request_uri",
 ];
 
-/// Every offence of a draft, given what is stored already (nothing, for a creation).
-pub fn check(draft: &Draft, stored: &SealedSecrets, rules: Rules) -> Violations {
+/// What is stored already and may be kept: nothing, for a creation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stored<'a> {
+    /// Whether an API key is.
+    pub api_key: bool,
+    /// The custom headers whose values are.
+    pub header_names: &'a [String],
+}
+
+/// Every offence of a draft, given what is stored already.
+pub fn check(draft: &Draft, stored: Stored<'_>, rules: Rules) -> Violations {
     let mut found = Violations::new();
     let spec = &draft.spec;
     found.keep(
@@ -83,7 +90,9 @@ pub fn check(draft: &Draft, stored: &SealedSecrets, rules: Rules) -> Violations 
         Auth::None | Auth::Workload(_) | Auth::UserOidc(_) => {}
         Auth::OAuth2(oauth2) => check_oauth2(&mut found, oauth2, rules),
         Auth::ApiKey(api_key) => check_api_key(&mut found, api_key, draft, stored),
-        Auth::CustomHeaders(custom) => check_custom_headers(&mut found, custom, draft),
+        Auth::CustomHeaders(custom) => {
+            check_custom_headers(&mut found, custom, draft, stored.header_names)
+        }
         Auth::ClientCredentials(client) => check_client(&mut found, client, rules),
         Auth::Enterprise(enterprise) => check_enterprise(&mut found, enterprise, rules),
     }
@@ -223,20 +232,22 @@ fn check_oauth2(found: &mut Violations, oauth2: &OAuth2, rules: Rules) {
     }
 }
 
-fn check_api_key(found: &mut Violations, api_key: &ApiKey, draft: &Draft, stored: &SealedSecrets) {
+fn check_api_key(found: &mut Violations, api_key: &ApiKey, draft: &Draft, stored: Stored<'_>) {
     found.keep("server.api_key.header", headers::name(&api_key.header));
     if let Edit::Set(value) = &draft.secrets.api_key {
-        found.keep(
-            "server.api_key.value",
-            headers::check_value(value.expose_secret()),
-        );
+        found.keep("server.api_key.value", headers::check_value(value));
     }
-    if !api_key.per_user && !draft.secrets.api_key.leaves(stored.api_key.is_some()) {
+    if !api_key.per_user && !draft.secrets.api_key.leaves(stored.api_key) {
         found.add("server.api_key.value", "is required");
     }
 }
 
-fn check_custom_headers(found: &mut Violations, custom: &CustomHeaders, draft: &Draft) {
+fn check_custom_headers(
+    found: &mut Violations,
+    custom: &CustomHeaders,
+    draft: &Draft,
+    stored_names: &[String],
+) {
     let field = "server.custom_headers.headers";
     if custom.names.is_empty() && custom.user_headers.is_empty() {
         found.add(field, "at least one header is required");
@@ -263,15 +274,17 @@ fn check_custom_headers(found: &mut Violations, custom: &CustomHeaders, draft: &
             text::line(&header.description, 500),
         );
     }
-    if let Edit::Set(values) = &draft.secrets.custom_headers {
-        for (_, value) in values {
-            check_header_value(found, field, value);
-        }
+    for (_, value) in &draft.secrets.custom_headers {
+        found.keep(field, headers::check_value(value));
     }
-}
-
-fn check_header_value(found: &mut Violations, field: &str, value: &HeaderSecret) {
-    found.keep(field, headers::check_value(value.expose_secret()));
+    let supplied = |name: &String| draft.secrets.custom_headers.iter().any(|(n, _)| n == name);
+    for name in custom
+        .names
+        .iter()
+        .filter(|name| !supplied(name) && !stored_names.contains(name))
+    {
+        found.add(field, format!("a value for `{name}` is required"));
+    }
 }
 
 fn check_client(found: &mut Violations, client: &ClientCredentials, rules: Rules) {

@@ -1,5 +1,6 @@
 //! What [`check`] refuses, one rule a test.
 
+use super::super::super::secrets::HeaderSecret;
 use super::super::super::text::Slug;
 use super::super::{Access, Availability, Endpoints, SecretEdits, Spec, ToolPolicy, Transport};
 use super::*;
@@ -30,7 +31,7 @@ fn draft(auth: Auth) -> Draft {
 }
 
 fn fields(draft: &Draft) -> Vec<String> {
-    let found = check(draft, &SealedSecrets::default(), Rules::HttpsOnly);
+    let found = check(draft, Stored::default(), Rules::HttpsOnly);
     found
         .into_vec()
         .into_iter()
@@ -57,7 +58,7 @@ fn partial_oauth_settings_name_what_is_missing_and_the_two_ways() {
     };
 
     let draft = draft(Auth::OAuth2(Box::new(oauth2)));
-    let found = check(&draft, &SealedSecrets::default(), Rules::HttpsOnly).into_vec();
+    let found = check(&draft, Stored::default(), Rules::HttpsOnly).into_vec();
 
     assert_eq!(found.len(), 2);
     assert!(

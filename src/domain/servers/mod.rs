@@ -12,7 +12,7 @@ pub use auth::{
     ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IssuerChange,
     OAuth2, Overrides, PreregisteredClient, Redirect, UserHeader, UserOidc, Workload,
 };
-pub use check::{Rules, check};
+pub use check::{Rules, Stored, check};
 pub use consequences::{Consequences, consequences};
 
 use serde::{Deserialize, Serialize};
@@ -185,10 +185,15 @@ pub struct SecretEdits {
     pub private_key: Edit<Opaque>,
     /// The value of the API key header.
     pub api_key: Edit<HeaderSecret>,
-    /// Values of all custom headers, in the order of their names.
-    pub custom_headers: Edit<Vec<(String, HeaderSecret)>>,
+    /// Values of custom headers by name. A name of the configuration that is not among them keeps
+    /// the value stored.
+    pub custom_headers: Vec<(String, HeaderSecret)>,
     /// The key that signs identity headers.
     pub signing_secret: Edit<Opaque>,
+    /// The secret of our client at the enterprise's identity provider.
+    pub idp_client_secret: Edit<ClientSecret>,
+    /// The workload's own assertion.
+    pub assertion: Edit<Opaque>,
 }
 
 /// A whole configuration on its way in.
@@ -213,6 +218,10 @@ pub struct SealedSecrets {
     pub custom_headers: Option<Sealed>,
     /// The key that signs identity headers.
     pub signing_secret: Option<Sealed>,
+    /// The secret of our client at the enterprise's identity provider.
+    pub idp_client_secret: Option<Sealed>,
+    /// The workload's own assertion.
+    pub assertion: Option<Sealed>,
 }
 
 /// A stored MCP server configuration.

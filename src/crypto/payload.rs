@@ -1,0 +1,175 @@
+//! What can be sealed: how each secret becomes bytes and comes back. A new field of a stored form
+//! gets a default, so that older values still open.
+
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::domain::authorization::{Scopes, TokenSet};
+use crate::domain::secrets::{
+    AccessToken, ClientSecret, HeaderSecret, Opaque, PkceVerifier, RefreshToken,
+    RegistrationAccessToken,
+};
+
+/// A value that can be sealed.
+pub trait Payload: Sized {
+    /// The bytes to seal; wiped when dropped.
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>>;
+
+    /// The value of opened bytes; `None` when they are not of its form.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+}
+
+macro_rules! text_payloads {
+    ($($name:ident,)+) => {$(
+        impl Payload for $name {
+            fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+                Zeroizing::new(self.expose_secret().as_bytes().to_vec())
+            }
+
+            fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                std::str::from_utf8(bytes).ok().map(|text| Self::new(text.to_owned()))
+            }
+        }
+    )+};
+}
+
+text_payloads! {
+    AccessToken, RefreshToken, ClientSecret, RegistrationAccessToken, HeaderSecret, Opaque,
+}
+
+fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    // Only maps with keys that are no strings fail, and there are none here.
+    Zeroizing::new(serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// Headers with their values, in order.
+#[derive(Debug, Clone)]
+pub struct HeaderValues(pub Vec<(String, HeaderSecret)>);
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct StoredHeaders(Vec<(String, String)>);
+
+impl Payload for HeaderValues {
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let pairs = self.0.iter();
+        let pairs = pairs.map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
+        json(&StoredHeaders(pairs.collect()))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut stored: StoredHeaders = serde_json::from_slice(bytes).ok()?;
+        let pairs = stored
+            .0
+            .drain(..)
+            .map(|(name, value)| (name, HeaderSecret::new(value)));
+        Some(Self(pairs.collect()))
+    }
+}
+
+/// What a handshake must not forget until its code is redeemed.
+#[derive(Debug)]
+pub struct Flow {
+    /// The `state` parameter.
+    pub state: Opaque,
+    /// The PKCE verifier.
+    pub verifier: PkceVerifier,
+}
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct StoredFlow {
+    state: String,
+    verifier: String,
+}
+
+impl Payload for Flow {
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let state = self.state.expose_secret().to_owned();
+        json(&StoredFlow {
+            state,
+            verifier: self.verifier.expose_secret().to_owned(),
+        })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut stored: StoredFlow = serde_json::from_slice(bytes).ok()?;
+        let state = Opaque::new(std::mem::take(&mut stored.state));
+        let verifier = PkceVerifier::new(std::mem::take(&mut stored.verifier));
+        Some(Self { state, verifier })
+    }
+}
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct StoredTokens {
+    access_token: String,
+    refresh_token: Option<String>,
+    token_type: String,
+    expires_in_micros: Option<u64>,
+    scopes: Option<Vec<String>>,
+}
+
+impl Payload for TokenSet {
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let micros =
+            |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        json(&StoredTokens {
+            access_token: self.access_token.expose_secret().to_owned(),
+            refresh_token: self
+                .refresh_token
+                .as_ref()
+                .map(|t| t.expose_secret().to_owned()),
+            token_type: self.token_type.clone(),
+            expires_in_micros: self.expires_in.map(micros),
+            scopes: self.scopes.as_ref().map(Scopes::to_vec),
+        })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut stored: StoredTokens = serde_json::from_slice(bytes).ok()?;
+        Some(Self {
+            access_token: AccessToken::new(std::mem::take(&mut stored.access_token)),
+            refresh_token: stored.refresh_token.take().map(RefreshToken::new),
+            token_type: std::mem::take(&mut stored.token_type),
+            expires_in: stored
+                .expires_in_micros
+                .map(std::time::Duration::from_micros),
+            scopes: stored.scopes.take().map(|scopes| scopes.iter().collect()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_set_reads_back() {
+        let tokens = TokenSet {
+            access_token: AccessToken::new("a".into()),
+            refresh_token: Some(RefreshToken::new("r".into())),
+            token_type: "Bearer".into(),
+            expires_in: Some(std::time::Duration::from_mins(1)),
+            scopes: Some(Scopes::parse("x y")),
+        };
+
+        let back = TokenSet::from_bytes(&tokens.to_bytes()).unwrap();
+
+        assert_eq!(back.access_token.expose_secret(), "a");
+        assert_eq!(back.refresh_token.unwrap().expose_secret(), "r");
+        assert_eq!(
+            (back.expires_in, back.scopes),
+            (tokens.expires_in, tokens.scopes)
+        );
+    }
+
+    #[test]
+    fn headers_keep_their_order() {
+        let value = |text: &str| HeaderSecret::new(text.to_owned());
+        let headers = HeaderValues(vec![("B".into(), value("1")), ("A".into(), value("2"))]);
+
+        let back = HeaderValues::from_bytes(&headers.to_bytes()).unwrap();
+
+        let names: Vec<_> = back.0.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["B", "A"]);
+    }
+}
