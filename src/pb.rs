@@ -7,6 +7,7 @@
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     clippy::as_conversions,
+    clippy::clone_on_ref_ptr,
     unused_qualifications,
     reason = "generated from proto/stationmaster/v1, which holds the documentation"
 )]

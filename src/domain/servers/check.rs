@@ -91,7 +91,7 @@ pub fn check(draft: &Draft, stored: Stored<'_>, rules: Rules) -> Violations {
         Auth::OAuth2(oauth2) => check_oauth2(&mut found, oauth2, rules),
         Auth::ApiKey(api_key) => check_api_key(&mut found, api_key, draft, stored),
         Auth::CustomHeaders(custom) => {
-            check_custom_headers(&mut found, custom, draft, stored.header_names)
+            check_custom_headers(&mut found, custom, draft, stored.header_names);
         }
         Auth::ClientCredentials(client) => check_client(&mut found, client, rules),
         Auth::Enterprise(enterprise) => check_enterprise(&mut found, enterprise, rules),
