@@ -1,4 +1,10 @@
 //! The integration tests: one binary, one harness.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test says no more by returning an error than by stopping"
+)]
+
 mod harness;
 mod laws;

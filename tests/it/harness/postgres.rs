@@ -4,16 +4,16 @@
 //! `postgres` on it, on a Unix socket only. The server's parent is a shell that reads a pipe from
 //! us: however this process ends, the pipe closes, and the shell stops the server and removes its
 //! directory. Nothing is left over, and nothing has to be installed beyond the server's binaries.
-//! Where those are: [`binaries`](super::postgres_binaries).
+//! Where those are: `postgres_binaries.rs`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sqlx::{Connection as _, Executor as _, PgConnection, SqlStr};
+use sqlx::{Connection as _, Executor as _, PgConnection, SqlSafeStr as _};
 
 use super::postgres_binaries::{Account, Binaries};
 
@@ -84,17 +84,20 @@ impl Drop for Database {
                 .expect("a runtime can be made")
                 .block_on(Server::of_this_process().execute(statement));
         });
-        if dropping.join().is_err() && !std::thread::panicking() {
-            panic!("the database {} could not be dropped", self.name);
-        }
+        let dropped = dropping.join().is_ok();
+        assert!(
+            dropped || std::thread::panicking(),
+            "the database {} could not be dropped",
+            self.name
+        );
     }
 }
 
-/// The running server. Never dropped: the end of the process closes `_alive`.
+/// The running server. Never dropped: the end of the process closes the keeper's pipe.
 #[derive(Debug)]
 struct Server {
     directory: PathBuf,
-    _alive: ChildStdin,
+    _keeper: Child,
 }
 
 impl Server {
@@ -120,14 +123,13 @@ impl Server {
         for setting in SETTINGS {
             keeper.arg("-c").arg(setting);
         }
-        let mut keeper = detached(&mut keeper)
+        let keeper = detached(&mut keeper)
             .spawn()
             .expect("the keeper of the PostgreSQL server starts");
-        let alive = keeper.stdin.take().expect("the keeper reads a pipe");
         await_ready(&directory);
         Self {
             directory,
-            _alive: alive,
+            _keeper: keeper,
         }
     }
 
@@ -141,11 +143,8 @@ impl Server {
         let mut connection = PgConnection::connect(&self.url("postgres"))
             .await
             .expect("the PostgreSQL server of the tests answers");
-        #[expect(
-            clippy::disallowed_types,
-            reason = "the name of a database cannot be bound"
-        )]
-        let statement: SqlStr = sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(statement));
+        // The name of a database cannot be bound.
+        let statement = sqlx::AssertSqlSafe(statement).into_sql_str();
         connection
             .execute(statement)
             .await
