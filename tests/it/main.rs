@@ -6,5 +6,6 @@
     reason = "a test says no more by returning an error than by stopping"
 )]
 
+mod config;
 mod harness;
 mod laws;

@@ -1,0 +1,1 @@
+//! Use cases: one public method for each RPC, callback or tick.

@@ -1,0 +1,1 @@
+//! The composition root: it wires, binds and serves, and decides nothing.
