@@ -1,6 +1,9 @@
 //! Stationmaster: the control plane between chat daemons and MCP servers.
 
+pub mod app;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod pb;
+pub mod runtime;
 pub mod store;

@@ -1,1 +1,12 @@
 //! The integration tests: one binary, one harness.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test says no more by returning an error than by stopping"
+)]
+
+mod config;
+mod harness;
+mod laws;
+mod lifecycle;

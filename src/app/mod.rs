@@ -1,0 +1,3 @@
+//! Use cases: one public method for each RPC, callback or tick.
+
+pub mod metrics;

@@ -1,0 +1,5 @@
+//! What the tests stand on: databases of their own and scripted fakes on loopback.
+
+pub(crate) mod postgres;
+mod postgres_binaries;
+pub(crate) mod sqlite;

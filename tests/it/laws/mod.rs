@@ -1,0 +1,11 @@
+//! The rules of the house that a tool can hold.
+//!
+//! Each law is a pure function from the sources to the offences it finds, and is itself tested on
+//! sources that break it.
+
+mod dependencies;
+mod files;
+mod imports;
+mod paths;
+mod secrets;
+mod source;
