@@ -1,0 +1,35 @@
+# Every target does the set-up it needs. `make test` is what a newcomer runs; `.ci/run` runs all gates.
+
+CARGO ?= cargo
+LOCKED := $(if $(CI),--locked)
+NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
+
+.PHONY: build lint test e2e clean
+
+build:
+	$(CARGO) build $(LOCKED)
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy $(LOCKED) --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc $(LOCKED) --no-deps
+
+# Every engine is tested: without PostgreSQL's binaries this fails and says what to install.
+test:
+	@tests/scripts/postgres.sh --install >/dev/null
+ifdef NEXTEST
+	$(CARGO) nextest run $(LOCKED)
+else
+	$(CARGO) test $(LOCKED) --lib --bins --tests
+endif
+	$(CARGO) test $(LOCKED) --doc
+
+# The main job against third-party software, on both engines. ENGINES="sqlite" runs one.
+e2e: build
+	@tests/scripts/postgres.sh --install >/dev/null
+	@tests/scripts/node.sh >/dev/null
+	tests/e2e/node_modules/.bin/node tests/e2e/run.mjs $(ENGINES)
+
+clean:
+	$(CARGO) clean
+	rm -rf tests/e2e/node_modules

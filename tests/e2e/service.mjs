@@ -1,0 +1,270 @@
+// Stationmaster as its users meet it: the command line, the gRPC API by its proto files, the public pages. Everything this
+// test assumes about flags, settings, printed output, method names and message shapes is in this file and nowhere else.
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import grpc from '@grpc/grpc-js';
+import protoLoader from '@grpc/proto-loader';
+
+import { Child, freePorts, run, until } from './children.mjs';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const BINARY = process.env.STATIONMASTER_BIN ?? join(ROOT, 'target/debug/stationmaster');
+const PROTO = join(ROOT, 'proto');
+const CALL_DEADLINE_MS = 15_000;
+const READY_DEADLINE_MS = 20_000;
+
+// What `serve --dev` prints once: the admin key, somewhere in a line.
+const ADMIN_KEY = /\b(sm_[A-Za-z0-9_-]{20,})/;
+// What `connect` prints for the person: the link to open.
+const CONNECT_URL = /(https?:\/\/[^\s"']+\/connect\/[^\s"']+)/;
+
+export class Service {
+  #directory;
+  #databaseUrl;
+  #ports;
+  #child;
+  #adminKey;
+
+  constructor({ directory, databaseUrl }) {
+    this.#directory = directory;
+    this.#databaseUrl = databaseUrl;
+  }
+
+  /** A service on free ports with a data directory of its own. Ready when this returns. */
+  static async start({ directory, databaseUrl }) {
+    const service = new Service({ directory, databaseUrl });
+    await mkdir(directory, { recursive: true });
+    service.#ports = await freePorts(3);
+    // On PostgreSQL migrating is a step of its own.
+    if (databaseUrl) await service.#command(['migrate']);
+    await service.#serve();
+    service.#adminKey = await service.#child.line((line) => line.match(ADMIN_KEY)?.[1], READY_DEADLINE_MS);
+    return service;
+  }
+
+  get endpoint() {
+    return `http://127.0.0.1:${this.#ports[0]}`;
+  }
+
+  get publicUrl() {
+    return `http://127.0.0.1:${this.#ports[1]}`;
+  }
+
+  get operationsUrl() {
+    return `http://127.0.0.1:${this.#ports[2]}`;
+  }
+
+  /** Is this the address of our OAuth callback? */
+  isCallback(url) {
+    return url.startsWith(`${this.publicUrl}/oauth2/callback`);
+  }
+
+  // Settings reach the process by the environment only; nothing of the caller's own settings leaks in.
+  get #environment() {
+    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('STATIONMASTER_'));
+    const [rpc, web, operations] = this.#ports;
+    return {
+      ...Object.fromEntries(inherited),
+      HOME: this.#directory,
+      XDG_CONFIG_HOME: join(this.#directory, 'config'),
+      NO_COLOR: '1',
+      STATIONMASTER_GRPC__LISTEN: `127.0.0.1:${rpc}`,
+      STATIONMASTER_PUBLIC__LISTEN: `127.0.0.1:${web}`,
+      STATIONMASTER_OPERATIONS__LISTEN: `127.0.0.1:${operations}`,
+      ...(this.#databaseUrl ? { STATIONMASTER_DATABASE__URL: this.#databaseUrl } : {}),
+    };
+  }
+
+  async #serve() {
+    this.#child = new Child('stationmaster', BINARY, ['serve', '--dev', '--data-dir', this.#directory], {
+      env: this.#environment,
+    });
+    const over = this.#child.ended.then(({ code, signal }) => {
+      throw new Error(`serve ended with ${signal ?? code}\n${this.#child.tail()}`);
+    });
+    const ready = until(READY_DEADLINE_MS, `the service to be ready\n${this.#child.tail()}`, async () => {
+      const answer = await fetch(`${this.operationsUrl}/readyz`, { signal: AbortSignal.timeout(2_000) });
+      return answer.ok ? true : undefined;
+    });
+    over.catch(() => {});
+    await Promise.race([ready, over]);
+  }
+
+  /** Ends the service as an operator would. Answers `{code, signal}`. */
+  async stop() {
+    return this.#child.stop('SIGTERM');
+  }
+
+  /** Starts it again on the same data. */
+  async startAgain() {
+    await this.#serve();
+  }
+
+  /** The last lines of its log. */
+  log(count = 60) {
+    return this.#child?.tail(count) ?? '';
+  }
+
+  // ---- the command line ----------------------------------------------------------------------------------------------
+
+  #command(args) {
+    return run(`stationmaster ${args.slice(0, 2).join(' ')}`, BINARY, [...args, '--data-dir', this.#directory], {
+      env: this.#environment,
+    });
+  }
+
+  #clientArguments(args) {
+    return [...args, '--endpoint', this.endpoint, '--output', 'json'];
+  }
+
+  get #clientEnvironment() {
+    return { ...this.#environment, STATIONMASTER_API_KEY: this.#adminKey };
+  }
+
+  /** Runs a client command; answers the last JSON document it printed. */
+  async cli(...args) {
+    const printed = await run(`stationmaster ${args.slice(0, 2).join(' ')}`, BINARY, this.#clientArguments(args), {
+      env: this.#clientEnvironment,
+    });
+    return lastJson(printed);
+  }
+
+  /** Makes a key for a chat daemon and answers the key itself, shown this once. */
+  async createDaemonKey() {
+    const made = await this.cli('apikey', 'create', '--role', 'daemon', '--display-name', 'e2e daemon');
+    return made.key;
+  }
+
+  /** Registers an MCP server with nothing but its URL: discovery and registration are the service's job. */
+  async createServer(slug, url) {
+    const made = await this.cli('server', 'create', '--slug', slug, '--display-name', slug, '--url', url, '--auth', 'oauth2', '--enabled');
+    return normalServer(made.server ?? made);
+  }
+
+  async getServer(slug) {
+    const found = await this.cli('server', 'get', slug);
+    return normalServer(found.server ?? found);
+  }
+
+  async listServers() {
+    const found = await this.cli('server', 'list');
+    return (found.servers ?? found).map(normalServer);
+  }
+
+  /** `connect` in the background: the link it prints, and how it ends. */
+  async connect(server, user) {
+    const child = new Child('stationmaster connect', BINARY, this.#clientArguments(['connect', server, '--user', user]), {
+      env: this.#clientEnvironment,
+    });
+    const url = await child.line((line) => line.match(CONNECT_URL)?.[1], CALL_DEADLINE_MS);
+    return { url, ended: child.ended, report: () => child.tail() };
+  }
+
+  /** `resolve` as a person or a script calls it. */
+  async resolve(server, user) {
+    const answer = await this.cli('resolve', server, '--user', user);
+    return normalCredential(answer.credentials?.[0] ?? answer);
+  }
+
+  // ---- the gRPC API --------------------------------------------------------------------------------------------------
+
+  /** A chat daemon written in another language, with a key of its own. */
+  daemon(key) {
+    return new Daemon(this.endpoint, key);
+  }
+}
+
+/** A gRPC client made from the proto files at run time: nothing of it is generated by our build. */
+export class Daemon {
+  #clients;
+  #metadata = new grpc.Metadata();
+
+  constructor(endpoint, key) {
+    const definition = protoLoader.loadSync(
+      ['handshakes.proto', 'tokens.proto', 'chats.proto'].map((file) => `stationmaster/v1/${file}`),
+      { includeDirs: [PROTO], keepCase: true, enums: String, longs: String, oneofs: true },
+    );
+    const services = grpc.loadPackageDefinition(definition).stationmaster.v1;
+    const at = (name) => new services[name](new URL(endpoint).host, grpc.credentials.createInsecure());
+    this.#clients = {
+      handshakes: at('HandshakeService'),
+      tokens: at('TokenService'),
+      chats: at('ChatService'),
+    };
+    this.#metadata.set('authorization', `Bearer ${key}`);
+  }
+
+  #call(client, method, request) {
+    const deadline = Date.now() + CALL_DEADLINE_MS;
+    return new Promise((resolve, reject) => {
+      this.#clients[client][method](request, this.#metadata, { deadline }, (error, answer) =>
+        error ? reject(error) : resolve(answer),
+      );
+    });
+  }
+
+  close() {
+    for (const client of Object.values(this.#clients)) client.close();
+  }
+
+  /** Starts a handshake that any browser with the link may finish. */
+  async startHandshake(server, user) {
+    const { handshake } = await this.#call('handshakes', 'StartHandshake', { server, actor: { user }, binding: 'BINDING_LINK' });
+    return { id: handshake.id, url: handshake.connect_url };
+  }
+
+  /** The handshake's state as the chat daemon sees it, in the words below. */
+  async handshakeState(id) {
+    const { handshake } = await this.#call('handshakes', 'GetHandshake', { id });
+    return handshake.state.replace(/^HANDSHAKE_STATE_/, '');
+  }
+
+  async cancelHandshake(id) {
+    await this.#call('handshakes', 'CancelHandshake', { id });
+  }
+
+  async resolve(server, user) {
+    const answer = await this.#call('tokens', 'ResolveCredentials', { servers: [server], actor: { user } });
+    return normalCredential(answer.credentials[0]);
+  }
+
+  /** One chat turn: what may be used, with credentials. */
+  async resolveChat(chat, user) {
+    const answer = await this.#call('chats', 'ResolveChat', { chat_id: chat, actor: { user }, mode: 'CHAT_MODE_NORMAL' });
+    return answer.servers.map(normalCredential);
+  }
+
+  async disconnect(server, user) {
+    await this.#call('tokens', 'Disconnect', { server, actor: { user } });
+  }
+}
+
+// The words of a handshake's end.
+export const COMPLETED = 'COMPLETED';
+export const FAILED = 'FAILED';
+export const CANCELLED = 'CANCELLED';
+
+// ---- shapes ------------------------------------------------------------------------------------------------------------
+
+function lastJson(printed) {
+  const text = printed.trim();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return JSON.parse(text.split('\n').at(-1));
+  }
+}
+
+function normalServer(server) {
+  return { id: server.id, slug: server.slug, url: server.url, enabled: server.enabled, raw: server };
+}
+
+// One server's entry of a resolve: READY with headers, or a reason.
+function normalCredential(entry) {
+  const headers = Object.fromEntries((entry.ready?.headers ?? []).map(({ name, value }) => [name, value]));
+  const status = entry.ready ? 'READY' : (entry.status ?? Object.keys(entry).find((key) => key !== 'server'));
+  return { status: String(status).toUpperCase().replace(/^.*STATUS_/, ''), headers, generation: entry.ready?.generation, url: entry.ready?.url };
+}
