@@ -1,3 +1,4 @@
 //! Stationmaster: the control plane between chat daemons and MCP servers.
 
 pub mod domain;
+pub mod fetch;
