@@ -2,3 +2,4 @@
 
 pub mod domain;
 pub mod fetch;
+pub mod mcp;

@@ -1,6 +1,7 @@
 //! `fetch`, `mcp` and `oauth` against a scripted web.
 
 mod guard;
+mod probe;
 
 use std::time::Duration;
 
