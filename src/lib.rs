@@ -3,3 +3,4 @@
 pub mod domain;
 pub mod fetch;
 pub mod mcp;
+pub mod oauth;

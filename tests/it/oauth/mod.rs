@@ -1,7 +1,10 @@
 //! `fetch`, `mcp` and `oauth` against a scripted web.
 
+mod discovery;
 mod guard;
 mod probe;
+mod registration;
+mod token;
 
 use std::time::Duration;
 
