@@ -184,13 +184,13 @@ async fn what_ends_after_the_request_was_written_is_unknown() {
     web.on("/truncated", Reply::Truncated("{\"a\":"));
     web.on("/silence", Reply::Silence);
 
-    for (path, expected) in [
-        ("/reset", Cause::Reset),
-        ("/truncated", Cause::Truncated),
-        ("/silence", Cause::Deadline),
+    for (path, expected, deadline) in [
+        ("/reset", Cause::Reset, PATIENCE),
+        ("/truncated", Cause::Truncated, PATIENCE),
+        ("/silence", Cause::Deadline, IMPATIENCE),
     ] {
         let error = fetch()
-            .send(get(&web.url(path)).deadline(IMPATIENCE))
+            .send(get(&web.url(path)).deadline(deadline))
             .await
             .unwrap_err();
 

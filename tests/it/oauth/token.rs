@@ -244,12 +244,16 @@ async fn what_is_lost_after_the_request_was_written_is_unknown() {
     web.once("/token", Reply::Silence);
     web.once("/token", Reply::json(200, &json!({"token_type": "bearer"})));
     let url = web.url("/token");
-    let endpoint = Endpoint {
-        deadline: IMPATIENCE,
-        ..public(&url)
-    };
 
-    for expected in [Cause::Reset, Cause::Truncated, Cause::Deadline] {
+    for (expected, deadline) in [
+        (Cause::Reset, PATIENCE),
+        (Cause::Truncated, PATIENCE),
+        (Cause::Deadline, IMPATIENCE),
+    ] {
+        let endpoint = Endpoint {
+            deadline,
+            ..public(&url)
+        };
         let outcome = redeem(&endpoint).await;
         assert!(
             matches!(&outcome, Outcome::Unknown(Lost::NoAnswer(fetch::Error::Unknown { cause, .. })) if *cause == expected),
@@ -257,7 +261,7 @@ async fn what_is_lost_after_the_request_was_written_is_unknown() {
         );
     }
     assert!(matches!(
-        redeem(&endpoint).await,
+        redeem(&public(&url)).await,
         Outcome::Unknown(Lost::Malformed)
     ));
     assert_eq!(web.seen().len(), 4, "each request is written once");
