@@ -210,7 +210,8 @@ pub struct TokenSet {
     pub access_token: AccessToken,
     /// The refresh token, when one was given. Absent on a refresh, the old one stays in use.
     pub refresh_token: Option<RefreshToken>,
-    /// `Bearer` in that spelling whatever the case it came in, else as given.
+    /// `Bearer` and `DPoP` in that spelling whatever the case they came in, else in lower case: names
+    /// of types have no case (RFC 6749, section 5.1).
     pub token_type: String,
     /// How long the access token lives from when the answer arrived, when known.
     pub expires_in: Option<Duration>,

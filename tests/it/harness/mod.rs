@@ -3,3 +3,4 @@
 pub(crate) mod postgres;
 mod postgres_binaries;
 pub(crate) mod sqlite;
+pub(crate) mod web;

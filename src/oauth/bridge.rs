@@ -1,0 +1,175 @@
+//! Between the `oauth2` crate, which forms requests and types answers, and [`Fetch`], which alone
+//! may speak to the web. On the way back answers are made canonical, so that the crate never meets
+//! a wild one and its errors never hold a body.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use oauth2::basic::BasicClient;
+use oauth2::{AsyncHttpClient, AuthType, ClientId, HttpRequest, HttpResponse};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::answer::Answer;
+use super::error::Error;
+use crate::domain::authorization::ClientAuthMethod;
+use crate::domain::secrets::ClientSecret;
+use crate::fetch::{self, Fetch, ReadBody, Request, Response};
+
+/// Largest answer read, in bytes.
+const ANSWER_CAP: usize = 256 * 1024;
+
+/// What the `oauth2` crate is told about every endpoint. The crate refuses http for revocation and
+/// rewrites URLs; which endpoint may be contacted is for the fetch rules to say, and the bridge
+/// knows the real one.
+pub(super) const PLACEHOLDER: &str = "https://endpoint.invalid/";
+
+/// How our client proves who it is.
+#[derive(Debug, Clone)]
+pub enum ClientAuth {
+    /// By its id alone.
+    Public,
+    /// By HTTP Basic, id and secret form-encoded first (RFC 6749, section 2.3.1).
+    Basic(ClientSecret),
+    /// By id and secret in the body.
+    Post(ClientSecret),
+}
+
+impl ClientAuth {
+    /// The authentication of a registration. A secret that the method does not use is ignored.
+    ///
+    /// # Errors
+    /// [`Error::SecretMissing`]; [`Error::Unsupported`] for `private_key_jwt`.
+    pub fn new(method: ClientAuthMethod, secret: Option<ClientSecret>) -> Result<Self, Error> {
+        match method {
+            ClientAuthMethod::None => Ok(Self::Public),
+            ClientAuthMethod::ClientSecretBasic => {
+                secret.map(Self::Basic).ok_or(Error::SecretMissing)
+            }
+            ClientAuthMethod::ClientSecretPost => {
+                secret.map(Self::Post).ok_or(Error::SecretMissing)
+            }
+            ClientAuthMethod::PrivateKeyJwt => Err(Error::Unsupported {
+                method: Some(method),
+            }),
+        }
+    }
+}
+
+/// An endpoint that our client authenticates at, and how long one call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint<'a> {
+    /// Its URL.
+    pub url: &'a str,
+    /// Our client there.
+    pub client_id: &'a str,
+    /// How it proves who it is.
+    pub auth: &'a ClientAuth,
+    /// The deadline of the whole call.
+    pub deadline: Duration,
+}
+
+impl Endpoint<'_> {
+    /// The `oauth2` crate's view of our client.
+    pub(super) fn client(&self) -> BasicClient {
+        let client = BasicClient::new(ClientId::new(self.client_id.to_owned()));
+        let secret =
+            |secret: &ClientSecret| oauth2::ClientSecret::new(secret.expose_secret().to_owned());
+        match self.auth {
+            ClientAuth::Public => client.set_auth_type(AuthType::RequestBody),
+            ClientAuth::Basic(held) => client
+                .set_auth_type(AuthType::BasicAuth)
+                .set_client_secret(secret(held)),
+            ClientAuth::Post(held) => client
+                .set_auth_type(AuthType::RequestBody)
+                .set_client_secret(secret(held)),
+        }
+    }
+}
+
+/// Why the `oauth2` crate got no answer to look at.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// No complete answer.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
+    /// A complete answer that says "later".
+    #[error("status {status}")]
+    Transient {
+        status: StatusCode,
+        retry_after: Option<Duration>,
+    },
+    /// Success without content.
+    #[error("malformed answer")]
+    Malformed,
+}
+
+/// Makes an answer canonical.
+pub(super) type Normalise = fn(&Response) -> Result<HttpResponse, Failure>;
+
+/// The HTTP client of one call.
+pub(super) struct Bridge<'a> {
+    pub(super) fetch: &'a Fetch,
+    pub(super) url: Url,
+    pub(super) deadline: Duration,
+    pub(super) normalise: Normalise,
+}
+
+impl<'c> AsyncHttpClient<'c> for Bridge<'_> {
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Failure>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        if let Some(value) = head.headers.get_mut(AUTHORIZATION) {
+            value.set_sensitive(true);
+        }
+        let request = Request::new(head.method, self.url.clone())
+            .headers(head.headers)
+            .body(body)
+            .read(ReadBody::UpTo(ANSWER_CAP))
+            .deadline(self.deadline);
+        Box::pin(async move { (self.normalise)(&self.fetch.send(request).await?) })
+    }
+}
+
+/// A token endpoint's answer: 200 with canonical members, or 400 with a code (empty for none).
+pub(super) fn token_answer(answer: &Response) -> Result<HttpResponse, Failure> {
+    match Answer::read(answer.status, &answer.headers, &answer.body) {
+        Answer::Granted(members) => Ok(canonical(StatusCode::OK, &Value::Object(members))),
+        Answer::Refused(code) => Ok(canonical(StatusCode::BAD_REQUEST, &error(code))),
+        Answer::Transient(retry_after) => Err(Failure::Transient {
+            status: answer.status,
+            retry_after,
+        }),
+        Answer::Malformed => Err(Failure::Malformed),
+    }
+}
+
+/// A revocation endpoint's answer: its body says nothing when the status is good (RFC 7009,
+/// section 2.2), unless it is a refusal in disguise.
+pub(super) fn revocation_answer(answer: &Response) -> Result<HttpResponse, Failure> {
+    match Answer::read(answer.status, &answer.headers, &answer.body) {
+        Answer::Refused(code) => Ok(canonical(StatusCode::BAD_REQUEST, &error(code))),
+        Answer::Transient(retry_after) if !answer.status.is_success() => Err(Failure::Transient {
+            status: answer.status,
+            retry_after,
+        }),
+        Answer::Granted(_) | Answer::Malformed | Answer::Transient(_) => {
+            Ok(canonical(StatusCode::OK, &json!({})))
+        }
+    }
+}
+
+fn error(code: Option<String>) -> Value {
+    json!({ "error": code.unwrap_or_default() })
+}
+
+fn canonical(status: StatusCode, body: &Value) -> HttpResponse {
+    let mut response = HttpResponse::new(body.to_string().into_bytes());
+    *response.status_mut() = status;
+    response
+}

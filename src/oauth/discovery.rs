@@ -1,0 +1,280 @@
+//! From an MCP server's address to the authorization server that guards it (RFC 9728, RFC 8414,
+//! `OpenID` Connect Discovery; MCP authorization, discovery). Sequential, first match wins; a place
+//! is left for the next one only when it surely has no document: an outage must not make us take a
+//! less specific document for the right one.
+
+use url::Url;
+
+use super::error::Error;
+use super::metadata;
+use super::places::{self, Fit, Form};
+use super::report::{Finding, Report, Sought};
+use super::target::{MissingPkce, OtherOrigins, Target};
+use crate::domain::authorization::{AuthorizationServer, Discovered, Issuer, ProtectedResource};
+use crate::fetch::{Fetch, Policy, ReadBody, Request, is_loopback};
+
+/// Largest metadata document read, in bytes.
+const DOCUMENT_CAP: usize = 256 * 1024;
+
+/// What came out, and how.
+#[derive(Debug)]
+pub struct Discovery {
+    /// The resource and its authorization server, or why there is none.
+    pub result: Result<Discovered, Error>,
+    /// Every URL tried, in order.
+    pub report: Report,
+}
+
+/// Finds the resource's metadata and the metadata of the first usable authorization server it
+/// names. Saves nothing, sends nothing secret.
+///
+/// # Errors
+/// In [`Discovery::result`]: [`Error::Address`], [`Error::NoResourceMetadata`],
+/// [`Error::ResourceMismatch`], [`Error::NoAuthorizationServer`], [`Error::IssuerNotListed`],
+/// [`Error::NoServerMetadata`], [`Error::IssuerMismatch`], [`Error::Metadata`],
+/// [`Error::PkceUnsupported`], [`Error::Unavailable`], [`Error::Fetch`]. Of several authorization
+/// servers that all failed, the first one's.
+pub async fn discover(fetch: &Fetch, target: &Target<'_>) -> Discovery {
+    let mut search = Search {
+        fetch,
+        target,
+        report: Report::default(),
+        warnings: Vec::new(),
+    };
+    let result = search.run().await;
+    Discovery {
+        result,
+        report: search.report,
+    }
+}
+
+struct Search<'a> {
+    fetch: &'a Fetch,
+    target: &'a Target<'a>,
+    report: Report,
+    warnings: Vec<String>,
+}
+
+impl Search<'_> {
+    async fn run(&mut self) -> Result<Discovered, Error> {
+        let server = Url::parse(self.target.server_url).map_err(|_error| Error::Address)?;
+        let resource = self.resource(&server).await?;
+        let authorization_server = self.authorization_server(&resource).await?;
+        Ok(Discovered {
+            resource,
+            authorization_server,
+            challenged_scopes: self.target.hint.and_then(|hint| hint.scopes.clone()),
+            warnings: std::mem::take(&mut self.warnings),
+        })
+    }
+
+    async fn resource(&mut self, server: &Url) -> Result<ProtectedResource, Error> {
+        let mut candidates = Vec::new();
+        candidates.extend(self.hinted(server).map(|url| (Form::Challenge, url)));
+        candidates.extend(places::resource_metadata(server));
+        let mut nothing = Error::NoResourceMetadata;
+        for (form, url) in candidates {
+            let Some(document) = self.document(Sought::Resource, &url).await? else {
+                continue;
+            };
+            let judged = metadata::protected_resource(&document, url.as_str())
+                .and_then(|found| self.vouch(server, form, found));
+            self.conclude(Sought::Resource, &url, &judged);
+            match judged {
+                // Some JSON, but not this document: an API's "not found", usually.
+                Err(why @ Error::Metadata { .. }) => nothing = why,
+                judged => return judged,
+            }
+        }
+        Err(nothing)
+    }
+
+    /// Where the challenge points, if that may be followed.
+    fn hinted(&mut self, server: &Url) -> Option<Url> {
+        let pointer = self.target.hint?.resource_metadata.as_deref()?;
+        let Ok(url) = Url::parse(pointer) else {
+            self.warn("the challenge's resource_metadata is not a URL");
+            return None;
+        };
+        let follow = self.target.other_origins == OtherOrigins::Followed;
+        if url.origin() == server.origin() || follow {
+            return Some(url);
+        }
+        self.report
+            .add(Sought::Resource, &url, Finding::OtherOrigin);
+        self.warn("the challenge's resource_metadata is on another origin and was not followed");
+        None
+    }
+
+    fn vouch(
+        &mut self,
+        server: &Url,
+        form: Form,
+        found: ProtectedResource,
+    ) -> Result<ProtectedResource, Error> {
+        match places::fit(server, form, &found.resource) {
+            Fit::Exact => Ok(found),
+            Fit::Tolerable => {
+                self.warn(format!(
+                    "the metadata is for {}, of which the server is a part",
+                    found.resource
+                ));
+                Ok(found)
+            }
+            Fit::Foreign => Err(Error::ResourceMismatch {
+                found: found.resource,
+            }),
+        }
+    }
+
+    async fn authorization_server(
+        &mut self,
+        resource: &ProtectedResource,
+    ) -> Result<AuthorizationServer, Error> {
+        let listed = &resource.authorization_servers;
+        if let Some(wanted) = self.target.issuer {
+            return if listed.contains(wanted) {
+                self.by_issuer(wanted).await
+            } else {
+                Err(Error::IssuerNotListed {
+                    wanted: wanted.clone(),
+                })
+            };
+        }
+        let mut first_error = None;
+        for issuer in listed {
+            match self.by_issuer(issuer).await {
+                Ok(server) => {
+                    if listed.len() > 1 {
+                        self.warn(format!(
+                            "of several authorization servers {issuer} was chosen"
+                        ));
+                    }
+                    return Ok(server);
+                }
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        Err(first_error.unwrap_or(Error::NoAuthorizationServer))
+    }
+
+    async fn by_issuer(&mut self, issuer: &Issuer) -> Result<AuthorizationServer, Error> {
+        let mut error = Error::NoServerMetadata {
+            issuer: issuer.clone(),
+        };
+        // RFC 8414, section 2: an issuer has neither query nor fragment.
+        let Some(url) = Url::parse(issuer.as_str())
+            .ok()
+            .filter(|url| url.query().is_none() && url.fragment().is_none())
+        else {
+            return Err(error);
+        };
+        for url in places::server_metadata(&url) {
+            let Some(document) = self.document(Sought::Server, &url).await? else {
+                continue;
+            };
+            let judged = metadata::authorization_server(&document, url.as_str(), issuer)
+                .and_then(|server| self.vet(server));
+            self.conclude(Sought::Server, &url, &judged);
+            match judged {
+                Ok(server) => return Ok(server),
+                // The next form may still have the right document.
+                Err(why) => error = why,
+            }
+        }
+        Err(error)
+    }
+
+    /// Whether we can work with this server, and without which of its endpoints.
+    fn vet(&mut self, mut server: AuthorizationServer) -> Result<AuthorizationServer, Error> {
+        let usable = |endpoint: &str| {
+            Url::parse(endpoint)
+                .ok()
+                .filter(|url| self.fetch.check(Policy::Tenant, url).is_ok())
+        };
+        // A browser goes there, not we; in clear text only on this machine.
+        usable(&server.authorization_endpoint)
+            .filter(|url| url.scheme() == "https" || is_loopback(url))
+            .ok_or(Error::Metadata {
+                member: "authorization_endpoint",
+            })?;
+        usable(&server.token_endpoint).ok_or(Error::Metadata {
+            member: "token_endpoint",
+        })?;
+        let registers = server
+            .registration_endpoint
+            .as_deref()
+            .is_none_or(|e| usable(e).is_some());
+        let revokes = server
+            .revocation_endpoint
+            .as_deref()
+            .is_none_or(|e| usable(e).is_some());
+        if !registers {
+            server.registration_endpoint = None;
+            self.warn("the registration endpoint may not be contacted and was left out");
+        }
+        if !revokes {
+            server.revocation_endpoint = None;
+            self.warn("the revocation endpoint may not be contacted and was left out");
+        }
+        let s256 = server
+            .code_challenge_methods
+            .as_ref()
+            .is_some_and(|methods| methods.iter().any(|method| method == "S256"));
+        if !s256 {
+            if self.target.missing_pkce == MissingPkce::Refused {
+                return Err(Error::PkceUnsupported {
+                    issuer: server.issuer,
+                });
+            }
+            self.warn("PKCE with S256 is not advertised; it is used nevertheless");
+        }
+        Ok(server)
+    }
+
+    /// The document at a URL; `None` when there surely is none.
+    async fn document(
+        &mut self,
+        sought: Sought,
+        url: &Url,
+    ) -> Result<Option<serde_json::Map<String, serde_json::Value>>, Error> {
+        let request = Request::document(url.clone())
+            .read(ReadBody::UpTo(DOCUMENT_CAP))
+            .deadline(self.target.deadline);
+        let answer = match self.fetch.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.report.add(sought, url, Finding::Failed(error.clone()));
+                return Err(error.into());
+            }
+        };
+        let status = answer.status;
+        if status.is_success() {
+            let document = metadata::object(&answer.body);
+            if document.is_none() {
+                self.report.add(sought, url, Finding::NotJson);
+            }
+            return Ok(document);
+        }
+        self.report.add(sought, url, Finding::Status(status));
+        if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
+            return Err(Error::Unavailable {
+                status,
+                retry_after: super::answer::retry_after(&answer.headers),
+            });
+        }
+        Ok(None)
+    }
+
+    fn conclude<T>(&mut self, sought: Sought, url: &Url, judged: &Result<T, Error>) {
+        let finding = match judged {
+            Ok(_) => Finding::Used,
+            Err(error) => Finding::Unusable(error.to_string()),
+        };
+        self.report.add(sought, url, finding);
+    }
+
+    fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+}

@@ -1,0 +1,35 @@
+//! OAuth as a client speaks it: finding the authorization server, registering, building the
+//! request the browser carries, redeeming, revoking. Stateless, over [`crate::fetch`]; decides
+//! nothing that needs memory, which is `app`'s.
+//!
+//! Invariants: issuers and resources are compared and sent as the exact strings they were published
+//! as; no error and no `Debug` holds a token, a secret or a foreign body; a request that redeems
+//! something is written at most once.
+//!
+//! In order of use: [`discover`], [`choose_scopes`], [`register`], [`authorization_url`],
+//! [`exchange`], [`refresh`], [`revoke`].
+
+mod answer;
+mod authorize;
+mod bridge;
+mod discovery;
+mod error;
+mod metadata;
+mod outcome;
+mod places;
+mod registration;
+mod report;
+mod scopes;
+mod target;
+mod token;
+
+pub use authorize::{AuthorizationRequest, authorization_url, is_reserved, pkce_verifier};
+pub use bridge::{ClientAuth, Endpoint};
+pub use discovery::{Discovery, discover};
+pub use error::Error;
+pub use outcome::{About, Lost, Outcome, Refused, Revocation};
+pub use registration::{NewClient, RegisteredClient, register};
+pub use report::{Attempt, Finding, Report, Sought};
+pub use scopes::choose_scopes;
+pub use target::{Hint, MissingPkce, OtherOrigins, Target};
+pub use token::{CodeGrant, RefreshGrant, Revoked, exchange, refresh, revoke};
