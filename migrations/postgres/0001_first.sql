@@ -135,6 +135,7 @@ CREATE TABLE connections (
     obtained_at BIGINT NOT NULL,
     expires_at BIGINT,
     rejected BOOLEAN NOT NULL,
+    forced BOOLEAN NOT NULL,
     intent TEXT,
     lease_owner TEXT,
     lease_until BIGINT,
@@ -191,6 +192,7 @@ CREATE TABLE handshakes (
 );
 
 CREATE INDEX handshakes_of_server ON handshakes (server);
+CREATE INDEX handshakes_of_user ON handshakes (tenant, user_id, server);
 CREATE INDEX handshakes_by_age ON handshakes (created_at);
 
 CREATE TABLE chats (

@@ -135,6 +135,7 @@ CREATE TABLE connections (
     obtained_at INTEGER NOT NULL,
     expires_at INTEGER,
     rejected INTEGER NOT NULL,
+    forced INTEGER NOT NULL,
     intent TEXT,
     lease_owner TEXT,
     lease_until INTEGER,
@@ -191,6 +192,7 @@ CREATE TABLE handshakes (
 ) STRICT;
 
 CREATE INDEX handshakes_of_server ON handshakes (server);
+CREATE INDEX handshakes_of_user ON handshakes (tenant, user_id, server);
 CREATE INDEX handshakes_by_age ON handshakes (created_at);
 
 CREATE TABLE chats (

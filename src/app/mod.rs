@@ -1,3 +1,126 @@
-//! Use cases: one public method for each RPC, callback or tick.
+//! Use cases: one public method for each RPC, callback or tick. All decisions live here or in
+//! `domain`; rows, protocols and keys are reached through `store`, `oauth`, `mcp` and `crypto`.
+//!
+//! Two rules hold everywhere: no transaction is open while we wait for the network, and no second
+//! one is begun while one is held. What must not be lost when a caller goes away (a redemption, an
+//! exchange) runs on the task tracker.
 
+mod access;
+mod chats;
+mod connections;
+mod error;
+mod handshakes;
 pub mod metrics;
+mod provision;
+mod redeem;
+mod reports;
+mod requests;
+mod resolve;
+mod secrets;
+mod servers;
+mod start;
+mod tenants;
+mod vault;
+
+pub use access::{NewApiKey, Presented, SecretText};
+pub use chats::ResolveChat;
+pub use error::{Error, Result};
+pub use handshakes::{
+    Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
+};
+pub use reports::{Answer, Denial, Report, Response};
+pub use requests::Once;
+pub use resolve::{Resolve, ResolvedServers};
+pub use servers::{ListServers, NewServer, ServerRef, ServerView, UpdatedServer};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::crypto::RootKeys;
+use crate::domain::changes::Revision;
+use crate::domain::connections as lifecycle;
+use crate::domain::ids::ReplicaId;
+use crate::domain::random::Random;
+use crate::domain::servers::Rules;
+use crate::domain::time::Clock;
+use crate::fetch::Fetch;
+use crate::store::Store;
+use metrics::Metrics;
+use vault::Vault;
+
+/// What the deployment chose.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The base of every public URL.
+    pub public_url: Url,
+    /// Whether http URLs may be configured.
+    pub url_rules: Rules,
+    /// The name consent pages show.
+    pub client_name: String,
+    /// How long one outgoing request may take.
+    pub request_timeout: Duration,
+    /// Whether a link alone may bind an account to a user.
+    pub allow_link: bool,
+    /// How long a handshake stays open.
+    pub handshake_ttl: Duration,
+    /// When to renew, and how.
+    pub tokens: lifecycle::Policy,
+    /// Where a browser may be sent when a handshake is over.
+    pub return_urls: Vec<Url>,
+    /// Front ends that may take the code that confirms a handshake.
+    pub completion_urls: Vec<Url>,
+    /// Pages that may be told of a result, as origins.
+    pub opener_origins: Vec<String>,
+}
+
+/// What the use cases stand on.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The root keys.
+    pub root_keys: RootKeys,
+    /// The way out to the web.
+    pub fetch: Fetch,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// What the deployment chose.
+    pub settings: Settings,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where work runs that must finish.
+    pub tasks: TaskTracker,
+}
+
+/// The use cases. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    vault: Vault,
+    fetch: Fetch,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    settings: Settings,
+    metrics: Metrics,
+    tasks: TaskTracker,
+    replica: ReplicaId,
+    flights: redeem::Flights,
+    bell: handshakes::Bell,
+}
+
+/// Something written, and where in the feed it can be seen.
+#[derive(Debug, Clone)]
+pub struct Written<T> {
+    /// What was written, as it stands now.
+    pub value: T,
+    /// Its place in the feed.
+    pub revision: Revision,
+}

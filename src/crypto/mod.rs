@@ -21,5 +21,5 @@ mod root;
 
 pub use envelope::DataKeyMaterial;
 pub use error::{Error, Result};
-pub use payload::{Flow, HeaderValues, Payload};
+pub use payload::{Flow, HeaderValues, Parked, Payload};
 pub use root::RootKeys;

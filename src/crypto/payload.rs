@@ -10,6 +10,7 @@ use crate::domain::secrets::{
     AccessToken, ClientSecret, HeaderSecret, Opaque, PkceVerifier, RefreshToken,
     RegistrationAccessToken,
 };
+use crate::domain::time::Timestamp;
 
 /// A value that can be sealed.
 pub trait Payload: Sized {
@@ -74,20 +75,23 @@ pub struct Flow {
     pub state: Opaque,
     /// The PKCE verifier.
     pub verifier: PkceVerifier,
+    /// The secret part of the connect link, so that it can be shown again while it is open.
+    pub link: Opaque,
 }
 
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct StoredFlow {
     state: String,
     verifier: String,
+    link: String,
 }
 
 impl Payload for Flow {
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let state = self.state.expose_secret().to_owned();
         json(&StoredFlow {
-            state,
+            state: self.state.expose_secret().to_owned(),
             verifier: self.verifier.expose_secret().to_owned(),
+            link: self.link.expose_secret().to_owned(),
         })
     }
 
@@ -95,7 +99,37 @@ impl Payload for Flow {
         let mut stored: StoredFlow = serde_json::from_slice(bytes).ok()?;
         let state = Opaque::new(std::mem::take(&mut stored.state));
         let verifier = PkceVerifier::new(std::mem::take(&mut stored.verifier));
-        Some(Self { state, verifier })
+        let link = Opaque::new(std::mem::take(&mut stored.link));
+        Some(Self {
+            state,
+            verifier,
+            link,
+        })
+    }
+}
+
+/// A grant that waits to be confirmed.
+#[derive(Debug)]
+pub struct Parked {
+    /// The tokens.
+    pub tokens: TokenSet,
+    /// When they were obtained: their lifetime counts from here.
+    pub obtained_at: Timestamp,
+}
+
+impl Payload for Parked {
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let at = self.obtained_at.as_micros().to_be_bytes();
+        Zeroizing::new([&at[..], &self.tokens.to_bytes()].concat())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (at, tokens) = bytes.split_first_chunk()?;
+        let obtained_at = Timestamp::from_micros(i64::from_be_bytes(*at));
+        Some(Self {
+            tokens: TokenSet::from_bytes(tokens)?,
+            obtained_at,
+        })
     }
 }
 

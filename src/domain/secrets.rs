@@ -75,6 +75,32 @@ impl fmt::Debug for PkceVerifier {
     }
 }
 
+/// A secret we made and show to its owner once: an API key, a connect link. Not `Clone`.
+pub struct ShownOnce(SecretString);
+
+impl ShownOnce {
+    /// Takes the text over.
+    pub fn new(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// A text followed by a secret: a link.
+    pub fn below(base: &str, secret: &Opaque) -> Self {
+        Self::new(format!("{base}{}", secret.expose_secret()))
+    }
+
+    /// The text, to be put into the one answer that shows it.
+    pub fn show(self) -> String {
+        self.0.expose_secret().to_owned()
+    }
+}
+
+impl fmt::Debug for ShownOnce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShownOnce(redacted)")
+    }
+}
+
 /// A sealed value: opaque bytes, and the data key that opens them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {

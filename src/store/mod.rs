@@ -194,6 +194,11 @@ impl Upkeep {
 }
 
 impl Read {
+    /// The time leases are measured by.
+    pub async fn lease_now(&mut self, clock: &dyn Clock) -> Result<Timestamp> {
+        engine::lease_now(&mut self.tx, clock).await
+    }
+
     async fn ping(mut self) -> Result<()> {
         migrations::ping(&mut self.tx).await
     }

@@ -24,6 +24,8 @@ statements! {
     GET = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND id = $2");
     FIND_CURRENT = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND server = $2 \
         AND issuer = $3 ORDER BY generation DESC LIMIT 1");
+    LAST_GENERATION = "SELECT COALESCE(MAX(generation), 0) FROM registrations \
+        WHERE tenant = $1 AND server = $2";
     INSERT = concat!("INSERT INTO registrations (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
         $9, $10, $11, $12, $13, $14, $15, $16)");
 }
@@ -116,6 +118,19 @@ impl Reader<'_> {
             .fetch_optional(conn)
             .await)?;
         row.map(Registration::try_from).transpose()
+    }
+}
+
+impl Reader<'_> {
+    /// The highest generation of a server's registrations, at whatever issuer; zero without any.
+    pub async fn last_generation(&mut self, tenant: &TenantId, server: ServerId) -> Result<i64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query_scalar(
+            LAST_GENERATION
+        )
+        .bind(tenant.as_str())
+        .bind(server.to_string())
+        .fetch_one(conn)
+        .await)?)
     }
 }
 

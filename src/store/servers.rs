@@ -28,6 +28,7 @@ macro_rules! columns {
 statements! {
     GET = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND id = $2");
     FIND_BY_SLUG = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND slug = $2");
+    COUNT_BY_ID = "SELECT COUNT(*) FROM servers WHERE id = $1";
     LIST = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 \
         AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
     LIST_ENABLED = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND enabled \
@@ -183,6 +184,15 @@ impl Reader<'_> {
             .fetch_optional(conn)
             .await)?;
         row.map(Server::try_from).transpose()
+    }
+
+    /// Whether an id is taken, in whatever tenant.
+    pub async fn exists(&mut self, id: ServerId) -> Result<bool> {
+        let count: i64 = on!(&mut *self.0, |conn| sqlx::query_scalar(COUNT_BY_ID)
+            .bind(id.to_string())
+            .fetch_one(conn)
+            .await)?;
+        Ok(count > 0)
     }
 
     /// The server with this slug.

@@ -15,8 +15,10 @@ use super::{Attempt, Freshness, Lifecycle, Policy, Status, backoff};
 pub enum Event {
     /// Somebody wants a credential, and would redeem as `attempt` if that is needed.
     Asked {
-        /// Now, on the database's clock.
+        /// Now, by the wall clock that tokens expire by.
         now: Timestamp,
+        /// Now, on the clock that leases are measured by.
+        lease_now: Timestamp,
         /// How long the credential must still live.
         min_valid_for: Duration,
         /// The attempt to declare.
@@ -24,7 +26,7 @@ pub enum Event {
     },
     /// An attempt reached its end.
     Settled {
-        /// Now, on the database's clock.
+        /// Now.
         now: Timestamp,
         /// The attempt, as it was declared.
         attempt: Attempt,
@@ -35,6 +37,11 @@ pub enum Event {
     },
     /// The upstream rejected the credential of this generation.
     Rejected {
+        /// The generation used.
+        generation: i64,
+    },
+    /// The upstream accepted the credential of this generation.
+    Worked {
         /// The generation used.
         generation: i64,
     },
@@ -58,6 +65,8 @@ pub enum Settled {
     },
     /// Sent, and no answer: it may have been redeemed.
     Unknown,
+    /// Nothing was sent, because what is stored cannot be opened.
+    Unreadable,
 }
 
 /// What is known of new tokens without opening them.
@@ -131,9 +140,13 @@ pub fn decide(life: &Lifecycle, event: &Event, policy: &Policy) -> Decision {
     match *event {
         Event::Asked {
             now,
+            lease_now,
             min_valid_for,
             attempt,
-        } => asked(life, now, min_valid_for, attempt, policy),
+        } => {
+            let freshness = Freshness::of(life, now, min_valid_for, policy);
+            asked(life, freshness, Clocks { now, lease_now }, attempt)
+        }
         Event::Settled {
             now,
             attempt,
@@ -155,17 +168,19 @@ pub fn decide(life: &Lifecycle, event: &Event, policy: &Policy) -> Decision {
             )
         }
         Event::Rejected { generation } => rejected(life, generation),
+        Event::Worked { generation } => worked(life, generation),
     }
 }
 
-fn asked(
-    life: &Lifecycle,
+/// The two clocks of a question.
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
     now: Timestamp,
-    min_valid_for: Duration,
-    attempt: Attempt,
-    policy: &Policy,
-) -> Decision {
-    let freshness = Freshness::of(life, now, min_valid_for, policy);
+    lease_now: Timestamp,
+}
+
+fn asked(life: &Lifecycle, freshness: Freshness, clocks: Clocks, attempt: Attempt) -> Decision {
+    let Clocks { now, lease_now } = clocks;
     let stay = |effect| Decision {
         next: *life,
         effect,
@@ -200,7 +215,7 @@ fn asked(
     }
     let mut next = *life;
     if let Some(held) = life.attempt {
-        if held.until > now {
+        if held.until > lease_now {
             return stay(Effect::Await {
                 until: held.until,
                 meanwhile,
@@ -258,6 +273,7 @@ fn settled(
         next.status = Status::Active;
         next.obtained_at = redemption.obtained_at;
         next.expires_at = redemption.expires_at;
+        next.forced = life.rejected;
         next.rejected = false;
         next.attempt = None;
         next.unknown_outcomes = 0;
@@ -295,6 +311,7 @@ fn settled(
             next.next_attempt_at = Some(now.after(backoff(next.failures, retry_after, policy)));
         }
         Settled::Unknown => next = unknown(&next),
+        Settled::Unreadable => next.status = Status::Unreadable,
     }
     Decision {
         next,
@@ -315,16 +332,35 @@ fn unknown(life: &Lifecycle) -> Lifecycle {
 
 fn rejected(life: &Lifecycle, generation: i64) -> Decision {
     let mut next = *life;
-    if life.generation == generation && life.status == Status::Active {
-        next.rejected = true;
+    if life.generation != generation || life.status != Status::Active {
         return Decision {
             next,
-            effect: Effect::Note,
+            effect: Effect::Discard,
         };
+    }
+    next.rejected = true;
+    // What came from a rejection and never worked is not renewed again: that would never end.
+    if life.forced {
+        next.status = Status::ReconnectRequired(Reconnect::TokenRejected);
     }
     Decision {
         next,
-        effect: Effect::Discard,
+        effect: Effect::Note,
+    }
+}
+
+fn worked(life: &Lifecycle, generation: i64) -> Decision {
+    let mut next = *life;
+    if life.generation != generation || !life.forced {
+        return Decision {
+            next,
+            effect: Effect::Discard,
+        };
+    }
+    next.forced = false;
+    Decision {
+        next,
+        effect: Effect::Note,
     }
 }
 

@@ -28,6 +28,7 @@ fn life(age: u64) -> Lifecycle {
         obtained_at,
         expires_at: Some(obtained_at.after(Duration::from_hours(1))),
         rejected: false,
+        forced: false,
         attempt: None,
         unknown_outcomes: 0,
         failures: 0,
@@ -38,6 +39,7 @@ fn life(age: u64) -> Lifecycle {
 fn ask(life: &Lifecycle, attempt: Attempt) -> Decision {
     let event = Event::Asked {
         now: now(),
+        lease_now: now(),
         min_valid_for: Duration::ZERO,
         attempt,
     };
@@ -258,6 +260,31 @@ fn a_rejection_of_the_current_generation_ends_its_freshness_and_an_older_one_doe
             next: life,
             effect: Effect::Discard
         }
+    );
+}
+
+#[test]
+fn a_forced_renewal_that_is_rejected_too_is_not_repeated_until_it_worked_once() {
+    let mut rejected = life(10);
+    rejected.rejected = true;
+    let held = ask(&rejected, attempt(1, later())).next;
+    let renewed = settle(&held, attempt(1, later()), 7, SUCCESS()).next;
+    let reject = |life| decide(life, &Event::Rejected { generation: 8 }, &Policy::default()).next;
+    let worked = decide(
+        &renewed,
+        &Event::Worked { generation: 8 },
+        &Policy::default(),
+    )
+    .next;
+
+    assert_eq!(
+        reject(&renewed).status,
+        Status::ReconnectRequired(Reconnect::TokenRejected)
+    );
+    assert_eq!(reject(&worked).status, Status::Active);
+    assert_eq!(
+        ask(&reject(&worked), attempt(2, later())).effect,
+        Effect::Redeem
     );
 }
 

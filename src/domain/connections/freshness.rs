@@ -96,6 +96,7 @@ mod tests {
             obtained_at,
             expires_at: lifetime.map(|secs| obtained_at.after(Duration::from_secs(secs))),
             rejected: false,
+            forced: false,
             attempt: None,
             unknown_outcomes: 0,
             failures: 0,

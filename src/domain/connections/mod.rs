@@ -57,6 +57,8 @@ pub struct Lifecycle {
     pub expires_at: Option<Timestamp>,
     /// Whether the upstream rejected this generation's access token.
     pub rejected: bool,
+    /// Whether this generation came from a rejection and has not been seen to work yet.
+    pub forced: bool,
     /// The attempt under way or left behind by a crash.
     pub attempt: Option<Attempt>,
     /// How many redemptions of this generation had an unknown outcome.
@@ -106,4 +108,13 @@ pub struct Connection {
     pub last_error: Option<String>,
     /// Grows with every write; what a conditional write names, besides id and generation.
     pub version: i64,
+}
+
+impl Connection {
+    /// Whether a user should see themselves as connected: judged from what is stored, without any
+    /// network call.
+    pub fn is_connected(&self, now: Timestamp) -> bool {
+        let alive = self.life.renewable || self.life.expires_at.is_none_or(|end| now < end);
+        self.life.status == Status::Active && alive
+    }
 }

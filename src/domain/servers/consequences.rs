@@ -20,8 +20,8 @@ pub struct Consequences {
     pub clears_header_secrets: bool,
     /// Grants issued under the old values end and `auth_version` grows.
     pub ends_grants: bool,
-    /// What discovery found belongs to the old values.
-    pub needs_discovery: bool,
+    /// Discovery and client belong to the old values: both are made again.
+    pub needs_provision: bool,
 }
 
 /// What turning `old` into `draft` entails, and what the call must supply for it.
@@ -38,8 +38,10 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
         (Auth::OAuth2(before), Auth::OAuth2(after)) => {
             let steers = secret_goes_elsewhere(before, after);
             entails.ends_grants = moved || steers || client(before) != client(after);
-            entails.needs_discovery =
-                after.endpoints.is_none() && (moved || steers || client(before) != client(after));
+            entails.needs_provision = entails.ends_grants
+                || before.redirect != after.redirect
+                || before.token_endpoint_auth_method != after.token_endpoint_auth_method
+                || before.overrides != after.overrides;
             let holds = old.secrets.client_secret.is_some();
             if steers && holds && matches!(draft.secrets.client_secret, Edit::Keep) {
                 found.add(
@@ -50,9 +52,7 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
         }
         (before, after) => {
             entails.ends_grants = moved || before != after;
-            entails.needs_discovery = after
-                .oauth2()
-                .is_some_and(|oauth2| oauth2.endpoints.is_none());
+            entails.needs_provision = entails.clears_auth;
         }
     }
     (entails, found)

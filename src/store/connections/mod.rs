@@ -23,7 +23,7 @@ macro_rules! columns {
          token_endpoint, auth_version, generation, status, reason, access_token, access_token_key, \
          refresh_token, refresh_token_key, obtained_at, expires_at, rejected, intent, lease_owner, \
          lease_until, unknown_outcomes, failures, next_attempt_at, last_error, connected_at, \
-         refreshed_at, version"
+         refreshed_at, version, forced"
     };
 }
 
@@ -40,22 +40,23 @@ statements! {
         WHERE tenant = $1 AND user_id = $2 AND server = $3) AS past";
     INSERT = concat!("INSERT INTO connections (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
         $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, \
-        $28, $29, $30, $31)");
+        $28, $29, $30, $31, $32)");
     RENEW = "UPDATE connections SET generation = $3, status = $4, reason = $5, access_token = $6, \
         access_token_key = $7, refresh_token = $8, refresh_token_key = $9, obtained_at = $10, \
         expires_at = $11, rejected = $12, intent = NULL, lease_owner = NULL, lease_until = NULL, \
         unknown_outcomes = $13, failures = $14, next_attempt_at = $15, last_error = NULL, scopes = $16, \
-        token_type = $17, refreshed_at = $18, version = version + 1 \
+        token_type = $17, refreshed_at = $18, forced = $20, version = version + 1 \
         WHERE id = $1 AND version = $2 AND tenant = $19";
     SAVE_LIFE = "UPDATE connections SET status = $3, reason = $4, rejected = $5, intent = $6, \
         lease_owner = $7, lease_until = $8, unknown_outcomes = $9, failures = $10, \
-        next_attempt_at = $11, last_error = $12, version = version + 1 \
+        next_attempt_at = $11, last_error = $12, forced = $14, version = version + 1 \
         WHERE id = $1 AND version = $2 AND tenant = $13";
     DELETE = "DELETE FROM connections WHERE tenant = $1 AND user_id = $2 AND server = $3 \
         RETURNING id, generation";
     BURY = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
         VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, user_id, server) \
         DO UPDATE SET generation = excluded.generation";
+    DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
         intent = NULL, lease_owner = NULL, lease_until = NULL, version = version + 1 \
         WHERE tenant = $1 AND server = $2 RETURNING id";
@@ -156,6 +157,7 @@ async fn save_life(tx: &mut Tx, connection: &Connection) -> Result<bool> {
         .bind(micros(life.next_attempt_at))
         .bind(connection.last_error.as_deref())
         .bind(connection.tenant.as_str())
+        .bind(life.forced)
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;
@@ -219,6 +221,7 @@ impl Writer<'_> {
             .bind(connection.connected_at.as_micros())
             .bind(micros(connection.refreshed_at))
             .bind(connection.version)
+            .bind(life.forced)
             .execute(conn)
             .await
             .map(drop))
@@ -254,6 +257,7 @@ impl Writer<'_> {
             .bind(&connection.token_type)
             .bind(micros(connection.refreshed_at))
             .bind(connection.tenant.as_str())
+            .bind(life.forced)
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?;
@@ -299,6 +303,20 @@ impl Writer<'_> {
             .map(drop))?;
         self.changed(tenant, id.clone(), Op::Delete);
         Ok(Some(id))
+    }
+
+    /// Takes away every connection to a server that is about to be deleted. Answers how many.
+    pub async fn delete_of_server(&mut self, tenant: &TenantId, server: ServerId) -> Result<usize> {
+        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(DELETE_OF_SERVER)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .fetch_all(conn)
+            .await)?;
+        let count = ids.len();
+        for id in ids {
+            self.changed(tenant, id, Op::Delete);
+        }
+        Ok(count)
     }
 
     /// Ends every connection to a server, because its configuration changed. Answers how many.

@@ -1,15 +1,18 @@
 //! Rows of handshakes. Secrets that arrive from outside are looked up by their hashes.
 
-use sqlx::FromRow;
+mod row;
 
-use super::columns::{Reading, micros, sealed_columns, time, to_json};
+use row::{Row, state_name};
+
+use super::columns::{micros, sealed_columns, to_json};
 use super::engine::{Tx, on, statements};
-use super::error::{Error, Result};
+use super::error::Result;
 use crate::domain::changes::{ChangeKind, NewChange, Op};
-use crate::domain::handshakes::{Binding, Failure, Handshake, State};
-use crate::domain::ids::HandshakeId;
+use crate::domain::handshakes::{Handshake, State};
+use crate::domain::ids::{HandshakeId, ServerId};
 use crate::domain::secrets::{Sealed, SecretHash};
 use crate::domain::tenants::TenantId;
+use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
 
 macro_rules! columns {
@@ -25,6 +28,9 @@ statements! {
     GET = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 AND id = $2");
     FIND_BY_LINK = concat!("SELECT ", columns!(), " FROM handshakes WHERE link_hash = $1");
     FIND_BY_STATE = concat!("SELECT ", columns!(), " FROM handshakes WHERE state_hash = $1");
+    FIND_PENDING = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 AND user_id = $2 \
+        AND server = $3 AND created_by = $4 AND state = 'pending' AND expires_at > $5 \
+        ORDER BY created_at DESC, id DESC LIMIT 1");
     INSERT = concat!("INSERT INTO handshakes (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
         $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)");
     BIND_BROWSER = "UPDATE handshakes SET browser_hash = $3 WHERE tenant = $1 AND id = $2 \
@@ -38,112 +44,6 @@ statements! {
         code_hash = $5, exchange_until = NULL, flow = NULL, flow_key = NULL \
         WHERE tenant = $1 AND id = $2 AND state = 'exchanging'";
     DELETE_OLD = "DELETE FROM handshakes WHERE created_at < $1";
-}
-
-#[derive(FromRow)]
-struct Row {
-    id: String,
-    tenant: String,
-    user_id: String,
-    server: String,
-    created_by: String,
-    binding: String,
-    state: String,
-    failure: Option<String>,
-    generation: Option<i64>,
-    exchange_until: Option<i64>,
-    registration: String,
-    auth_version: i64,
-    snapshot: String,
-    flow: Option<Vec<u8>>,
-    flow_key: Option<String>,
-    link_hash: Vec<u8>,
-    state_hash: Vec<u8>,
-    browser_hash: Option<Vec<u8>>,
-    return_url: Option<String>,
-    opener_origin: Option<String>,
-    completion_url: Option<String>,
-    code_hash: Option<Vec<u8>>,
-    parked: Option<Vec<u8>>,
-    parked_key: Option<String>,
-    created_at: i64,
-    expires_at: i64,
-    finished_at: Option<i64>,
-}
-
-/// The name a state is stored under. Expiry is computed, so it has none of its own.
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Pending | State::Expired => "pending",
-        State::Exchanging { .. } => "exchanging",
-        State::AwaitingConfirmation => "awaiting_confirmation",
-        State::Completed { .. } => "completed",
-        State::Failed(_) => "failed",
-        State::Cancelled => "cancelled",
-    }
-}
-
-fn state(reading: &Reading<'_>, row: &Row) -> Result<State> {
-    Ok(match row.state.as_str() {
-        "pending" => State::Pending,
-        "exchanging" => {
-            let until = reading.some("exchange_until", row.exchange_until)?;
-            State::Exchanging {
-                until: Timestamp::from_micros(until),
-            }
-        }
-        "awaiting_confirmation" => State::AwaitingConfirmation,
-        "completed" => State::Completed {
-            generation: reading.some("generation", row.generation)?,
-        },
-        "failed" => {
-            let failure = row.failure.as_deref().and_then(Failure::parse);
-            State::Failed(reading.some("failure", failure)?)
-        }
-        "cancelled" => State::Cancelled,
-        _ => return Err(reading.corrupt("state")),
-    })
-}
-
-impl TryFrom<Row> for Handshake {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let reading = Reading {
-            table: "handshakes",
-            id: &row.id,
-        };
-        let hash = |column, bytes: &Option<Vec<u8>>| {
-            bytes
-                .as_deref()
-                .map(|bytes| reading.hash(column, bytes))
-                .transpose()
-        };
-        Ok(Self {
-            id: reading.parse("id", &row.id)?,
-            tenant: reading.tenant(&row.tenant)?,
-            user: reading.user(&row.user_id)?,
-            server: reading.parse("server", &row.server)?,
-            binding: reading.some("binding", Binding::parse(&row.binding))?,
-            state: state(&reading, &row)?,
-            registration: reading.parse("registration", &row.registration)?,
-            auth_version: row.auth_version,
-            snapshot: reading.json("snapshot", &row.snapshot)?,
-            link_hash: reading.hash("link_hash", &row.link_hash)?,
-            state_hash: reading.hash("state_hash", &row.state_hash)?,
-            browser_hash: hash("browser_hash", &row.browser_hash)?,
-            code_hash: hash("code_hash", &row.code_hash)?,
-            flow: reading.sealed("flow", row.flow, row.flow_key)?,
-            parked: reading.sealed("parked", row.parked, row.parked_key)?,
-            created_by: row.created_by,
-            return_url: row.return_url,
-            opener_origin: row.opener_origin,
-            completion_url: row.completion_url,
-            created_at: Timestamp::from_micros(row.created_at),
-            expires_at: Timestamp::from_micros(row.expires_at),
-            finished_at: time(row.finished_at),
-        })
-    }
 }
 
 /// Reads handshakes.
@@ -169,6 +69,24 @@ impl Reader<'_> {
     /// The handshake whose `state` this is, of whatever tenant: the state is the proof.
     pub async fn find_by_state(&mut self, hash: &SecretHash) -> Result<Option<Handshake>> {
         self.find(FIND_BY_STATE, hash).await
+    }
+
+    /// The newest handshake that a principal started for a user on a server and that is still open.
+    pub async fn find_pending(
+        &mut self,
+        (tenant, user, server): (&TenantId, &UserId, ServerId),
+        created_by: &str,
+        now: Timestamp,
+    ) -> Result<Option<Handshake>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(FIND_PENDING)
+            .bind(tenant.as_str())
+            .bind(user.as_str())
+            .bind(server.to_string())
+            .bind(created_by)
+            .bind(now.as_micros())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Handshake::try_from).transpose()
     }
 
     async fn find(

@@ -1,0 +1,336 @@
+//! Callers: who is asking, and the API keys they ask with.
+//!
+//! An API key reads `stm_<32 hex digits>_<43 characters>`: the public half is its id, the secret
+//! half 256 random bits of which only the hash is kept. Nothing says which part of a refused key was
+//! wrong.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::error::{Error, Result};
+use super::requests::{Once, served};
+use super::{App, Written};
+use crate::domain::access::{Actor, ApiKey, Caller, Narrowing, Role, method};
+use crate::domain::audit::{Origin, Verdict, Who};
+use crate::domain::ids::ApiKeyId;
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::random;
+use crate::domain::secrets::{SecretHash, ShownOnce};
+use crate::domain::tenants::{DEFAULT_TENANT, TenantId, TenantState};
+use crate::domain::text::UserId;
+use crate::domain::time::Timestamp;
+
+/// What every key starts with.
+const KEY_PREFIX: &str = "stm_";
+/// How exactly "last used" is kept.
+const SIGHTING: Duration = Duration::from_mins(1);
+
+/// What a caller presents with a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    /// The full path of the method.
+    pub path: &'a str,
+    /// The API key, without the scheme.
+    pub key: Option<&'a SecretText<'a>>,
+    /// The tenant an operator names.
+    pub tenant: Option<&'a str>,
+    /// Where the call comes from, when known.
+    pub address: Option<IpAddr>,
+    /// The request's id.
+    pub request_id: &'a str,
+}
+
+/// A borrowed secret that `Debug` does not show.
+pub struct SecretText<'a>(pub &'a str);
+
+impl std::fmt::Debug for SecretText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText(redacted)")
+    }
+}
+
+/// A key to be made.
+#[derive(Debug)]
+pub struct NewApiKey {
+    /// What it may do.
+    pub role: Role,
+    /// What people call it.
+    pub name: String,
+    /// The one user of a `user` key; required there, refused elsewhere.
+    pub user: Option<UserId>,
+    /// What it is narrowed to.
+    pub narrowing: Narrowing,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// For idempotent creation.
+    pub once: Option<Once>,
+}
+
+/// The two halves of a key as presented.
+fn parse(key: &SecretText<'_>) -> Option<(ApiKeyId, SecretHash)> {
+    let (id, secret) = key.0.strip_prefix(KEY_PREFIX)?.split_once('_')?;
+    let id = format!("{}{id}", ApiKeyId::PREFIX).parse().ok()?;
+    Some((id, SecretHash::of(secret)))
+}
+
+impl App {
+    /// Recognises a caller and decides whether its role and its key may make this call at all.
+    /// Refusals of known callers are audited.
+    pub async fn authenticate(&self, presented: Presented<'_>) -> Result<Caller> {
+        let now = self.0.clock.now();
+        let text = presented.key.ok_or(Error::CredentialsMissing)?;
+        let (id, hash) = parse(text).ok_or(Error::CredentialsInvalid)?;
+        let mut tx = self.0.store.read().await?;
+        let key = tx
+            .api_keys()
+            .get(id)
+            .await?
+            .filter(|key| key.hash == hash && key.is_live(now));
+        let key = key.ok_or(Error::CredentialsInvalid)?;
+        let named = presented.tenant.map(TenantId::parse).transpose();
+        let named = named.map_err(|_| Error::TenantNotFound)?;
+        let tenant = match (&key.tenant, named) {
+            (Some(own), None) => own.clone(),
+            (Some(own), Some(named)) if *own == named => named,
+            (Some(_), Some(_)) => return Err(Error::TenantNotFound),
+            (None, named) => named.map_or_else(default_tenant, Ok)?,
+        };
+        let found = tx.tenants().get(&tenant).await?;
+        if found.is_none_or(|tenant| tenant.state != TenantState::Active) {
+            return Err(Error::TenantNotFound);
+        }
+        drop(tx);
+        let caller = Caller {
+            tenant,
+            role: key.role,
+            key: key.id,
+            name: key.name.clone(),
+            user: key.user.clone(),
+            narrowing: key.narrowing.clone(),
+            request_id: presented.request_id.to_owned(),
+            address: presented.address,
+        };
+        if let Err(refusal) = admit(&caller, presented.path) {
+            self.record_refusal(&caller, presented.path, &refusal)
+                .await?;
+            return Err(refusal);
+        }
+        self.note_sighting(&key, now);
+        Ok(caller)
+    }
+
+    /// Writes that a known caller was refused.
+    async fn record_refusal(&self, caller: &Caller, path: &str, refusal: &Error) -> Result<()> {
+        let detail = serde_json::json!({ "reason": refusal.to_string() });
+        let mut event = self.event(&caller.tenant, caller.origin(), "access.refuse", path);
+        event.verdict = Verdict::Refused;
+        event.detail = detail;
+        self.0.store.write().await?.commit(&event).await?;
+        Ok(())
+    }
+
+    /// Notes, now and then, that a key is in use. A failure costs nothing but the note.
+    fn note_sighting(&self, key: &ApiKey, now: Timestamp) {
+        let threshold = now.before(SIGHTING);
+        if key.last_used_at.is_some_and(|seen| seen > threshold) {
+            return;
+        }
+        let (app, id) = (self.clone(), key.id);
+        self.0.tasks.spawn(async move {
+            let noted = async {
+                let mut tx = app.0.store.upkeep().await?;
+                tx.key_sightings().seen(id, now, threshold).await?;
+                tx.commit().await
+            };
+            if let Err(error) = noted.await {
+                tracing::debug!(api_key.id = %id, %error, "could not note a use");
+            }
+        });
+    }
+
+    /// Makes a key; its secret is in this answer and nowhere else. Repeating the call with its
+    /// request id answers the key without the secret.
+    pub async fn create_api_key(
+        &self,
+        caller: &Caller,
+        new: NewApiKey,
+    ) -> Result<Written<(ApiKey, Option<ShownOnce>)>> {
+        if new.role == Role::Operator && caller.role != Role::Operator {
+            return Err(Error::RoleNotAllowed {
+                role: caller.role.as_str(),
+            });
+        }
+        if (new.role == Role::User) != new.user.is_some() {
+            let what = "names the one user of a key with role user, and of no other";
+            return Err(Error::invalid("narrowing.user", what));
+        }
+        if new.expires_at.is_some_and(|end| end <= self.0.clock.now()) {
+            return Err(Error::invalid("expire_time", "must be in the future"));
+        }
+        let principal = caller.principal();
+        let once = new.once.clone();
+        if let Some(once) = &once {
+            let mut tx = self.0.store.read().await?;
+            if let Some(subject) = served(&mut tx, &once.of(caller, &principal)).await? {
+                let id = subject.parse().map_err(|_| Error::ApiKeyNotFound)?;
+                let key = tx.api_keys().get(id).await?.ok_or(Error::ApiKeyNotFound)?;
+                let revision = tx.feed().head(&caller.tenant).await?;
+                return Ok(Written {
+                    value: (key, None),
+                    revision,
+                });
+            }
+        }
+        let tenant = (new.role != Role::Operator).then(|| caller.tenant.clone());
+        let (key, secret) = self.mint_key(tenant, new, principal.clone());
+        let mut event = self.event(&caller.tenant, caller.origin(), "api_key.create", key.id);
+        event.detail = serde_json::json!({ "name": key.name, "role": key.role.as_str() });
+        let mut tx = self.0.store.write().await?;
+        tx.api_keys_mut().insert(&key).await?;
+        if let Some(once) = &once {
+            let request = once.of(caller, &principal);
+            tx.requests_mut()
+                .insert(&request, &key.id.to_string(), event.at)
+                .await?;
+        }
+        let revision = tx.commit(&event).await?;
+        Ok(Written {
+            value: (key, Some(secret)),
+            revision,
+        })
+    }
+
+    fn mint_key(
+        &self,
+        tenant: Option<TenantId>,
+        new: NewApiKey,
+        created_by: String,
+    ) -> (ApiKey, ShownOnce) {
+        let id = ApiKeyId::mint(&*self.0.clock, &*self.0.random);
+        let secret = random::token(&*self.0.random);
+        let key = ApiKey {
+            id,
+            tenant,
+            role: new.role,
+            name: new.name,
+            hash: SecretHash::of(&secret),
+            user: new.user,
+            narrowing: new.narrowing,
+            created_by,
+            created_at: self.0.clock.now(),
+            expires_at: new.expires_at,
+            revoked_at: None,
+            last_used_at: None,
+        };
+        let public = id.to_string();
+        let public = public.trim_start_matches(ApiKeyId::PREFIX);
+        (
+            key,
+            ShownOnce::new(format!("{KEY_PREFIX}{public}_{secret}")),
+        )
+    }
+
+    /// Makes the first operator key, straight in the store. `None` once one exists.
+    pub async fn bootstrap(&self, name: &str) -> Result<Option<(ApiKey, ShownOnce)>> {
+        let new = NewApiKey {
+            role: Role::Operator,
+            name: name.to_owned(),
+            user: None,
+            narrowing: Narrowing::default(),
+            expires_at: None,
+            once: None,
+        };
+        let (key, secret) = self.mint_key(None, new, "machine".to_owned());
+        let origin = Origin {
+            who: Who::Machine,
+            request_id: None,
+            address: None,
+        };
+        let event = self.event(&default_tenant()?, origin, "api_key.bootstrap", key.id);
+        let mut tx = self.0.store.write().await?;
+        if tx.api_keys().count_operators().await? > 0 {
+            return Ok(None);
+        }
+        tx.api_keys_mut().insert(&key).await?;
+        tx.commit(&event).await?;
+        Ok(Some((key, secret)))
+    }
+
+    /// A page of the tenant's keys by name, or of the operators' keys.
+    pub async fn list_api_keys(
+        &self,
+        caller: &Caller,
+        operators: bool,
+        page: &PageRequest,
+    ) -> Result<Page<ApiKey>> {
+        if operators && caller.role != Role::Operator {
+            return Ok(Page {
+                entries: Vec::new(),
+                next: None,
+            });
+        }
+        let tenant = (!operators).then_some(&caller.tenant);
+        Ok(self
+            .0
+            .store
+            .read()
+            .await?
+            .api_keys()
+            .list(tenant, page)
+            .await?)
+    }
+
+    /// Revokes a key; revoking it again changes nothing. What it opened ends with it.
+    pub async fn revoke_api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<Written<ApiKey>> {
+        let mut tx = self.0.store.write().await?;
+        let key = tx.api_keys().get(id).await?;
+        let own = |key: &ApiKey| match &key.tenant {
+            Some(tenant) => *tenant == caller.tenant,
+            None => caller.role == Role::Operator,
+        };
+        let mut key = key.filter(own).ok_or(Error::ApiKeyNotFound)?;
+        let event = self.event(&caller.tenant, caller.origin(), "api_key.revoke", key.id);
+        let revoked = tx.api_keys_mut().revoke(&key, event.at).await?;
+        if !revoked {
+            let revision = tx.feed().head(&caller.tenant).await?;
+            return Ok(Written {
+                value: key,
+                revision,
+            });
+        }
+        key.revoked_at = Some(event.at);
+        let revision = tx.commit(&event).await?;
+        Ok(Written {
+            value: key,
+            revision,
+        })
+    }
+}
+
+/// The tenant of a deployment that needs only one.
+pub(super) fn default_tenant() -> Result<TenantId> {
+    TenantId::parse(DEFAULT_TENANT).map_err(|error| Error::Internal(Box::new(error)))
+}
+
+/// Refuses an actor that the caller may not speak for.
+pub(super) fn check_actor(caller: &Caller, actor: Option<&Actor>) -> Result<()> {
+    if actor.is_none_or(|actor| caller.may_act_for(&actor.user)) {
+        return Ok(());
+    }
+    Err(Error::UserNotAllowed)
+}
+
+/// Whether role and key admit the method. A method without a row admits nobody.
+fn admit(caller: &Caller, path: &str) -> Result<()> {
+    let admitted = method(path).is_some_and(|method| method.roles.admit(caller.role));
+    if !admitted {
+        return Err(Error::RoleNotAllowed {
+            role: caller.role.as_str(),
+        });
+    }
+    let narrowing = &caller.narrowing;
+    if !narrowing.admits_method(path) || !narrowing.admits_address(caller.address) {
+        return Err(Error::KeyNarrowed);
+    }
+    Ok(())
+}

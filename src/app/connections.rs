@@ -1,0 +1,97 @@
+//! Connections: what is known of a user's grants, and how a user ends one.
+
+use super::App;
+use super::access::check_actor;
+use super::error::{Error, Result};
+use super::servers::{ServerRef, find};
+use crate::domain::access::{Actor, Caller};
+use crate::domain::changes::Revision;
+use crate::domain::connections::Connection;
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::servers::Server;
+use crate::domain::text::{Slug, UserId};
+
+impl App {
+    /// One connection's metadata.
+    pub async fn get_connection(
+        &self,
+        caller: &Caller,
+        actor: &Actor,
+        server: &ServerRef,
+    ) -> Result<(Connection, Slug)> {
+        check_actor(caller, Some(actor))?;
+        let mut tx = self.0.store.read().await?;
+        let server = find(&mut tx, &caller.tenant, server).await?;
+        let server = server.filter(|server| caller.narrowing.admits_server(server.id));
+        let Some(server) = server else {
+            return Err(Error::ServerNotFound);
+        };
+        let found = tx
+            .connections()
+            .get(&caller.tenant, &actor.user, server.id)
+            .await?;
+        Ok((found.ok_or(Error::ConnectionNotFound)?, server.spec.slug))
+    }
+
+    /// A page of connections by id: a user's, or, for who may see them all, the tenant's.
+    pub async fn list_connections(
+        &self,
+        caller: &Caller,
+        actor: Option<&Actor>,
+        page: &PageRequest,
+    ) -> Result<Page<(Connection, Slug)>> {
+        check_actor(caller, actor)?;
+        let user: Option<&UserId> = actor.map(|actor| &actor.user).or(caller.user.as_ref());
+        if user.is_none() && !caller.sees_configuration() {
+            return Err(Error::invalid("actor", "is required"));
+        }
+        let mut tx = self.0.store.read().await?;
+        let found = tx.connections().list(&caller.tenant, user, page).await?;
+        let mut entries = Vec::with_capacity(found.entries.len());
+        for connection in found.entries {
+            if !caller.narrowing.admits_server(connection.server) {
+                continue;
+            }
+            let server = tx.servers().get(&caller.tenant, connection.server).await?;
+            if let Some(Server { spec, .. }) = server {
+                entries.push((connection, spec.slug));
+            }
+        }
+        Ok(Page {
+            entries,
+            next: found.next,
+        })
+    }
+
+    /// Ends a user's connection. Idempotent, works after access was lost, and answers the same
+    /// whether there was a connection, a server, or neither.
+    pub async fn disconnect(
+        &self,
+        caller: &Caller,
+        actor: &Actor,
+        server: &str,
+    ) -> Result<Revision> {
+        check_actor(caller, Some(actor))?;
+        let mut tx = self.0.store.read().await?;
+        let found = match ServerRef::parse(server) {
+            Ok(server) => find(&mut tx, &caller.tenant, &server).await?,
+            Err(_) => None,
+        };
+        let found = found.filter(|server| caller.narrowing.admits_server(server.id));
+        let revision = tx.feed().head(&caller.tenant).await?;
+        drop(tx);
+        let Some(server) = found else {
+            return Ok(revision);
+        };
+        let mut tx = self.0.store.write().await?;
+        let gone = tx
+            .connections_mut()
+            .delete(&caller.tenant, &actor.user, server.id)
+            .await?;
+        let Some(id) = gone else { return Ok(revision) };
+        let mut event = self.event(&caller.tenant, caller.origin(), "connection.disconnect", id);
+        event.user = Some(actor.user.to_string());
+        event.detail = serde_json::json!({ "server": server.id.to_string() });
+        Ok(tx.commit(&event).await?)
+    }
+}

@@ -1,0 +1,157 @@
+//! What went wrong, in the caller's words. The doors translate these one by one; nothing here holds
+//! a secret or another system's text.
+
+use std::time::Duration;
+
+use crate::domain::changes::Revision;
+use crate::domain::text::{Violation, Violations};
+use crate::{crypto, store};
+
+/// The result of a use case.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a use case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No credentials were presented.
+    #[error("credentials are missing")]
+    CredentialsMissing,
+    /// The credentials are unknown, revoked, expired or malformed; which, is not said.
+    #[error("credentials are not valid")]
+    CredentialsInvalid,
+    /// The caller's role may not call this method.
+    #[error("role {role} may not call this method")]
+    RoleNotAllowed {
+        /// The caller's role.
+        role: &'static str,
+    },
+    /// The key is narrowed to other methods, servers or addresses.
+    #[error("the key may not be used for this")]
+    KeyNarrowed,
+    /// The key acts for another user only.
+    #[error("the key may not act for this user")]
+    UserNotAllowed,
+    /// There is no tenant of this name in use.
+    #[error("tenant not found")]
+    TenantNotFound,
+    /// The name is or was another tenant's.
+    #[error("the name is taken")]
+    TenantExists,
+    /// There is no such server, or the caller may not know of it.
+    #[error("server not found")]
+    ServerNotFound,
+    /// The server is switched off.
+    #[error("server is disabled")]
+    ServerDisabled,
+    /// Another server of the tenant has this slug.
+    #[error("the slug is taken")]
+    SlugTaken,
+    /// Another server has this id.
+    #[error("the id is taken")]
+    ServerIdTaken,
+    /// It changed since the caller read it.
+    #[error("the etag is not the current one")]
+    EtagMismatch,
+    /// Fields do not hold what they may.
+    #[error("invalid argument")]
+    Invalid(Vec<Violation>),
+    /// The request id was used for something else before.
+    #[error("the request id was used for another request")]
+    RequestIdReused,
+    /// Discovery did not find how to authorise requests to the server.
+    #[error("discovery failed: {detail}")]
+    DiscoveryFailed {
+        /// What was tried and what it said, in a line for people.
+        detail: String,
+    },
+    /// The authorization server did not register us.
+    #[error("registration failed: {detail}")]
+    RegistrationFailed {
+        /// Why, in a line for people.
+        detail: String,
+    },
+    /// A URL is not on the deployment's list.
+    #[error("{field} is not allowed by this deployment")]
+    UrlNotAllowed {
+        /// Which field.
+        field: &'static str,
+    },
+    /// The server's kind of authorisation has no handshake.
+    #[error("the server's authorisation needs no handshake")]
+    AuthNotInteractive,
+    /// This way to run a handshake is not offered.
+    #[error("this flow is not offered")]
+    FlowNotSupported,
+    /// This binding is not offered to this caller.
+    #[error("this binding is not allowed")]
+    BindingNotAllowed,
+    /// There is no such handshake, or it is another caller's.
+    #[error("handshake not found")]
+    HandshakeNotFound,
+    /// The handshake is past this step.
+    #[error("the handshake is past this step")]
+    HandshakeNotPending,
+    /// The confirmation code is not this handshake's.
+    #[error("the code is not valid")]
+    HandshakeCodeInvalid,
+    /// The user has no connection to the server.
+    #[error("connection not found")]
+    ConnectionNotFound,
+    /// There is no such chat.
+    #[error("chat not found")]
+    ChatNotFound,
+    /// The chat belongs to another user.
+    #[error("the chat belongs to another user")]
+    ChatOwnedByAnother,
+    /// There is no such key.
+    #[error("API key not found")]
+    ApiKeyNotFound,
+    /// This replica has not seen the revision asked for yet.
+    #[error("the revision is not reached yet")]
+    RevisionNotReached(Revision),
+    /// The method is part of the API but not of this release.
+    #[error("not implemented in this release")]
+    NotImplemented,
+    /// The database does not answer.
+    #[error("the store is unavailable")]
+    StoreUnavailable(#[source] store::Error),
+    /// An upstream does not answer.
+    #[error("the upstream is unavailable")]
+    UpstreamUnavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A defect of ours or of what is stored. Told to nobody but the log.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        if matches!(error, store::Error::Unavailable(_)) {
+            return Self::StoreUnavailable(error);
+        }
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<crypto::Error> for Error {
+    fn from(error: crypto::Error) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<Violations> for Error {
+    fn from(found: Violations) -> Self {
+        Self::Invalid(found.into_vec())
+    }
+}
+
+impl Error {
+    /// One offending field.
+    pub fn invalid(field: &str, description: impl Into<String>) -> Self {
+        let mut found = Violations::new();
+        found.add(field, description);
+        found.into()
+    }
+}

@@ -1,0 +1,317 @@
+//! The exchange: one code, redeemed once, with what the handshake recorded. What comes of it is
+//! stored in one transaction with the handshake's end.
+
+use url::Url;
+
+use super::super::access::check_actor;
+use super::super::error::{Error, Result};
+use super::super::metrics::HandshakeOutcome;
+use super::super::{App, SecretText, Written};
+use super::browser::browser;
+use crate::crypto::Parked;
+use crate::domain::access::{Actor, Caller};
+use crate::domain::audit::Origin;
+use crate::domain::authorization::Issuer;
+use crate::domain::changes::Revision;
+use crate::domain::connections::{Connection, Lifecycle, Status};
+use crate::domain::handshakes::{Binding, Failure, Handshake, State};
+use crate::domain::ids::{ConnectionId, HandshakeId};
+use crate::domain::keys::{Place, SealedColumn};
+use crate::domain::random;
+use crate::domain::secrets::{AuthorizationCode, SecretHash};
+use crate::domain::text::Slug;
+use crate::oauth::{self, About, ClientAuth, CodeGrant, Endpoint, Outcome};
+use crate::store;
+
+/// How often a grant is stored again when another one of the same user was stored at the same time.
+const STORE_TRIES: usize = 4;
+
+/// What became of a grant that was to be stored.
+enum Stored {
+    /// It is stored.
+    Connection(Box<Connection>, Slug, Revision),
+    /// The server changed: nothing is stored.
+    ServerChanged,
+    /// The handshake reached another end meanwhile: nothing is stored.
+    TooLate,
+}
+
+impl App {
+    /// Redeems the code and stores what comes of it. Answers where to send the browser when the
+    /// front end must confirm first.
+    pub(super) async fn exchange(
+        &self,
+        handshake: &Handshake,
+        code: AuthorizationCode,
+    ) -> Result<Option<String>> {
+        let obtained_at = self.0.clock.now();
+        let tokens = match self.redeem_code(handshake, &code).await {
+            Ok(Outcome::Granted(tokens)) => tokens,
+            Ok(ungranted) => {
+                self.fail(handshake, failure(&ungranted)).await?;
+                return Ok(None);
+            }
+            Err(error) => {
+                self.fail(handshake, Failure::ExchangeUnavailable).await?;
+                return Err(error);
+            }
+        };
+        let grant = Parked {
+            tokens,
+            obtained_at,
+        };
+        match handshake.binding {
+            Binding::Link | Binding::Login => {
+                let stored = self.store_grant(handshake, &grant, browser()).await?;
+                if matches!(stored, Stored::ServerChanged) {
+                    self.fail(handshake, Failure::ServerChanged).await?;
+                }
+                Ok(None)
+            }
+            Binding::Confirm => self.park(handshake, &grant).await,
+        }
+    }
+
+    async fn redeem_code(
+        &self,
+        handshake: &Handshake,
+        code: &AuthorizationCode,
+    ) -> Result<Outcome> {
+        let mut tx = self.0.store.read().await?;
+        let tenant = &handshake.tenant;
+        let server = tx.servers().get(tenant, handshake.server).await?;
+        let registration = tx
+            .registrations()
+            .get(tenant, handshake.registration)
+            .await?;
+        drop(tx);
+        let server = server.ok_or(Error::ServerNotFound)?;
+        let registration = registration.ok_or(Error::ServerNotFound)?;
+        let secret = self.open_client_secret(&server, &registration).await?;
+        let snapshot = &handshake.snapshot;
+        let auth = ClientAuth::new(snapshot.auth_method, secret)
+            .map_err(|error| Error::Internal(Box::new(error)))?;
+        let flow = self.open_flow(handshake).await?;
+        let endpoint = Endpoint {
+            url: &snapshot.token_endpoint,
+            client_id: &snapshot.client_id,
+            auth: &auth,
+            deadline: self.0.settings.request_timeout,
+        };
+        let grant = CodeGrant {
+            code,
+            verifier: &flow.verifier,
+            redirect_uri: &snapshot.redirect_uri,
+            resource: snapshot.resource.as_ref(),
+        };
+        Ok(oauth::exchange(&self.0.fetch, &endpoint, &grant).await)
+    }
+
+    /// Stores a grant and ends its handshake, in one transaction. A user's older connection to the
+    /// server goes; its generation is not used again.
+    async fn store_grant(
+        &self,
+        handshake: &Handshake,
+        grant: &Parked,
+        origin: Origin,
+    ) -> Result<Stored> {
+        let mut connection = self.new_connection(handshake, grant);
+        self.seal_tokens(&mut connection, &grant.tokens).await?;
+        let mut event = self.event(
+            &handshake.tenant,
+            origin,
+            "connection.connect",
+            connection.id,
+        );
+        event.user = Some(handshake.user.to_string());
+        event.detail = serde_json::json!({
+            "server": handshake.server.to_string(),
+            "handshake": handshake.id.to_string(),
+            "issuer": connection.issuer.as_str(),
+            "scopes": connection.scopes.to_string(),
+        });
+        let (tenant, user) = (&handshake.tenant, &handshake.user);
+        for _ in 0..STORE_TRIES {
+            let mut tx = self.0.store.write().await?;
+            let server = tx.servers().get(tenant, handshake.server).await?;
+            let unchanged = server.filter(|server| {
+                server.spec.enabled && server.auth_version == handshake.auth_version
+            });
+            let Some(server) = unchanged else {
+                return Ok(Stored::ServerChanged);
+            };
+            let last = tx
+                .connections()
+                .last_generation(tenant, user, handshake.server)
+                .await?;
+            connection.life.generation = last + 1;
+            tx.connections_mut()
+                .delete(tenant, user, handshake.server)
+                .await?;
+            match tx.connections_mut().insert(&connection).await {
+                Err(store::Error::Conflict) => continue,
+                inserted => inserted?,
+            }
+            let end = State::Completed {
+                generation: connection.life.generation,
+            };
+            if !tx.handshakes_mut().finish(handshake, end, event.at).await? {
+                return Ok(Stored::TooLate);
+            }
+            let revision = tx.commit(&event).await?;
+            self.ended(HandshakeOutcome::Connected);
+            return Ok(Stored::Connection(
+                Box::new(connection),
+                server.spec.slug,
+                revision,
+            ));
+        }
+        Err(Error::StoreUnavailable(store::Error::Conflict))
+    }
+
+    fn new_connection(&self, handshake: &Handshake, grant: &Parked) -> Connection {
+        let Parked {
+            tokens,
+            obtained_at,
+        } = grant;
+        let snapshot = &handshake.snapshot;
+        let asked = snapshot.scopes.clone().unwrap_or_default();
+        Connection {
+            id: ConnectionId::mint(&*self.0.clock, &*self.0.random),
+            tenant: handshake.tenant.clone(),
+            user: handshake.user.clone(),
+            server: handshake.server,
+            registration: handshake.registration,
+            issuer: snapshot.issuer.clone().unwrap_or_else(|| Issuer::new("")),
+            resource: snapshot.resource.clone(),
+            scopes: tokens.scopes.clone().unwrap_or(asked),
+            token_type: tokens.token_type.clone(),
+            token_endpoint: snapshot.token_endpoint.clone(),
+            auth_version: handshake.auth_version,
+            life: Lifecycle {
+                generation: 0,
+                status: Status::Active,
+                renewable: tokens.refresh_token.is_some(),
+                obtained_at: *obtained_at,
+                expires_at: tokens
+                    .expires_in
+                    .map(|lifetime| obtained_at.after(lifetime)),
+                rejected: false,
+                forced: false,
+                attempt: None,
+                unknown_outcomes: 0,
+                failures: 0,
+                next_attempt_at: None,
+            },
+            access_token: None,
+            refresh_token: None,
+            connected_at: self.0.clock.now(),
+            refreshed_at: None,
+            last_error: None,
+            version: 1,
+        }
+    }
+
+    /// Parks a grant until the front end confirms it for its signed-in user; answers where to send
+    /// the browser, with the one-time code.
+    async fn park(&self, handshake: &Handshake, grant: &Parked) -> Result<Option<String>> {
+        let code = random::token(&*self.0.random);
+        let row = handshake.id.to_string();
+        let parked = self
+            .0
+            .vault
+            .seal(&parked_place(handshake, &row), grant)
+            .await?;
+        let mut event = self.event(&handshake.tenant, browser(), "handshake.park", handshake.id);
+        event.user = Some(handshake.user.to_string());
+        let mut tx = self.0.store.write().await?;
+        if !tx
+            .handshakes_mut()
+            .park(handshake, &parked, &SecretHash::of(&code))
+            .await?
+        {
+            return Ok(None);
+        }
+        tx.commit(&event).await?;
+        let completion = handshake
+            .completion_url
+            .as_deref()
+            .and_then(|url| Url::parse(url).ok());
+        Ok(completion.map(|mut url| {
+            url.query_pairs_mut()
+                .append_pair("handshake", &handshake.id.to_string())
+                .append_pair("code", &code);
+            url.into()
+        }))
+    }
+
+    /// The confirming step: the front end presents the one-time code for its signed-in user, and
+    /// the parked grant becomes a connection.
+    pub async fn complete_handshake(
+        &self,
+        caller: &Caller,
+        id: HandshakeId,
+        code: &SecretText<'_>,
+        actor: &Actor,
+    ) -> Result<Written<(Handshake, Connection, Slug)>> {
+        check_actor(caller, Some(actor))?;
+        let mut handshake = self.get_handshake(caller, id).await?;
+        if handshake.user != actor.user {
+            return Err(Error::HandshakeNotFound);
+        }
+        if handshake.state != State::AwaitingConfirmation {
+            return Err(Error::HandshakeNotPending);
+        }
+        if handshake.code_hash != Some(SecretHash::of(code.0)) {
+            return Err(Error::HandshakeCodeInvalid);
+        }
+        let sealed = handshake.parked.clone().ok_or(Error::HandshakeNotPending)?;
+        let row = handshake.id.to_string();
+        let grant: Parked = self
+            .0
+            .vault
+            .open(&parked_place(&handshake, &row), &sealed)
+            .await?;
+        match self
+            .store_grant(&handshake, &grant, caller.origin())
+            .await?
+        {
+            Stored::Connection(connection, slug, revision) => {
+                handshake.state = State::Completed {
+                    generation: connection.life.generation,
+                };
+                handshake.finished_at = Some(connection.connected_at);
+                Ok(Written {
+                    value: (handshake, *connection, slug),
+                    revision,
+                })
+            }
+            Stored::ServerChanged => {
+                self.fail(&handshake, Failure::ServerChanged).await?;
+                Err(Error::HandshakeNotPending)
+            }
+            Stored::TooLate => Err(Error::HandshakeNotPending),
+        }
+    }
+}
+
+fn parked_place<'a>(handshake: &'a Handshake, row: &'a str) -> Place<'a> {
+    Place {
+        tenant: &handshake.tenant,
+        column: SealedColumn::HandshakeParked,
+        row,
+        owner: handshake.user.as_str(),
+    }
+}
+
+/// Why no grant came of an exchange.
+fn failure(outcome: &Outcome) -> Failure {
+    match outcome {
+        Outcome::Refused(refused) => match refused.about {
+            About::Client => Failure::ClientRefused,
+            About::Grant | About::Other => Failure::ExchangeRefused,
+        },
+        Outcome::NotSent(_) | Outcome::Transient { .. } => Failure::ExchangeUnavailable,
+        Outcome::Unknown(_) | Outcome::Granted(_) => Failure::Interrupted,
+    }
+}

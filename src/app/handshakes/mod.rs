@@ -1,0 +1,217 @@
+//! Handshakes: from a link to a grant. `start` makes the link, `browser` is what the link and the
+//! provider's answer lead to, `exchange` redeems the code and stores the grant.
+
+mod browser;
+mod exchange;
+mod pages;
+mod start;
+
+pub use pages::{Callback, Closed, LinkPage, ResultPage};
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::error::{Error, Result};
+use super::metrics::HandshakeOutcome;
+use super::servers::ServerRef;
+use super::{App, Written};
+use crate::domain::access::{Actor, Caller};
+use crate::domain::authorization::Scopes;
+use crate::domain::changes::Revision;
+use crate::domain::handshakes::{Binding, Handshake, State};
+use crate::domain::ids::HandshakeId;
+use crate::domain::random;
+use crate::domain::secrets::ShownOnce;
+
+/// How long a handshake is kept after it began, whatever became of it.
+const KEPT: Duration = Duration::from_hours(24);
+/// How often a watcher looks by itself, for what other replicas did.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How a handshake is to be run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What ties browser and user; the caller's default when absent.
+    pub binding: Option<Binding>,
+    /// Where the result page leads back to.
+    pub return_url: Option<String>,
+    /// Which window the result page tells.
+    pub opener_origin: Option<String>,
+    /// Where the browser goes to be confirmed.
+    pub completion_url: Option<String>,
+}
+
+/// A handshake to be started.
+#[derive(Debug)]
+pub struct NewHandshake {
+    /// For whom.
+    pub actor: Actor,
+    /// On which server.
+    pub server: ServerRef,
+    /// How.
+    pub options: Options,
+    /// The `WWW-Authenticate` lines that led here. Untrusted.
+    pub challenges: Vec<String>,
+    /// Scopes to ask for besides.
+    pub extra_scopes: Scopes,
+}
+
+/// A handshake under way.
+#[derive(Debug)]
+pub struct Started {
+    /// The handshake.
+    pub handshake: Handshake,
+    /// The link to open.
+    pub connect_url: ShownOnce,
+    /// Its place in the feed.
+    pub revision: Revision,
+}
+
+/// Rings when a handshake of this process took a step.
+#[derive(Debug)]
+pub(super) struct Bell(watch::Sender<()>);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// Follows one handshake to its end.
+#[derive(Debug)]
+pub struct HandshakeWatch {
+    app: App,
+    caller: Caller,
+    id: HandshakeId,
+    bell: watch::Receiver<()>,
+    seen: Option<State>,
+}
+
+impl HandshakeWatch {
+    /// The handshake as it is, then again after every change; `None` after its end was told.
+    pub async fn next(&mut self) -> Result<Option<Handshake>> {
+        if self.seen.is_some_and(State::is_final) {
+            return Ok(None);
+        }
+        loop {
+            let handshake = self.app.get_handshake(&self.caller, self.id).await?;
+            if self.seen != Some(handshake.state) {
+                self.seen = Some(handshake.state);
+                return Ok(Some(handshake));
+            }
+            // The bell is for this process; what others did is seen by looking.
+            let _ = tokio::time::timeout(LOOK, self.bell.changed()).await;
+        }
+    }
+}
+
+impl App {
+    /// A new browser id: unguessable, and no secret of ours.
+    pub fn new_browser(&self) -> String {
+        random::token(&*self.0.random)
+    }
+
+    /// A handshake, for who started it.
+    pub async fn get_handshake(&self, caller: &Caller, id: HandshakeId) -> Result<Handshake> {
+        let found = self
+            .0
+            .store
+            .read()
+            .await?
+            .handshakes()
+            .get(&caller.tenant, id)
+            .await?;
+        let own = |handshake: &Handshake| {
+            handshake.created_by == caller.principal() && caller.may_act_for(&handshake.user)
+        };
+        let mut handshake = found.filter(own).ok_or(Error::HandshakeNotFound)?;
+        handshake.state = handshake.state_at(self.0.clock.now());
+        Ok(handshake)
+    }
+
+    /// Follows a handshake, for who started it.
+    pub async fn watch_handshake(
+        &self,
+        caller: &Caller,
+        id: HandshakeId,
+    ) -> Result<HandshakeWatch> {
+        let bell = self.0.bell.0.subscribe();
+        self.get_handshake(caller, id).await?;
+        Ok(HandshakeWatch {
+            app: self.clone(),
+            caller: caller.clone(),
+            id,
+            bell,
+            seen: None,
+        })
+    }
+
+    /// Ends a handshake that nothing came of yet; ending it again changes nothing.
+    pub async fn cancel_handshake(
+        &self,
+        caller: &Caller,
+        id: HandshakeId,
+    ) -> Result<Written<Handshake>> {
+        let mut handshake = self.get_handshake(caller, id).await?;
+        match handshake.state {
+            State::Pending | State::AwaitingConfirmation => {}
+            State::Cancelled => {
+                let revision = self
+                    .0
+                    .store
+                    .read()
+                    .await?
+                    .feed()
+                    .head(&caller.tenant)
+                    .await?;
+                return Ok(Written {
+                    value: handshake,
+                    revision,
+                });
+            }
+            State::Exchanging { .. }
+            | State::Completed { .. }
+            | State::Failed(_)
+            | State::Expired => return Err(Error::HandshakeNotPending),
+        }
+        let mut event = self.event(&caller.tenant, caller.origin(), "handshake.cancel", id);
+        event.user = Some(handshake.user.to_string());
+        let mut tx = self.0.store.write().await?;
+        if !tx
+            .handshakes_mut()
+            .finish(&handshake, State::Cancelled, event.at)
+            .await?
+        {
+            return Err(Error::HandshakeNotPending);
+        }
+        let revision = tx.commit(&event).await?;
+        self.ended(HandshakeOutcome::Cancelled);
+        handshake.state = State::Cancelled;
+        handshake.finished_at = Some(event.at);
+        Ok(Written {
+            value: handshake,
+            revision,
+        })
+    }
+
+    /// Deletes handshakes of yesterday and before. Answers how many.
+    pub async fn sweep(&self) -> Result<u64> {
+        let before = self.0.clock.now().before(KEPT);
+        let mut tx = self.0.store.upkeep().await?;
+        let gone = tx.handshake_steps().delete_old(before).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+
+    fn ended(&self, outcome: HandshakeOutcome) {
+        self.0.metrics.handshake_ended(outcome);
+        self.0.bell.ring();
+    }
+}

@@ -1,0 +1,295 @@
+//! Provisioning: from a configuration to the OAuth client that connects its users. Discovery,
+//! registration, and the redirect URI; nothing is stored here.
+
+use super::App;
+use super::error::{Error, Result};
+use crate::domain::authorization::{ClientAuthMethod, Discovered, Issuer, Scopes};
+use crate::domain::ids::{RegistrationId, ServerId};
+use crate::domain::keys::{Place, SealedColumn};
+use crate::domain::registrations::{Registration, RegistrationKind};
+use crate::domain::servers::{Endpoints, OAuth2, Redirect, Server, Spec};
+use crate::domain::tenants::TenantId;
+use crate::mcp::{self, BearerChallenge, Challenge};
+use crate::oauth::{self, Hint, MissingPkce, NewClient, OtherOrigins, Target};
+
+/// What a configuration needs before it can be stored.
+#[derive(Debug, Default)]
+pub(super) struct Provision {
+    /// What discovery found, for automatic clients.
+    pub(super) discovered: Option<Discovered>,
+    /// The client to use.
+    pub(super) registration: Option<Registration>,
+}
+
+/// The server a client is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot<'a> {
+    /// Whose it is.
+    pub(super) tenant: &'a TenantId,
+    /// Which one.
+    pub(super) server: ServerId,
+    /// The generation of the client.
+    pub(super) generation: i64,
+    /// Whether a client secret is or will be stored with the server.
+    pub(super) has_secret: bool,
+}
+
+/// A client before it has an id.
+#[expect(
+    clippy::struct_field_names,
+    reason = "client_id is the protocol's name"
+)]
+struct Client {
+    issuer: Issuer,
+    kind: RegistrationKind,
+    client_id: String,
+    auth_method: ClientAuthMethod,
+    redirect_uri: String,
+}
+
+/// The issuer that a server's client belongs to, when it has a client.
+pub(super) fn client_issuer(server: &Server) -> Option<Issuer> {
+    let oauth2 = server.spec.auth.oauth2()?;
+    if oauth2.endpoints.is_some() {
+        return Some(oauth2.issuer.clone().unwrap_or_else(|| Issuer::new("")));
+    }
+    server
+        .discovered
+        .as_ref()
+        .map(|found| found.authorization_server.issuer.clone())
+}
+
+/// The challenge of `WWW-Authenticate` lines, as far as it steers discovery.
+pub(super) fn hint(challenges: &[Challenge]) -> Option<Hint> {
+    BearerChallenge::find(challenges).map(|challenge| Hint {
+        resource_metadata: challenge.resource_metadata,
+        scopes: challenge.scope,
+    })
+}
+
+/// The scopes to ask for (the order of the MCP specification's scope selection).
+pub(super) fn scopes(oauth2: &OAuth2, found: Option<&Discovered>) -> Option<Scopes> {
+    let configured = Some(&oauth2.scopes).filter(|scopes| !scopes.is_empty());
+    let Some(found) = found else {
+        return configured.cloned();
+    };
+    oauth::choose_scopes(
+        configured,
+        found.challenged_scopes.as_ref(),
+        found.resource.scopes_supported.as_ref(),
+        found.authorization_server.scopes_supported.as_ref(),
+    )
+}
+
+/// How a client made by hand authenticates, when nobody says: with its secret if it has one, the
+/// way the server's metadata prefers.
+fn method_of(oauth2: &OAuth2, has_secret: bool, found: Option<&Discovered>) -> ClientAuthMethod {
+    use ClientAuthMethod::{ClientSecretBasic, ClientSecretPost, None as Public};
+    if let Some(method) = oauth2.token_endpoint_auth_method {
+        return method;
+    }
+    if !has_secret {
+        return Public;
+    }
+    let listed = found.and_then(|found| {
+        found
+            .authorization_server
+            .token_endpoint_auth_methods
+            .clone()
+    });
+    match listed {
+        Some(listed)
+            if !listed.contains(&ClientSecretBasic) && listed.contains(&ClientSecretPost) =>
+        {
+            ClientSecretPost
+        }
+        Some(_) | None => ClientSecretBasic,
+    }
+}
+
+impl App {
+    /// The redirect URI of a server's client.
+    pub(super) fn redirect_uri(&self, oauth2: &OAuth2, server: ServerId) -> String {
+        match &oauth2.redirect {
+            Redirect::PerServer => self.public_path(&format!("oauth2/callback/{server}")),
+            Redirect::Shared => self.public_path("oauth2/callback"),
+            Redirect::Explicit(uri) => uri.clone(),
+        }
+    }
+
+    /// A URL on the public listener, below its own path.
+    pub(super) fn public_path(&self, path: &str) -> String {
+        let base = self.0.settings.public_url.as_str().trim_end_matches('/');
+        format!("{base}/{path}")
+    }
+
+    /// Finds or makes the client of a configuration. Asks the network unless endpoints were written
+    /// by hand; kinds without a client need nothing.
+    pub(super) async fn provision(&self, slot: Slot<'_>, spec: &Spec) -> Result<Provision> {
+        let Some(oauth2) = spec.auth.oauth2() else {
+            return Ok(Provision::default());
+        };
+        let redirect_uri = self.redirect_uri(oauth2, slot.server);
+        if let Some(Endpoints { client_id, .. }) = &oauth2.endpoints {
+            let client = Client {
+                issuer: oauth2.issuer.clone().unwrap_or_else(|| Issuer::new("")),
+                kind: RegistrationKind::Preregistered,
+                client_id: client_id.clone(),
+                auth_method: method_of(oauth2, slot.has_secret, None),
+                redirect_uri,
+            };
+            let registration = Some(self.registration(slot, client));
+            return Ok(Provision {
+                discovered: None,
+                registration,
+            });
+        }
+        let found = self.discover(&spec.url, oauth2).await?;
+        let registration = if let Some(preregistered) = &oauth2.preregistered {
+            let client = Client {
+                issuer: found.authorization_server.issuer.clone(),
+                kind: RegistrationKind::Preregistered,
+                client_id: preregistered.client_id.clone(),
+                auth_method: method_of(oauth2, slot.has_secret, Some(&found)),
+                redirect_uri,
+            };
+            self.registration(slot, client)
+        } else {
+            self.register(slot, oauth2, &found).await?
+        };
+        Ok(Provision {
+            discovered: Some(found),
+            registration: Some(registration),
+        })
+    }
+
+    fn registration(&self, slot: Slot<'_>, client: Client) -> Registration {
+        Registration {
+            id: RegistrationId::mint(&*self.0.clock, &*self.0.random),
+            tenant: slot.tenant.clone(),
+            server: slot.server,
+            issuer: client.issuer,
+            generation: slot.generation,
+            kind: client.kind,
+            client_id: client.client_id,
+            client_secret: None,
+            secret_expires_at: None,
+            auth_method: client.auth_method,
+            redirect_uri: client.redirect_uri,
+            management_token: None,
+            management_uri: None,
+            created_at: self.0.clock.now(),
+        }
+    }
+
+    /// Asks the server what it wants and finds its authorization server. A server that does not
+    /// answer a stranger may still publish metadata, so that alone ends nothing.
+    async fn discover(&self, server_url: &str, oauth2: &OAuth2) -> Result<Discovered> {
+        let deadline = self.0.settings.request_timeout;
+        let probed = mcp::probe(&self.0.fetch, server_url, deadline).await;
+        let hint = probed
+            .as_ref()
+            .ok()
+            .and_then(|probe| hint(&probe.challenges));
+        let overrides = oauth2.overrides;
+        let other_origins = if overrides.allow_foreign_endpoints {
+            OtherOrigins::Followed
+        } else {
+            OtherOrigins::Ignored
+        };
+        let missing_pkce = if overrides.allow_missing_pkce_metadata {
+            MissingPkce::Allowed
+        } else {
+            MissingPkce::Refused
+        };
+        let target = Target {
+            server_url,
+            hint: hint.as_ref(),
+            issuer: oauth2.preregistered.as_ref().map(|client| &client.issuer),
+            other_origins,
+            missing_pkce,
+            deadline,
+        };
+        let discovery = oauth::discover(&self.0.fetch, &target).await;
+        discovery.result.map_err(|error| {
+            let mut detail = error.to_string();
+            if let Err(error) = &probed {
+                detail = format!("{detail}; asking the server itself: {error}");
+            }
+            for attempt in &discovery.report.attempts {
+                detail = format!("{detail}; {}: {}", attempt.url, attempt.finding);
+            }
+            Error::DiscoveryFailed { detail }
+        })
+    }
+
+    /// Registers a client of our own (RFC 7591), with the redirect URI of this very server.
+    async fn register(
+        &self,
+        slot: Slot<'_>,
+        oauth2: &OAuth2,
+        found: &Discovered,
+    ) -> Result<Registration> {
+        let server = &found.authorization_server;
+        let redirect_uri = match &oauth2.redirect {
+            Redirect::Explicit(uri) => uri.clone(),
+            // A client we register is this server's alone.
+            Redirect::PerServer | Redirect::Shared => {
+                self.public_path(&format!("oauth2/callback/{}", slot.server))
+            }
+        };
+        let Some(endpoint) = &server.registration_endpoint else {
+            return Err(Error::RegistrationFailed {
+                detail: format!(
+                    "{} registers no clients by itself; make one there by hand with redirect URI \
+                     {redirect_uri} and give it as oauth2.preregistered",
+                    server.issuer
+                ),
+            });
+        };
+        let scopes = scopes(oauth2, Some(found));
+        let client = NewClient {
+            redirect_uri: &redirect_uri,
+            client_name: &self.0.settings.client_name,
+            client_uri: None,
+            scopes: scopes.as_ref(),
+            auth_methods: server.token_endpoint_auth_methods.as_deref(),
+            deadline: self.0.settings.request_timeout,
+        };
+        let made = oauth::register(&self.0.fetch, endpoint, &client).await.map_err(|error| {
+            let detail = format!(
+                "{error}; a client made by hand with redirect URI {redirect_uri} can be given as \
+                 oauth2.preregistered"
+            );
+            Error::RegistrationFailed { detail }
+        })?;
+        let mut registration = self.registration(
+            slot,
+            Client {
+                issuer: server.issuer.clone(),
+                kind: RegistrationKind::Dynamic,
+                client_id: made.client_id,
+                auth_method: made.auth_method,
+                redirect_uri,
+            },
+        );
+        let row = registration.id.to_string();
+        let place = |column| Place {
+            tenant: slot.tenant,
+            column,
+            row: &row,
+            owner: "",
+        };
+        if let Some(secret) = &made.client_secret {
+            let place = place(SealedColumn::RegistrationClientSecret);
+            registration.client_secret = Some(self.0.vault.seal(&place, secret).await?);
+        }
+        if let Some(token) = &made.registration_access_token {
+            let place = place(SealedColumn::RegistrationManagementToken);
+            registration.management_token = Some(self.0.vault.seal(&place, token).await?);
+        }
+        registration.secret_expires_at = made.secret_expires_at;
+        registration.management_uri = made.registration_client_uri;
+        Ok(registration)
+    }
+}

@@ -1,0 +1,110 @@
+//! The one request of a redemption: everything it needs is opened, the lease is checked once more,
+//! and it is written at most once.
+
+use std::time::Duration;
+
+use super::super::App;
+use super::super::error::Error;
+use super::super::vault::Unopened;
+use super::WRITE;
+use crate::domain::connections::{Connection, Settled};
+use crate::domain::keys::{Place, SealedColumn};
+use crate::domain::secrets::RefreshToken;
+use crate::oauth::{self, ClientAuth, Endpoint, Outcome, RefreshGrant};
+
+/// Why no request was made.
+pub(super) enum Uncalled {
+    /// The refresh token or the client's secret cannot be opened.
+    Unreadable,
+    /// The client cannot authenticate as it must.
+    Client,
+    /// The lease could end before the answer is written.
+    LeaseTooShort,
+    /// The store did not answer, or what was needed is gone.
+    Store(Error),
+}
+
+impl Uncalled {
+    /// The outcome to write, and its code.
+    pub(super) fn settled(self) -> (Settled, String) {
+        let (settled, code) = match self {
+            Self::Unreadable => (Settled::Unreadable, "unreadable"),
+            Self::Client => (Settled::ClientRefused, "client_secret_missing"),
+            Self::LeaseTooShort => (Settled::NotSent, "lease_too_short"),
+            Self::Store(error) => {
+                tracing::warn!(%error, "renewal could not begin");
+                (Settled::NotSent, "store_unavailable")
+            }
+        };
+        (settled, code.to_owned())
+    }
+}
+
+impl From<Unopened> for Uncalled {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Unreadable(_) => Self::Unreadable,
+            Unopened::Store(error) => Self::Store(error.into()),
+        }
+    }
+}
+
+impl App {
+    /// Presents the refresh token, once. `started` is when the lease was asked for, on the monotonic
+    /// clock.
+    pub(super) async fn call(
+        &self,
+        connection: &Connection,
+        started: Duration,
+    ) -> Result<Outcome, Uncalled> {
+        let store = |error: crate::store::Error| Uncalled::Store(error.into());
+        let mut tx = self.0.store.read().await.map_err(store)?;
+        let tenant = &connection.tenant;
+        let server = tx
+            .servers()
+            .get(tenant, connection.server)
+            .await
+            .map_err(store)?;
+        let registration = tx
+            .registrations()
+            .get(tenant, connection.registration)
+            .await
+            .map_err(store)?;
+        drop(tx);
+        let (Some(server), Some(registration)) = (server, registration) else {
+            return Err(Uncalled::Store(Error::ConnectionNotFound));
+        };
+        let sealed = connection
+            .refresh_token
+            .as_ref()
+            .ok_or(Uncalled::Unreadable)?;
+        let row = connection.id.to_string();
+        let place = Place {
+            tenant,
+            column: SealedColumn::ConnectionRefreshToken,
+            row: &row,
+            owner: connection.user.as_str(),
+        };
+        let refresh_token: RefreshToken = self.0.vault.open(&place, sealed).await?;
+        let secret = self.open_client_secret(&server, &registration).await?;
+        let auth =
+            ClientAuth::new(registration.auth_method, secret).map_err(|_| Uncalled::Client)?;
+        let deadline = self.0.settings.request_timeout;
+        let spent = self.0.clock.monotonic().saturating_sub(started);
+        if spent + deadline + WRITE > self.0.settings.tokens.lease {
+            return Err(Uncalled::LeaseTooShort);
+        }
+        let endpoint = Endpoint {
+            url: &connection.token_endpoint,
+            client_id: &registration.client_id,
+            auth: &auth,
+            deadline,
+        };
+        let grant = RefreshGrant {
+            refresh_token: &refresh_token,
+            resource: connection.resource.as_ref(),
+            scopes: None,
+        };
+        Ok(oauth::refresh(&self.0.fetch, &endpoint, &grant).await)
+    }
+}

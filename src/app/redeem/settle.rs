@@ -1,0 +1,112 @@
+//! Writing what came of a redemption: new tokens before anyone gets them, a refusal only while it
+//! is still about what stands.
+
+use std::time::Duration;
+
+use super::super::App;
+use super::super::error::Result;
+use super::Key;
+use crate::domain::authorization::TokenSet;
+use crate::domain::connections::{
+    Attempt, Connection, Decision, Effect, Event, Redemption, Settled, decide,
+};
+use crate::domain::time::Timestamp;
+
+/// The pauses between tries to write a result: the first, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// One redemption, as it was begun.
+#[derive(Debug)]
+pub(super) struct Tried {
+    /// The grant as it stood.
+    pub(super) connection: Connection,
+    /// The attempt declared.
+    pub(super) attempt: Attempt,
+    /// When the request was about to be sent.
+    pub(super) sent_at: Timestamp,
+}
+
+impl App {
+    /// The grant of a redemption as it stands now, unless another one took its place.
+    async fn standing(&self, tried: &Tried) -> Result<Option<Connection>> {
+        let now = self.connection(&Key::of(&tried.connection)).await?;
+        Ok(now.filter(|now| now.id == tried.connection.id))
+    }
+
+    /// What an outcome does to the grant as it stands.
+    fn judge(&self, tried: &Tried, now: &Connection, outcome: Settled) -> Decision {
+        let event = Event::Settled {
+            now: self.0.clock.now(),
+            attempt: tried.attempt,
+            generation: tried.connection.life.generation,
+            outcome,
+        };
+        decide(&now.life, &event, &self.0.settings.tokens)
+    }
+
+    /// Writes an outcome without tokens, unless a newer state stands.
+    pub(super) async fn settle(&self, tried: &Tried, outcome: Settled, error: &str) -> Result<()> {
+        let id = tried.connection.id;
+        tracing::info!(connection.id = %id, outcome = error, "renewal did not succeed");
+        loop {
+            let Some(mut current) = self.standing(tried).await? else {
+                return Ok(());
+            };
+            let decision = self.judge(tried, &current, outcome);
+            if decision.effect == Effect::Discard
+                || self.save(&mut current, &decision, Some(error)).await?
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes new tokens before anyone gets them, and does not stop until they are written or a
+    /// newer generation stands: the old refresh token is spent.
+    pub(super) async fn keep_tokens(&self, tried: &Tried, tokens: &TokenSet) {
+        let mut pause = RETRY.0;
+        loop {
+            match self.persist(tried, tokens).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => {
+                    let id = tried.connection.id;
+                    tracing::error!(connection.id = %id, %error, "new tokens are not stored yet");
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+    }
+
+    /// One try to write new tokens; `true` when they are written or superseded.
+    async fn persist(&self, tried: &Tried, tokens: &TokenSet) -> Result<bool> {
+        let Some(mut next) = self.standing(tried).await? else {
+            return Ok(true);
+        };
+        // A provider that no longer says how long is taken to mean as long as before.
+        let before = next
+            .life
+            .expires_at
+            .map(|end| end.since(next.life.obtained_at));
+        let lifetime = tokens.expires_in.or(before);
+        let redemption = Redemption {
+            obtained_at: tried.sent_at,
+            expires_at: lifetime.map(|lifetime| tried.sent_at.after(lifetime)),
+        };
+        let decision = self.judge(tried, &next, Settled::Success(redemption));
+        if decision.effect != Effect::Persist {
+            return Ok(true);
+        }
+        next.life = decision.next;
+        self.seal_tokens(&mut next, tokens).await?;
+        next.refreshed_at = Some(self.0.clock.now());
+        let event = self.service_event(&next, "connection.refresh");
+        let mut tx = self.0.store.write().await?;
+        let written = tx.connections_mut().renew(&next).await?;
+        if written {
+            tx.commit(&event).await?;
+        }
+        Ok(written)
+    }
+}

@@ -1,0 +1,276 @@
+//! Reports: what an upstream answered to a credential, and what to do about it.
+//!
+//! A challenge that arrives here is untrusted: it may steer the scopes of this user's next
+//! handshake, nothing that users share.
+
+use std::time::Duration;
+
+use super::access::check_actor;
+use super::error::{Error, Result};
+use super::handshakes::{NewHandshake, Options, Started};
+use super::redeem::Key;
+use super::resolve::Wanted;
+use super::servers::{ServerRef, find, may_see};
+use super::{App, Written};
+use crate::domain::access::{Actor, Caller};
+use crate::domain::authorization::Scopes;
+use crate::domain::connections::{Connection, Effect, Event, Unusable, decide};
+use crate::domain::servers::{Auth, Server};
+use crate::mcp::{BearerChallenge, Challenge};
+
+/// How an upstream answered.
+#[derive(Debug, Clone)]
+pub enum Response {
+    /// With a status.
+    Http {
+        /// The status.
+        status: u16,
+        /// Every `WWW-Authenticate` line.
+        challenges: Vec<String>,
+        /// The credential version used; zero for none.
+        credential_version: i64,
+    },
+    /// Not in time.
+    Timeout,
+    /// It could not be reached.
+    ConnectError,
+}
+
+/// A report about one request to one server.
+#[derive(Debug)]
+pub struct Report {
+    /// For whom the request was made.
+    pub actor: Actor,
+    /// To which server.
+    pub server: ServerRef,
+    /// How it was answered.
+    pub response: Response,
+    /// How a handshake is to be run, should one be needed.
+    pub options: Options,
+}
+
+/// Why nothing can be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// The upstream forbids it to this user.
+    Forbidden,
+    /// The upstream rejects the credential, and it cannot be renewed.
+    TokenRejected,
+    /// Everything asked for was granted already.
+    ScopesAlreadyGranted,
+    /// This release does not serve the server's kind of authorisation.
+    AuthKindUnsupported,
+    /// The provider does not answer.
+    UpstreamUnavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Answer {
+    /// Resolve again and repeat the request: there is a newer credential.
+    Retry {
+        /// Its version.
+        credential_version: i64,
+    },
+    /// The user must consent.
+    Authorize(Box<Started>),
+    /// Do not repeat.
+    Denied(Denial),
+    /// It has nothing to do with authorisation.
+    NotAuth,
+}
+
+impl App {
+    /// Decides what a report means. A report about an old generation redeems nothing; many reports
+    /// about one generation redeem once.
+    pub async fn report_response(
+        &self,
+        caller: &Caller,
+        report: Report,
+    ) -> Result<Written<Answer>> {
+        check_actor(caller, Some(&report.actor))?;
+        let mut tx = self.0.store.read().await?;
+        let server = find(&mut tx, &caller.tenant, &report.server).await?;
+        let revision = tx.feed().head(&caller.tenant).await?;
+        drop(tx);
+        let visible =
+            |server: &Server| server.spec.enabled && may_see(caller, Some(&report.actor), server);
+        let server = server.filter(visible).ok_or(Error::ServerNotFound)?;
+        let Response::Http {
+            status,
+            challenges,
+            credential_version,
+        } = &report.response
+        else {
+            return Ok(Written {
+                value: Answer::NotAuth,
+                revision,
+            });
+        };
+        let version = *credential_version;
+        let value = match (*status, &server.spec.auth) {
+            (401, Auth::OAuth2(_)) => self.unauthorized(caller, &report, &server, version).await?,
+            (403, Auth::OAuth2(_)) => self.forbidden(caller, &report, &server, challenges).await?,
+            (
+                401 | 403,
+                Auth::UserOidc(_)
+                | Auth::ClientCredentials(_)
+                | Auth::Enterprise(_)
+                | Auth::Workload(_),
+            ) => Answer::Denied(Denial::AuthKindUnsupported),
+            (401, _) => Answer::Denied(Denial::TokenRejected),
+            (403, _) => Answer::Denied(Denial::Forbidden),
+            (200..=299, Auth::OAuth2(_)) => {
+                self.note(
+                    &report,
+                    &server,
+                    Event::Worked {
+                        generation: version,
+                    },
+                )
+                .await?;
+                Answer::NotAuth
+            }
+            _ => Answer::NotAuth,
+        };
+        Ok(Written { value, revision })
+    }
+
+    fn key(report: &Report, server: &Server) -> Key {
+        Key {
+            tenant: server.tenant.clone(),
+            user: report.actor.user.clone(),
+            server: server.id,
+        }
+    }
+
+    /// Applies an event to the grant a report is about, and answers the grant as it is then.
+    async fn note(
+        &self,
+        report: &Report,
+        server: &Server,
+        event: Event,
+    ) -> Result<Option<Connection>> {
+        let key = Self::key(report, server);
+        loop {
+            let Some(mut connection) = self.connection(&key).await? else {
+                return Ok(None);
+            };
+            let decision = decide(&connection.life, &event, &self.0.settings.tokens);
+            if decision.effect == Effect::Discard
+                || decision.next == connection.life
+                || self.save(&mut connection, &decision, None).await?
+            {
+                return Ok(Some(connection));
+            }
+        }
+    }
+
+    async fn unauthorized(
+        &self,
+        caller: &Caller,
+        report: &Report,
+        server: &Server,
+        version: i64,
+    ) -> Result<Answer> {
+        let rejected = Event::Rejected {
+            generation: version,
+        };
+        let Some(connection) = self.note(report, server, rejected).await? else {
+            return self
+                .authorize(caller, report, server, Scopes::default())
+                .await;
+        };
+        let current = connection.life.generation;
+        if version < current && connection.is_connected(self.0.clock.now()) {
+            return Ok(Answer::Retry {
+                credential_version: current,
+            });
+        }
+        let key = Self::key(report, server);
+        let wanted = Wanted::new(Duration::ZERO, None);
+        if let Effect::Redeem | Effect::Await { .. } = self.peek(&connection, Duration::ZERO).effect
+        {
+            self.renewed(&key, wanted).await;
+        }
+        let Some(connection) = self.connection(&key).await? else {
+            return self
+                .authorize(caller, report, server, Scopes::default())
+                .await;
+        };
+        match self.peek(&connection, Duration::ZERO).effect {
+            Effect::HandOut(_) if connection.life.generation > version => Ok(Answer::Retry {
+                credential_version: connection.life.generation,
+            }),
+            Effect::Tell(Unusable::RetryAfter(retry_after)) => {
+                Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after }))
+            }
+            Effect::Redeem | Effect::Await { .. } => {
+                let retry_after = Duration::from_secs(1);
+                Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after }))
+            }
+            Effect::HandOut(_)
+            | Effect::Tell(Unusable::Reconnect(_) | Unusable::Expired | Unusable::Unreadable)
+            | Effect::Persist
+            | Effect::Note
+            | Effect::Discard => {
+                let granted = connection.scopes.clone();
+                self.authorize(caller, report, server, granted).await
+            }
+        }
+    }
+
+    /// A 403: more scopes help only where the challenge says so and they were not granted yet.
+    async fn forbidden(
+        &self,
+        caller: &Caller,
+        report: &Report,
+        server: &Server,
+        challenges: &[String],
+    ) -> Result<Answer> {
+        let challenge = BearerChallenge::find(&Challenge::parse_all(challenges));
+        let insufficient = challenge.filter(|c| c.error.as_deref() == Some("insufficient_scope"));
+        let Some(asked) = insufficient.and_then(|challenge| challenge.scope) else {
+            return Ok(Answer::Denied(Denial::Forbidden));
+        };
+        let connection = self.connection(&Self::key(report, server)).await?;
+        let granted = connection
+            .map(|connection| connection.scopes)
+            .unwrap_or_default();
+        if asked.missing_from(&granted).is_empty() {
+            return Ok(Answer::Denied(Denial::ScopesAlreadyGranted));
+        }
+        self.authorize(caller, report, server, granted.union(&asked))
+            .await
+    }
+
+    /// Starts a handshake, or answers the one that is open already.
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        report: &Report,
+        server: &Server,
+        extra_scopes: Scopes,
+    ) -> Result<Answer> {
+        let challenges = match &report.response {
+            Response::Http { challenges, .. } => challenges.clone(),
+            Response::Timeout | Response::ConnectError => Vec::new(),
+        };
+        let new = NewHandshake {
+            actor: report.actor.clone(),
+            server: ServerRef::Id(server.id),
+            options: report.options.clone(),
+            challenges,
+            extra_scopes,
+        };
+        if let Some(open) = self.pending_handshake(caller, &new, server).await? {
+            return Ok(Answer::Authorize(Box::new(open)));
+        }
+        Ok(Answer::Authorize(Box::new(
+            self.start_handshake(caller, new).await?,
+        )))
+    }
+}

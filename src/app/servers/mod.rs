@@ -1,0 +1,412 @@
+//! Servers: what administrators approve. Nothing is stored unless discovery and registration
+//! succeeded, and nothing is registered elsewhere before everything that can be known here is.
+
+mod views;
+
+pub use views::{ListServers, ServerView};
+
+use super::error::{Error, Result};
+use super::provision::{Provision, Slot};
+use super::requests::{Once, served};
+use super::{App, Written};
+use crate::domain::access::{Actor, Caller, Role};
+use crate::domain::ids::ServerId;
+use crate::domain::servers::{
+    Auth, AuthKind, Consequences, Draft, SealedSecrets, Server, Stored, check, consequences,
+};
+use crate::domain::tenants::TenantId;
+use crate::domain::text::{Slug, Violations};
+use crate::store::{self, Read};
+
+/// How often an update without an etag starts over when others write at the same time.
+const UPDATE_TRIES: usize = 4;
+
+/// A server as a caller names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerRef {
+    /// By its id.
+    Id(ServerId),
+    /// By its slug.
+    Slug(Slug),
+}
+
+impl ServerRef {
+    /// The id or slug of a text; what is neither names no server.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        Slug::parse(text)
+            .map(Self::Slug)
+            .map_err(|_| Error::ServerNotFound)
+    }
+}
+
+/// A server to be made.
+#[derive(Debug)]
+pub struct NewServer {
+    /// Its id, when the administrator chose one beforehand.
+    pub id: Option<ServerId>,
+    /// The configuration.
+    pub draft: Draft,
+    /// For idempotent creation.
+    pub once: Option<Once>,
+}
+
+/// What an update came to.
+#[derive(Debug, Clone)]
+pub struct UpdatedServer {
+    /// The server as it is now.
+    pub view: ServerView,
+    /// How many connections ended with the old values.
+    pub ended: usize,
+}
+
+pub(super) fn etag(server: &Server) -> String {
+    format!("v{}", server.version)
+}
+
+/// Refuses an etag that is not the current one.
+fn check_etag(server: &Server, given: Option<&str>) -> Result<()> {
+    match given {
+        Some(given) if given != etag(server) => Err(Error::EtagMismatch),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A server that sends every user's login token to one URL is the operator's to decide.
+fn check_kind(caller: &Caller, kinds: &[AuthKind]) -> Result<()> {
+    if kinds.contains(&AuthKind::UserOidc) && caller.role != Role::Operator {
+        return Err(Error::RoleNotAllowed {
+            role: caller.role.as_str(),
+        });
+    }
+    Ok(())
+}
+
+/// The server of this name, of the caller's tenant.
+pub(super) async fn find(
+    tx: &mut Read,
+    tenant: &TenantId,
+    server: &ServerRef,
+) -> Result<Option<Server>> {
+    Ok(match server {
+        ServerRef::Id(id) => tx.servers().get(tenant, *id).await?,
+        ServerRef::Slug(slug) => tx.servers().find_by_slug(tenant, slug).await?,
+    })
+}
+
+/// Whether a caller, or the actor it speaks for, may know of a server.
+pub(super) fn may_see(caller: &Caller, actor: Option<&Actor>, server: &Server) -> bool {
+    let narrowed = caller.narrowing.admits_server(server.id);
+    let admitted = |actor: &Actor| {
+        server
+            .spec
+            .access
+            .admits(actor.user.as_str(), actor.group_names())
+    };
+    let own = caller.user.clone().map(|user| Actor {
+        user,
+        groups: Vec::new(),
+    });
+    let actor = actor.or(own.as_ref());
+    narrowed && (caller.sees_configuration() || (server.spec.enabled && actor.is_none_or(admitted)))
+}
+
+impl App {
+    /// Makes a server. Atomic: nothing is stored unless everything is, and nothing before discovery
+    /// and registration succeeded. Idempotent under a request id.
+    pub async fn create_server(
+        &self,
+        caller: &Caller,
+        new: NewServer,
+    ) -> Result<Written<ServerView>> {
+        let NewServer { id, draft, once } = new;
+        let principal = caller.principal();
+        let mut tx = self.0.store.read().await?;
+        if let Some(once) = &once
+            && let Some(subject) = served(&mut tx, &once.of(caller, &principal)).await?
+        {
+            let view = self
+                .view(tx, caller, &ServerRef::parse(&subject)?, None)
+                .await?;
+            let revision = self
+                .0
+                .store
+                .read()
+                .await?
+                .feed()
+                .head(&caller.tenant)
+                .await?;
+            return Ok(Written {
+                value: view,
+                revision,
+            });
+        }
+        check_kind(caller, &[draft.spec.auth.kind()])?;
+        check(&draft, Stored::default(), self.0.settings.url_rules).or(())?;
+        if find(
+            &mut tx,
+            &caller.tenant,
+            &ServerRef::Slug(draft.spec.slug.clone()),
+        )
+        .await?
+        .is_some()
+        {
+            return Err(Error::SlugTaken);
+        }
+        if let Some(id) = id
+            && tx.servers().exists(id).await?
+        {
+            return Err(Error::ServerIdTaken);
+        }
+        drop(tx);
+
+        let id = id.unwrap_or_else(|| ServerId::mint(&*self.0.clock, &*self.0.random));
+        let provision = {
+            let has_secret = draft.secrets.client_secret.is_set();
+            let slot = Slot {
+                tenant: &caller.tenant,
+                server: id,
+                generation: 1,
+                has_secret,
+            };
+            self.provision(slot, &draft.spec).await?
+        };
+        let now = self.0.clock.now();
+        let mut server = Server {
+            id,
+            tenant: caller.tenant.clone(),
+            spec: draft.spec,
+            secrets: SealedSecrets::default(),
+            discovered: provision.discovered,
+            auth_version: 1,
+            version: 1,
+            created_by: principal.clone(),
+            updated_by: principal.clone(),
+            created_at: now,
+            updated_at: now,
+        };
+        self.seal_secrets(&mut server, draft.secrets).await?;
+
+        let mut event = self.event(&caller.tenant, caller.origin(), "server.create", id);
+        event.detail = serde_json::json!({ "after": describe(&server) });
+        let mut tx = self.0.store.write().await?;
+        tx.servers_mut().insert(&server).await.map_err(slug_taken)?;
+        if let Some(registration) = &provision.registration {
+            tx.registrations_mut().insert(registration).await?;
+        }
+        if let Some(once) = &once {
+            let request = once.of(caller, &principal);
+            tx.requests_mut()
+                .insert(&request, &id.to_string(), now)
+                .await?;
+        }
+        let revision = tx.commit(&event).await?;
+        let view = self.full_view(server, provision.registration);
+        Ok(Written {
+            value: view,
+            revision,
+        })
+    }
+
+    /// Changes a server. `edit` makes the merged draft from what is stored; it is called again when
+    /// somebody else wrote meanwhile, unless an etag was given. What the change entails (grants that
+    /// end, discovery made again) happens in the same transaction or not at all.
+    pub async fn update_server(
+        &self,
+        caller: &Caller,
+        server: &ServerRef,
+        etag: Option<&str>,
+        edit: impl Fn(&Server) -> std::result::Result<Draft, Violations> + Send + Sync,
+    ) -> Result<Written<UpdatedServer>> {
+        for _ in 0..UPDATE_TRIES {
+            let mut tx = self.0.store.read().await?;
+            let current = find(&mut tx, &caller.tenant, server).await?;
+            let current = current.filter(|current| may_see(caller, None, current));
+            let current = current.ok_or(Error::ServerNotFound)?;
+            check_etag(&current, etag)?;
+            drop(tx);
+            let draft = edit(&current)?;
+            if let Some(written) = self.try_update(caller, current, draft).await? {
+                return Ok(written);
+            }
+            if etag.is_some() {
+                break;
+            }
+        }
+        Err(Error::EtagMismatch)
+    }
+
+    async fn try_update(
+        &self,
+        caller: &Caller,
+        current: Server,
+        draft: Draft,
+    ) -> Result<Option<Written<UpdatedServer>>> {
+        check_kind(caller, &[current.spec.auth.kind(), draft.spec.auth.kind()])?;
+        let entails = self.check_update(&current, &draft)?;
+        if draft.spec.slug != current.spec.slug {
+            let taken = ServerRef::Slug(draft.spec.slug.clone());
+            let mut tx = self.0.store.read().await?;
+            if find(&mut tx, &caller.tenant, &taken).await?.is_some() {
+                return Err(Error::SlugTaken);
+            }
+        }
+        let before = describe(&current);
+        let provision = if entails.needs_provision {
+            let stored = current.secrets.client_secret.is_some() && !entails.clears_auth;
+            let has_secret = draft.secrets.client_secret.leaves(stored);
+            let mut tx = self.0.store.read().await?;
+            let last = tx
+                .registrations()
+                .last_generation(&caller.tenant, current.id)
+                .await?;
+            drop(tx);
+            let slot = Slot {
+                tenant: &caller.tenant,
+                server: current.id,
+                generation: last + 1,
+                has_secret,
+            };
+            self.provision(slot, &draft.spec).await?
+        } else {
+            Provision {
+                discovered: current.discovered.clone(),
+                registration: None,
+            }
+        };
+        let mut next = Server {
+            spec: draft.spec,
+            discovered: provision.discovered,
+            ..current
+        };
+        if entails.clears_auth {
+            next.secrets = SealedSecrets {
+                signing_secret: next.secrets.signing_secret.take(),
+                ..SealedSecrets::default()
+            };
+        } else if entails.clears_header_secrets {
+            next.secrets.api_key = None;
+            next.secrets.custom_headers = None;
+        }
+        next.auth_version += i64::from(entails.ends_grants);
+        next.updated_by = caller.principal();
+        next.updated_at = self.0.clock.now();
+        self.seal_secrets(&mut next, draft.secrets).await?;
+
+        let mut event = self.event(&caller.tenant, caller.origin(), "server.update", next.id);
+        event.detail = serde_json::json!({ "before": before, "after": describe(&next) });
+        let mut tx = self.0.store.write().await?;
+        if !tx.servers_mut().update(&next).await.map_err(slug_taken)? {
+            return Ok(None);
+        }
+        if let Some(registration) = &provision.registration {
+            match tx.registrations_mut().insert(registration).await {
+                Err(store::Error::Conflict) => return Ok(None),
+                inserted => inserted?,
+            }
+        }
+        let mut ended = 0;
+        if entails.ends_grants {
+            ended = tx
+                .connections_mut()
+                .invalidate_of_server(&caller.tenant, next.id)
+                .await?;
+        }
+        let revision = tx.commit(&event).await?;
+        next.version += 1;
+        let view = self.full_view(next, provision.registration);
+        Ok(Some(Written {
+            value: UpdatedServer { view, ended },
+            revision,
+        }))
+    }
+
+    /// Judges the merged result of an update as strictly as a creation.
+    fn check_update(&self, current: &Server, draft: &Draft) -> Result<Consequences> {
+        let (entails, mut found) = consequences(current, draft);
+        let cleared = entails.clears_auth || entails.clears_header_secrets;
+        let names = match &current.spec.auth {
+            Auth::CustomHeaders(custom) if !cleared => custom.names.clone(),
+            Auth::None
+            | Auth::OAuth2(_)
+            | Auth::ApiKey(_)
+            | Auth::CustomHeaders(_)
+            | Auth::UserOidc(_)
+            | Auth::ClientCredentials(_)
+            | Auth::Enterprise(_)
+            | Auth::Workload(_) => Vec::new(),
+        };
+        let stored = Stored {
+            api_key: current.secrets.api_key.is_some() && !cleared,
+            header_names: &names,
+        };
+        for violation in check(draft, stored, self.0.settings.url_rules).into_vec() {
+            found.add(violation.field, violation.description);
+        }
+        found.or(entails).map_err(Error::from)
+    }
+
+    /// Deletes a server with its registrations, connections, handshakes and places in chats.
+    /// Answers how many connections ended.
+    pub async fn delete_server(
+        &self,
+        caller: &Caller,
+        server: &ServerRef,
+        etag: Option<&str>,
+    ) -> Result<Written<usize>> {
+        let mut tx = self.0.store.read().await?;
+        let current = find(&mut tx, &caller.tenant, server).await?;
+        let current = current.filter(|current| may_see(caller, None, current));
+        let current = current.ok_or(Error::ServerNotFound)?;
+        check_etag(&current, etag)?;
+        drop(tx);
+        let mut event = self.event(&caller.tenant, caller.origin(), "server.delete", current.id);
+        event.detail = serde_json::json!({ "before": describe(&current) });
+        let mut tx = self.0.store.write().await?;
+        let ended = tx
+            .connections_mut()
+            .delete_of_server(&caller.tenant, current.id)
+            .await?;
+        if !tx.servers_mut().delete(&caller.tenant, current.id).await? {
+            return Err(Error::ServerNotFound);
+        }
+        let revision = tx.commit(&event).await?;
+        Ok(Written {
+            value: ended,
+            revision,
+        })
+    }
+}
+
+fn slug_taken(error: store::Error) -> Error {
+    if matches!(error, store::Error::Conflict) {
+        Error::SlugTaken
+    } else {
+        error.into()
+    }
+}
+
+/// A server for the audit trail: everything but its secrets.
+fn describe(server: &Server) -> serde_json::Value {
+    let spec = &server.spec;
+    serde_json::json!({
+        "slug": spec.slug.as_str(),
+        "display_name": spec.display_name,
+        "description": spec.description,
+        "url": spec.url,
+        "transport": spec.transport.as_str(),
+        "enabled": spec.enabled,
+        "availability": spec.availability.as_str(),
+        "allow_in_plan_mode": spec.allow_in_plan_mode,
+        "allow_in_subagents": spec.allow_in_subagents,
+        "model_intent": spec.model_intent,
+        "forward_identity_headers": spec.forward_identity_headers,
+        "tools": spec.tools,
+        "access": spec.access,
+        "managed_by": spec.managed_by,
+        "auth": spec.auth,
+        "auth_version": server.auth_version,
+    })
+}

@@ -1,0 +1,178 @@
+//! Servers as callers see them: in full for who configures, redacted for who uses.
+
+use super::super::App;
+use super::super::access::check_actor;
+use super::super::error::{Error, Result};
+use super::super::provision::client_issuer;
+use super::{ServerRef, etag, find, may_see};
+use crate::domain::access::{Actor, Caller};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::registrations::Registration;
+use crate::domain::servers::{Auth, Server};
+use crate::store::{Read, Which};
+
+/// Which servers to list.
+#[derive(Debug)]
+pub struct ListServers {
+    /// The user to compute `connected` and access for.
+    pub actor: Option<Actor>,
+    /// Only those with this label.
+    pub managed_by: Option<String>,
+    /// Only those that are on, or off.
+    pub enabled: Option<bool>,
+    /// The page.
+    pub page: PageRequest,
+}
+
+/// A server as one caller sees it.
+#[derive(Debug, Clone)]
+pub struct ServerView {
+    /// The configuration.
+    pub server: Server,
+    /// Whether the caller sees all of it.
+    pub full: bool,
+    /// Whether the actor is connected; judged without any network call.
+    pub connected: Option<bool>,
+    /// The redirect URI of its OAuth client.
+    pub redirect_uri: Option<String>,
+    /// Its OAuth client, in a full view of one server.
+    pub registration: Option<Registration>,
+}
+
+impl ServerView {
+    /// The version as an opaque text.
+    pub fn etag(&self) -> String {
+        etag(&self.server)
+    }
+}
+
+impl App {
+    /// One server, as the caller may see it.
+    pub async fn get_server(
+        &self,
+        caller: &Caller,
+        server: &ServerRef,
+        actor: Option<&Actor>,
+    ) -> Result<ServerView> {
+        check_actor(caller, actor)?;
+        let tx = self.0.store.read().await?;
+        self.view(tx, caller, server, actor).await
+    }
+
+    pub(super) async fn view(
+        &self,
+        mut tx: Read,
+        caller: &Caller,
+        server: &ServerRef,
+        actor: Option<&Actor>,
+    ) -> Result<ServerView> {
+        let server = find(&mut tx, &caller.tenant, server).await?;
+        let server = server.filter(|server| may_see(caller, actor, server));
+        let server = server.ok_or(Error::ServerNotFound)?;
+        let connected = self.connected(&mut tx, caller, actor, &server).await?;
+        let full = caller.sees_configuration();
+        let registration = match (full, client_issuer(&server)) {
+            (true, Some(issuer)) => {
+                tx.registrations()
+                    .find_current(&caller.tenant, server.id, &issuer)
+                    .await?
+            }
+            _ => None,
+        };
+        let view = self.full_view(server, registration);
+        Ok(ServerView {
+            full,
+            connected,
+            ..view
+        })
+    }
+
+    pub(super) fn full_view(
+        &self,
+        server: Server,
+        registration: Option<Registration>,
+    ) -> ServerView {
+        let redirect_uri = server
+            .spec
+            .auth
+            .oauth2()
+            .map(|oauth2| self.redirect_uri(oauth2, server.id));
+        ServerView {
+            server,
+            full: true,
+            connected: None,
+            redirect_uri,
+            registration,
+        }
+    }
+
+    /// Whether the actor is connected: a grant is held and can be used, or none is needed.
+    async fn connected(
+        &self,
+        tx: &mut Read,
+        caller: &Caller,
+        actor: Option<&Actor>,
+        server: &Server,
+    ) -> Result<Option<bool>> {
+        let user = actor.map(|actor| &actor.user).or(caller.user.as_ref());
+        let Some(user) = user else { return Ok(None) };
+        Ok(Some(match &server.spec.auth {
+            Auth::None => true,
+            Auth::ApiKey(api_key) => !api_key.per_user,
+            Auth::CustomHeaders(custom) => custom.user_headers.is_empty(),
+            Auth::OAuth2(_) => {
+                let connection = tx
+                    .connections()
+                    .get(&caller.tenant, user, server.id)
+                    .await?;
+                connection.is_some_and(|connection| connection.is_connected(self.0.clock.now()))
+            }
+            Auth::UserOidc(_)
+            | Auth::ClientCredentials(_)
+            | Auth::Enterprise(_)
+            | Auth::Workload(_) => false,
+        }))
+    }
+
+    /// A page of the servers that the caller may see, by display name. A page may hold fewer than
+    /// asked for although more follow.
+    pub async fn list_servers(
+        &self,
+        caller: &Caller,
+        list: &ListServers,
+    ) -> Result<Page<ServerView>> {
+        check_actor(caller, list.actor.as_ref())?;
+        let which = if caller.sees_configuration() {
+            Which::All
+        } else {
+            Which::Enabled
+        };
+        let mut tx = self.0.store.read().await?;
+        let page = tx.servers().list(&caller.tenant, which, &list.page).await?;
+        let mut entries = Vec::with_capacity(page.entries.len());
+        for server in page.entries {
+            let label = list
+                .managed_by
+                .as_ref()
+                .is_none_or(|label| *label == server.spec.managed_by);
+            let switch = list
+                .enabled
+                .is_none_or(|enabled| enabled == server.spec.enabled);
+            if label && switch && may_see(caller, list.actor.as_ref(), &server) {
+                let connected = self
+                    .connected(&mut tx, caller, list.actor.as_ref(), &server)
+                    .await?;
+                let view = self.full_view(server, None);
+                entries.push(ServerView {
+                    full: caller.sees_configuration(),
+                    connected,
+                    ..view
+                });
+            }
+        }
+        Ok(Page {
+            entries,
+            next: page.next,
+        })
+    }
+}

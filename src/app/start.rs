@@ -1,0 +1,121 @@
+//! Putting the use cases together, and what every one of them needs.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use super::access::default_tenant;
+use super::error::Result;
+use super::handshakes::Bell;
+use super::metrics::Metrics;
+use super::redeem::Flights;
+use super::vault::Vault;
+use super::{App, Inner, Parts};
+use crate::domain::audit::{NewAuditEvent, Origin, Verdict};
+use crate::domain::ids::{AuditEventId, ReplicaId};
+use crate::domain::tenants::{Tenant, TenantId, TenantState};
+use crate::store;
+
+impl App {
+    /// Puts the use cases together on a migrated store: makes the default tenant if this is a new
+    /// one, and opens the canaries. Root keys that are not the store's are refused.
+    pub async fn start(parts: Parts) -> Result<Self> {
+        let Parts {
+            store,
+            root_keys,
+            fetch,
+            clock,
+            random,
+            settings,
+            metrics,
+            tasks,
+        } = parts;
+        let vault = Vault::new(
+            root_keys,
+            store.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        );
+        let replica = ReplicaId::mint(&*clock, &*random);
+        let app = Self(Arc::new(Inner {
+            store,
+            vault,
+            fetch,
+            clock,
+            random,
+            settings,
+            metrics,
+            tasks,
+            replica,
+            flights: Flights::default(),
+            bell: Bell::default(),
+        }));
+        let tenant = default_tenant()?;
+        app.ensure_tenant(&tenant).await?;
+        app.0.vault.unlock(&tenant).await?;
+        Ok(app)
+    }
+
+    async fn ensure_tenant(&self, id: &TenantId) -> Result<()> {
+        if self
+            .0
+            .store
+            .read()
+            .await?
+            .tenants()
+            .get(id)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let event = self.event(id, Origin::service(), "tenant.create", id);
+        let tenant = Tenant {
+            id: id.clone(),
+            display_name: "Default".to_owned(),
+            state: TenantState::Active,
+            created_at: event.at,
+            updated_at: event.at,
+        };
+        let mut tx = self.0.store.write().await?;
+        match tx.tenants_mut().insert(&tenant).await {
+            Ok(()) => {
+                tx.commit(&event).await?;
+                Ok(())
+            }
+            // Another replica started at the same time.
+            Err(store::Error::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Result<()> {
+        Ok(self.0.store.ready().await?)
+    }
+
+    /// The record of something done, to be completed and committed.
+    pub(super) fn event(
+        &self,
+        tenant: &TenantId,
+        origin: Origin,
+        action: &'static str,
+        subject: impl Display,
+    ) -> NewAuditEvent {
+        NewAuditEvent {
+            id: AuditEventId::mint(&*self.0.clock, &*self.0.random),
+            tenant: tenant.clone(),
+            at: self.0.clock.now(),
+            origin,
+            action,
+            subject: subject.to_string(),
+            verdict: Verdict::Done,
+            user: None,
+            detail: serde_json::Value::Null,
+        }
+    }
+}
