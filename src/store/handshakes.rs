@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::columns::{Reading, micros, sealed_columns, time, to_json};
 use super::engine::{Tx, on, statements};
-use super::error::{Error, Result};
+use super::error::{Error, Result, conflict};
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::handshakes::{Binding, Failure, Handshake, State};
 use crate::domain::ids::HandshakeId;
@@ -69,6 +69,33 @@ struct Row {
     created_at: i64,
     expires_at: i64,
     finished_at: Option<i64>,
+}
+
+/// What a state carries, as it is stored.
+#[derive(Default)]
+struct Carried {
+    failure: Option<&'static str>,
+    generation: Option<i64>,
+    exchange_until: Option<i64>,
+}
+
+fn carried(state: State) -> Carried {
+    let nothing = Carried::default();
+    match state {
+        State::Exchanging { until } => Carried {
+            exchange_until: Some(until.as_micros()),
+            ..nothing
+        },
+        State::Completed { generation } => Carried {
+            generation: Some(generation),
+            ..nothing
+        },
+        State::Failed(failure) => Carried {
+            failure: Some(failure.as_str()),
+            ..nothing
+        },
+        State::Pending | State::AwaitingConfirmation | State::Cancelled | State::Expired => nothing,
+    }
 }
 
 /// The name a state is stored under. Expiry is computed, so it has none of its own.
@@ -201,8 +228,9 @@ impl Writer<'_> {
         });
     }
 
-    /// Adds a handshake.
+    /// Adds a handshake; an id, link or state in use is a conflict.
     pub async fn insert(&mut self, handshake: &Handshake) -> Result<()> {
+        let carried = carried(handshake.state);
         let (flow, flow_key) = sealed_columns(handshake.flow.as_ref());
         let (parked, parked_key) = sealed_columns(handshake.parked.as_ref());
         on!(&mut *self.tx, |conn| sqlx::query(INSERT)
@@ -213,9 +241,9 @@ impl Writer<'_> {
             .bind(&handshake.created_by)
             .bind(handshake.binding.as_str())
             .bind(state_name(handshake.state))
-            .bind(None::<String>)
-            .bind(None::<i64>)
-            .bind(None::<i64>)
+            .bind(carried.failure)
+            .bind(carried.generation)
+            .bind(carried.exchange_until)
             .bind(handshake.registration.to_string())
             .bind(handshake.auth_version)
             .bind(to_json(&handshake.snapshot))
@@ -235,30 +263,26 @@ impl Writer<'_> {
             .bind(micros(handshake.finished_at))
             .execute(conn)
             .await
-            .map(drop))?;
+            .map(drop))
+        .map_err(conflict)?;
         self.changed(handshake);
         Ok(())
     }
 
     /// Brings a handshake from the state it was read in to its end, and forgets its secrets.
-    /// `false` when it is no longer in that state: an end is reached once.
+    /// `false` when it is no longer in that state: an end is reached once. `false` as well when
+    /// `end` is none that is stored, as expiry, which is computed.
     pub async fn finish(&mut self, from: &Handshake, end: State, at: Timestamp) -> Result<bool> {
-        let failure = if let State::Failed(failure) = end {
-            Some(failure.as_str())
-        } else {
-            None
-        };
-        let generation = if let State::Completed { generation } = end {
-            Some(generation)
-        } else {
-            None
-        };
+        if !end.is_final() || end == State::Expired {
+            return Ok(false);
+        }
+        let carried = carried(end);
         let rows = on!(&mut *self.tx, |conn| sqlx::query(FINISH)
             .bind(from.tenant.as_str())
             .bind(from.id.to_string())
             .bind(state_name(end))
-            .bind(failure)
-            .bind(generation)
+            .bind(carried.failure)
+            .bind(carried.generation)
             .bind(at.as_micros())
             .bind(state_name(from.state))
             .execute(conn)

@@ -10,3 +10,4 @@ mod config;
 mod harness;
 mod laws;
 mod lifecycle;
+mod store;

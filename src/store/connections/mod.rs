@@ -55,7 +55,8 @@ statements! {
         RETURNING id, generation";
     BURY = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
         VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, user_id, server) \
-        DO UPDATE SET generation = excluded.generation";
+        DO UPDATE SET generation = excluded.generation \
+        WHERE excluded.generation > connection_tombstones.generation";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
         intent = NULL, lease_owner = NULL, lease_until = NULL, version = version + 1 \
         WHERE tenant = $1 AND server = $2 RETURNING id";
@@ -273,7 +274,7 @@ impl Writer<'_> {
         Ok(saved)
     }
 
-    /// Takes a connection away and keeps its generation. Answers its id, if there was one.
+    /// Takes a connection away and keeps its generation, unless a higher one is kept already. Answers its id, if there was one.
     pub async fn delete(
         &mut self,
         tenant: &TenantId,
