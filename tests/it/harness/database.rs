@@ -119,6 +119,14 @@ impl Db {
     pub(crate) async fn number(&self, sql: &'static str) -> i64 {
         self.raw().await.number(sql).await
     }
+
+    /// Until somebody waits for somebody else's transaction; on PostgreSQL.
+    pub(crate) async fn somebody_waits(&self) {
+        const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let mut watch = self.raw().await;
+        while watch.number(WAITING).await == 0 {}
+    }
 }
 
 impl Place {

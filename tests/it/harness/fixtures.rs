@@ -101,6 +101,7 @@ impl Home {
     }
 
     /// A value sealed under the tenant's key.
+    #[expect(clippy::unnecessary_wraps, reason = "as every sealed field holds it")]
     pub(crate) fn sealed(&self, bytes: &[u8]) -> Option<Sealed> {
         Some(Sealed {
             key: self.key,

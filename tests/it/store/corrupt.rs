@@ -215,18 +215,24 @@ async fn an_impossible_api_key_is_named(db: &Db) {
     for (damage, column) in [
         ("UPDATE api_keys SET role = 'king'", "role"),
         (
-            "UPDATE api_keys SET role = 'admin', hash = wrapped FROM data_keys",
-            "hash",
+            "UPDATE api_keys SET role = 'admin', servers = '[\"one\"]'",
+            "servers",
         ),
-        ("UPDATE api_keys SET hash = canary FROM root_keys", "hash"),
-        ("UPDATE api_keys SET servers = '[\"one\"]'", "servers"),
         (
             "UPDATE api_keys SET servers = '[]', source_cidrs = '[\"all\"]'",
             "source_cidrs",
         ),
         (
-            "UPDATE api_keys SET source_cidrs = '[]', user_id = ' ann'",
+            "UPDATE api_keys SET source_cidrs = '[]', methods = 'all'",
+            "methods",
+        ),
+        (
+            "UPDATE api_keys SET methods = '[]', user_id = ' ann'",
             "user_id",
+        ),
+        (
+            "UPDATE api_keys SET user_id = NULL, hash = wrapped FROM data_keys",
+            "hash",
         ),
     ] {
         db.execute(damage).await;

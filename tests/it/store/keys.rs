@@ -150,11 +150,8 @@ async fn a_data_key_in_use_cannot_be_deleted(db: &Db) {
     };
     db.execute("DELETE FROM servers").await;
 
-    let refused = refused.unwrap_err();
-    let foreign = refused
-        .as_database_error()
-        .map(|error| error.is_foreign_key_violation());
-    assert_eq!(foreign, Some(true), "{refused}");
+    let refused = refused.unwrap_err().to_string().to_lowercase();
+    assert!(refused.contains("foreign key"), "{refused}");
     assert_eq!(
         db.execute(DELETE).await,
         1,
@@ -177,7 +174,10 @@ async fn two_processes_that_make_a_key_at_once_meet_a_conflict() {
     let event = home.event();
     let (late, committed) = futures_util::join!(
         async { other.keys_mut().insert_active(&second).await },
-        one.commit(&event)
+        async {
+            db.somebody_waits().await;
+            one.commit(&event).await
+        }
     );
 
     committed.unwrap();

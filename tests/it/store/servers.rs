@@ -158,7 +158,7 @@ async fn store_named(db: &Db, home: &Home, names: &[&str]) {
     for (number, name) in names.iter().enumerate() {
         let mut server = home.server(&format!("s{number}"));
         server.spec.display_name = (*name).to_owned();
-        server.spec.enabled = number % 2 == 0;
+        server.spec.enabled = number.is_multiple_of(2);
         tx.servers_mut().insert(&server).await.unwrap();
     }
     tx.commit(&home.event()).await.unwrap();
