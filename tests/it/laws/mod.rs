@@ -6,6 +6,14 @@
 mod dependencies;
 mod files;
 mod imports;
+mod methods;
 mod paths;
+mod proto;
+mod proto_style;
+mod reasons;
+mod schema;
+mod sealed;
 mod secrets;
 mod source;
+mod statements;
+mod twins;
