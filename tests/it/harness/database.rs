@@ -1,6 +1,7 @@
 //! A store on either engine, and the database under it for what the store itself never does.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
@@ -125,7 +126,9 @@ impl Db {
         const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity \
             WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let mut watch = self.raw().await;
-        while watch.number(WAITING).await == 0 {}
+        let waits = async { while watch.number(WAITING).await == 0 {} };
+        let waited = tokio::time::timeout(Duration::from_secs(20), waits).await;
+        waited.expect("somebody should wait for a lock, and nobody does");
     }
 }
 
