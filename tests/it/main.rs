@@ -11,3 +11,4 @@ mod harness;
 mod laws;
 mod lifecycle;
 mod oauth;
+mod store;
