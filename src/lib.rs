@@ -5,6 +5,7 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod fetch;
+pub mod grpc;
 pub mod mcp;
 pub mod oauth;
 pub mod pb;
