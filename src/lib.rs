@@ -10,3 +10,4 @@ pub mod oauth;
 pub mod pb;
 pub mod runtime;
 pub mod store;
+pub mod web;
