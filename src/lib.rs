@@ -11,3 +11,4 @@ pub mod pb;
 pub mod runtime;
 pub mod store;
 pub mod web;
+pub mod worker;
