@@ -8,6 +8,7 @@
 
 mod config;
 mod harness;
+mod journeys;
 mod laws;
 mod lifecycle;
 mod oauth;

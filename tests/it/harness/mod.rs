@@ -1,6 +1,8 @@
 //! What the tests stand on: databases of their own and scripted fakes on loopback.
 
+pub(crate) mod http;
 pub(crate) mod postgres;
 mod postgres_binaries;
+pub(crate) mod service;
 pub(crate) mod sqlite;
 pub(crate) mod web;

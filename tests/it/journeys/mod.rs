@@ -1,0 +1,3 @@
+//! What people and machines do with the service, end to end over its listeners.
+
+mod listeners;
