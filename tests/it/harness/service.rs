@@ -63,7 +63,7 @@ impl TestDatabase {
     }
 
     /// Settings of a service on it. Replicas share the root key.
-    fn settings(&self, overrides: &[(&str, &str)]) -> Config {
+    pub(crate) fn settings(&self, overrides: &[(&str, &str)]) -> Config {
         let mut said = vec![
             ("listen.grpc", "127.0.0.1:0"),
             ("listen.public", "127.0.0.1:0"),
