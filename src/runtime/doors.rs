@@ -4,11 +4,14 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
+use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tower::{BoxError, Layer, Service};
 
 /// The longest an RPC may take, whatever deadline its caller names; a stream may take this long to
 /// begin.
@@ -27,12 +30,19 @@ const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(10);
 /// Metadata of one RPC, in bytes.
 const HEADERS: u32 = 16 * 1024;
 
-/// Serves the API until `stopping`; what runs is finished.
-pub(super) async fn grpc(
+/// Serves the API, each call inside `layer`, until `stopping`; what runs is finished.
+pub(super) async fn grpc<L>(
     listener: TcpListener,
     routes: Routes,
+    layer: L,
     stopping: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+) -> Result<(), tonic::transport::Error>
+where
+    L: Layer<Routes> + Clone,
+    L::Service: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    <L::Service as Service<Request<Body>>>::Future: Send,
+    <L::Service as Service<Request<Body>>>::Error: Into<BoxError> + Send + 'static,
+{
     let incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .with_keepalive(Some(KEEPALIVE));
@@ -46,6 +56,7 @@ pub(super) async fn grpc(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_PATIENCE))
         .http2_max_header_list_size(HEADERS)
+        .layer(layer)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stopping.cancelled_owned())
         .await

@@ -8,6 +8,7 @@ use futures_util::Stream;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
+use tower::layer::util::Identity;
 use tracing::info;
 use url::Url;
 
@@ -151,8 +152,9 @@ impl Service {
         let status = health::Status::serving().await;
 
         // The API is plugged in here.
-        let routes = Routes::new(status.service());
-        tasks.serve("grpc", doors::grpc(listeners.grpc, routes, stopping()));
+        let (routes, layer) = (Routes::new(status.service()), Identity::new());
+        let door = doors::grpc(listeners.grpc, routes, layer, stopping());
+        tasks.serve("grpc", door);
 
         let options = web::Options {
             public_url: public_url.clone(),
