@@ -7,8 +7,6 @@ use std::sync::Arc;
 use futures_util::Stream;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
-use tonic::service::Routes;
-use tower::layer::util::Identity;
 use tracing::info;
 use url::Url;
 
@@ -23,7 +21,7 @@ use crate::domain::random::{Random, SystemRandom};
 use crate::domain::servers::Rules;
 use crate::domain::time::{Clock, SystemClock};
 use crate::fetch::{Fetch, FetchRules, Loopback, PlainHttp};
-use crate::{web, worker};
+use crate::{grpc, web, worker};
 
 /// What a test puts in the place of the system's own.
 #[derive(Debug, Clone)]
@@ -151,8 +149,9 @@ impl Service {
         let stopping = || tasks.stopping().clone();
         let status = health::Status::serving().await;
 
-        // The API is plugged in here.
-        let (routes, layer) = (Routes::new(status.service()), Identity::new());
+        let Seams { clock, random } = seams;
+        let routes = grpc::routes(app.clone(), Arc::clone(&clock), status.service());
+        let layer = grpc::layer(app.clone(), clock, Arc::clone(&random));
         let door = doors::grpc(listeners.grpc, routes, layer, stopping());
         tasks.serve("grpc", door);
 
@@ -166,24 +165,21 @@ impl Service {
         let door = doors::pages(listeners.operations, probes, stopping());
         tasks.serve("operations", door);
 
-        let (sweeper, until) = (worker::Sweeper::new(app, seams.random), stopping());
+        let (sweeper, until) = (worker::Sweeper::new(app, random), stopping());
         tasks.serve("sweeper", async move {
             sweeper.run(until).await;
             Ok::<_, Infallible>(())
         });
         status.follow(&tasks);
 
-        let Addresses {
-            grpc,
-            public,
-            operations,
-        } = addresses;
         info!(
-            listen.grpc = %grpc,
-            listen.public = %public,
-            listen.operations = %operations,
+            listen.grpc = %addresses.grpc,
+            listen.public = %addresses.public,
+            listen.operations = %addresses.operations,
             public.url = %public_url,
-            "serving gRPC at {grpc}, browsers at {public_url}, probes at {operations}"
+            "serving gRPC at {}, browsers at {public_url}, probes at {}",
+            addresses.grpc,
+            addresses.operations
         );
         let outcome = supervisor.run(stops, &lifecycle).await;
         if outcome == Outcome::Finished {
