@@ -1,6 +1,7 @@
 //! Stationmaster: the control plane between chat daemons and MCP servers.
 
 pub mod app;
+pub mod client;
 pub mod config;
 pub mod crypto;
 pub mod domain;
