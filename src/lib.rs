@@ -1,6 +1,7 @@
 //! Stationmaster: the control plane between chat daemons and MCP servers.
 
 pub mod app;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod crypto;

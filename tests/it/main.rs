@@ -6,6 +6,7 @@
     reason = "a test says no more by returning an error than by stopping"
 )]
 
+mod cli;
 mod config;
 mod harness;
 mod journeys;
