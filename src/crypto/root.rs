@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::LessSafeKey;
 use ring::digest;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::envelope::{DataKeyMaterial, aead, bind, decrypt, encrypt};
@@ -14,6 +14,7 @@ use super::error::{Error, Result};
 use crate::domain::ids::DataKeyId;
 use crate::domain::keys::{DataKey, RootKeyId};
 use crate::domain::random::Random;
+use crate::domain::secrets::ShownOnce;
 use crate::domain::tenants::TenantId;
 
 /// What a canary says. Its meaning is that it opens.
@@ -39,7 +40,7 @@ impl fmt::Debug for RootKeys {
 
 impl RootKeys {
     /// The keys of a list of base64 texts, each of 32 bytes.
-    pub fn parse(texts: &[SecretString]) -> Result<Self> {
+    pub fn parse<S: ExposeSecret<str>>(texts: &[S]) -> Result<Self> {
         if texts.is_empty() {
             return Err(Error::NoRootKey);
         }
@@ -61,10 +62,10 @@ impl RootKeys {
     }
 
     /// A new root key as text, for `keys generate` and `serve --dev`.
-    pub fn generate(random: &dyn Random) -> SecretString {
+    pub fn generate(random: &dyn Random) -> ShownOnce {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         random.fill(&mut *bytes);
-        SecretString::from(STANDARD.encode(*bytes))
+        ShownOnce::new(STANDARD.encode(*bytes))
     }
 
     /// The names of the keys, in order.
@@ -145,15 +146,18 @@ fn name(bytes: &[u8]) -> RootKeyId {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::SecretString;
+
     use super::*;
     use crate::domain::random::SeededRandom;
     use crate::domain::time::{Clock as _, FixedClock};
 
+    fn text(seed: u64) -> SecretString {
+        RootKeys::generate(&SeededRandom::new(seed)).show().into()
+    }
+
     fn keys(seeds: &[u64]) -> RootKeys {
-        let texts: Vec<_> = seeds
-            .iter()
-            .map(|seed| RootKeys::generate(&SeededRandom::new(*seed)))
-            .collect();
+        let texts: Vec<_> = seeds.iter().map(|seed| text(*seed)).collect();
         RootKeys::parse(&texts).unwrap()
     }
 
@@ -205,10 +209,7 @@ mod tests {
 
     #[test]
     fn a_malformed_key_is_named_by_its_place() {
-        let texts = [
-            RootKeys::generate(&SeededRandom::new(1)),
-            SecretString::from("short"),
-        ];
+        let texts = [text(1), SecretString::from("short")];
 
         let error = RootKeys::parse(&texts).err();
 

@@ -1,5 +1,11 @@
 //! Why the process cannot start or go on.
 
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::{app, crypto, fetch, store};
+
 /// What the runtime can fail with.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,5 +20,47 @@ pub enum Error {
     LoggingTaken,
     /// The operating system does not let us listen for signals.
     #[error("signals cannot be listened for: {0}")]
-    Signals(#[source] std::io::Error),
+    Signals(#[source] io::Error),
+    /// A file or directory of ours cannot be made, read or written.
+    #[error("{path} cannot be used: {cause}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// The database cannot be used.
+    #[error("the database cannot be used")]
+    Store(#[from] store::Error),
+    /// The database's tables are not up to date, and `database.migrate` says that we leave them.
+    #[error(
+        "the database lacks {}; run `stationmaster migrate` first, or set `database.migrate` to \
+         `always`",
+        .0.join(", ")
+    )]
+    PendingMigrations(Vec<&'static str>),
+    /// The root keys cannot be used.
+    #[error("`keys.root_keys` cannot be used")]
+    RootKeys(#[from] crypto::Error),
+    /// Requests to upstreams cannot be made.
+    #[error("requests to upstreams cannot be made")]
+    Fetch(#[from] fetch::Error),
+    /// The use cases cannot start on what is stored.
+    #[error("the service cannot start on this database")]
+    Start(#[from] app::Error),
+    /// A listener cannot bind.
+    #[error("`{setting}`: {address} cannot be bound: {cause}")]
+    Bind {
+        /// The setting.
+        setting: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// The public listener's own address makes no URL.
+    #[error("the public listener's address makes no URL")]
+    PublicUrl(#[from] url::ParseError),
 }

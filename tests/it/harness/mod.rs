@@ -3,8 +3,10 @@
 pub(crate) mod database;
 pub(crate) mod fixtures;
 mod full;
+pub(crate) mod http;
 pub(crate) mod postgres;
 mod postgres_binaries;
+pub(crate) mod service;
 pub(crate) mod sqlite;
 mod stored;
 pub(crate) mod web;

@@ -30,8 +30,12 @@ const TABLE: &[(&str, &[&str])] = &[
             "worker", "config",
         ],
     ),
-    // `store` for migrations and the first key, `crypto` for root keys.
-    ("cli", &["config", "runtime", "client", "store", "crypto"]),
+    // `store` for migrations, `crypto` for root keys, `domain` for the system's clock and
+    // randomness.
+    (
+        "cli",
+        &["domain", "config", "runtime", "client", "store", "crypto"],
+    ),
     ("main", &["cli"]),
 ];
 

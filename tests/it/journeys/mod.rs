@@ -1,0 +1,4 @@
+//! What people and machines do with the service, end to end over its listeners.
+
+mod listeners;
+mod start;
