@@ -17,6 +17,10 @@ use crate::pb::v1::ErrorReason as Reason;
 const DOMAIN: &str = "stationmaster";
 /// What every name of a reason starts with in the proto, and not on the wire.
 const PREFIX: &str = "ERROR_REASON_";
+/// The most violations told at once: a status travels in headers, which clients limit to 16 KiB.
+const MAX_VIOLATIONS: usize = 32;
+/// The longest part of a status that a caller can make longer, in characters.
+const MAX_TOLD: usize = 160;
 /// When to ask again while the database is away.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// When to ask again while a replica catches up.
@@ -221,7 +225,7 @@ fn assemble(
     for key in details.keys {
         let named = context.named.iter().find(|(name, _)| name == key);
         if let Some((_, value)) = named {
-            metadata.insert((*key).to_owned(), value.clone());
+            metadata.insert((*key).to_owned(), cut(value));
         } else if *key == "method" {
             metadata.insert((*key).to_owned(), context.method.to_owned());
         }
@@ -231,14 +235,20 @@ fn assemble(
     }
     let mut told = ErrorDetails::with_error_info(name(reason), DOMAIN, metadata);
     if !details.fields.is_empty() {
-        let fields = details.fields.iter();
-        let fields = fields.map(|found| FieldViolation::new(&found.field, &found.description));
+        let fields = details.fields.iter().take(MAX_VIOLATIONS);
+        let fields =
+            fields.map(|found| FieldViolation::new(cut(&found.field), cut(&found.description)));
         told.set_bad_request(fields.collect::<Vec<_>>());
     }
     if details.retry_after.is_some() {
         told.set_retry_info(details.retry_after);
     }
     Status::with_error_details(code, message, told)
+}
+
+/// A text of the caller's, short enough for the headers that a status travels in.
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_TOLD).collect()
 }
 
 /// A failure with everything that caused it, in one line.

@@ -136,3 +136,28 @@ fn a_retry_says_when() {
     let retry = details.retry_info().unwrap();
     assert_eq!(retry.retry_delay, Some(Duration::from_secs(3)));
 }
+
+#[test]
+fn what_a_caller_sent_cannot_outgrow_the_headers_of_the_answer() {
+    let named = [("server", "x".repeat(1 << 20))];
+    let fields = vec![
+        Violation {
+            field: "f".repeat(1 << 10),
+            description: "d".repeat(1 << 10),
+        };
+        1000
+    ];
+
+    let not_found = status(
+        &Error::ServerNotFound,
+        Context {
+            named: &named,
+            ..CONTEXT
+        },
+    );
+    let invalid = status(&Error::Invalid(fields), CONTEXT);
+
+    assert!(not_found.details().len() < 1 << 10);
+    // Base64 makes four of three, and the message and the other headers want their place too.
+    assert!(invalid.details().len() < 11 << 10);
+}
