@@ -12,6 +12,7 @@ use super::output::{Format, Output, fields};
 use super::profile;
 use super::settings::Settings;
 use crate::config::{Config, LogFormat, Mode};
+use crate::domain::secrets::ShownOnce;
 use crate::runtime::{Seams, Service, dev, lifecycle, telemetry};
 
 /// Run the service
@@ -65,7 +66,7 @@ fn greet(config: &Config, service: &Service, profile: Option<dev::Profile>, out:
     let at = [at.grpc, at.public, at.operations].map(|address| format!("http://{address}"));
     let [grpc, public, operations] = at;
     let (file, key) = match profile {
-        Some(dev::Profile { file, admin_key }) => (Some(file), admin_key.map(|key| key.show())),
+        Some(dev::Profile { file, admin_key }) => (Some(file), admin_key.map(ShownOnce::show)),
         None => (None, None),
     };
     if out.format() == Format::Json {

@@ -143,7 +143,7 @@ export class Service {
 
   /** Registers an MCP server with nothing but its URL: discovery and registration are the service's job. */
   async createServer(slug, url) {
-    const made = await this.cli('server', 'create', '--slug', slug, '--name', slug, '--url', url, '--auth', 'oauth2', '--enabled');
+    const made = await this.cli('server', 'create', '--slug', slug, '--name', slug, '--url', url, '--auth', 'oauth2', '--enabled', '--availability', 'default-on');
     return normalServer(made.server);
   }
 
@@ -238,7 +238,7 @@ export class Daemon {
   /** One chat turn: what may be used, with credentials. */
   async resolveChat(chat, user) {
     const answer = await this.#call('chats', 'ResolveChat', { chat_id: chat, actor: { user }, mode: 'CHAT_MODE_NORMAL' });
-    return answer.servers.map(normalCredential);
+    return (answer.servers ?? []).map(normalCredential);
   }
 
   async disconnect(server, user) {
@@ -259,6 +259,6 @@ function normalServer(server) {
 
 // One server's entry of a resolve: READY with headers, or why not.
 function normalCredential(entry) {
-  const headers = Object.fromEntries(entry.headers.map(({ name, value }) => [name, value]));
+  const headers = Object.fromEntries((entry.headers ?? []).map(({ name, value }) => [name, value]));
   return { status: entry.status.replace(/^SERVER_STATUS_/, ''), headers, url: entry.url };
 }
