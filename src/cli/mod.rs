@@ -114,7 +114,7 @@ enum Command {
     Connect(handshakes::Connect),
     /// Get ready-to-send headers for a user, or the reason why there are none
     Resolve(tokens::Resolve),
-    /// Forget a user's grant on a server, and revoke it at the provider
+    /// Forget a user's grant on a server
     Disconnect(tokens::Disconnect),
     /// Users' grants on servers, without their tokens
     Connection(connections::Command),

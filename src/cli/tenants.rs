@@ -24,6 +24,8 @@ enum Action {
     #[command(after_long_help = "Example:\n  stationmaster tenant create acme --name 'Acme Inc.'")]
     Create {
         /// Its slug: lower-case letters, digits and dashes
+        // An id of its own: `tenant` is the global flag that says which tenant a call is about.
+        #[arg(id = "slug", value_name = "TENANT")]
         tenant: String,
         /// What people see [default: the slug]
         #[arg(long)]
@@ -45,12 +47,14 @@ enum Action {
     #[command(after_long_help = "Example:\n  stationmaster tenant get acme")]
     Get {
         /// Its slug [default: one's own]
+        #[arg(id = "slug", value_name = "TENANT")]
         tenant: Option<String>,
     },
     /// Delete a tenant and everything in it, for good
     #[command(after_long_help = "Example:\n  stationmaster tenant delete acme --yes")]
     Delete {
         /// Its slug
+        #[arg(id = "slug", value_name = "TENANT")]
         tenant: String,
         /// Really
         #[arg(long, required = true)]

@@ -154,7 +154,7 @@ pub(super) fn resolved(
     parts.join("\n")
 }
 
-/// Forget a user's grant on a server, and revoke it at the provider
+/// Forget a user's grant on a server
 ///
 /// Fine to repeat; works after access to the server was lost.
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod auth_from_proto;
 mod auth_to_proto;
+mod fingerprint;
 mod from_proto;
 mod mask;
 mod to_proto;
@@ -9,7 +10,6 @@ mod to_proto;
 pub(super) use to_proto::{auth_kind, availability, tool_name_prefix, transport};
 
 use futures_util::stream::BoxStream;
-use prost::Message as _;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::call::{Call, later};
@@ -139,7 +139,7 @@ impl ConfigService for Servers {
 /// A creation as asked for.
 fn new_server(ask: pb::CreateServerRequest) -> Done<NewServer> {
     let mut found = Violations::new();
-    let once = fingerprinted(&mut found, &ask.request_id, &canonical(&ask));
+    let once = fingerprinted(&mut found, &ask.request_id, &fingerprint::canonical(&ask));
     let given = !ask.server_id.is_empty();
     let id = given
         .then(|| id(&mut found, "server_id", &ask.server_id))
@@ -152,26 +152,6 @@ fn new_server(ask: pb::CreateServerRequest) -> Done<NewServer> {
     });
     let draft = all(found, draft.ok())?;
     Ok(NewServer { id, draft, once })
-}
-
-/// The same bytes for the same request: but for the request id, and with its map in order, which
-/// the encoding itself does not promise.
-fn canonical(ask: &pb::CreateServerRequest) -> Vec<u8> {
-    let mut ask = ask.clone();
-    ask.request_id.clear();
-    let mut params = Vec::new();
-    if let Some(pb::server::Auth::Oauth2(oauth2)) =
-        ask.server.as_mut().and_then(|server| server.auth.as_mut())
-    {
-        params.extend(std::mem::take(&mut oauth2.extra_authorize_params));
-    }
-    params.sort();
-    let mut encoded = ask.encode_length_delimited_to_vec();
-    for (name, value) in params {
-        let header = pb::Header { name, value };
-        encoded.extend(header.encode_length_delimited_to_vec());
-    }
-    encoded
 }
 
 async fn create(app: &App, caller: &Caller, new: NewServer) -> Done<pb::CreateServerResponse> {
