@@ -364,7 +364,7 @@ fn the_same_creation_has_the_same_bytes_whatever_the_order_of_its_map() {
             extra_authorize_params: params,
             ..Default::default()
         };
-        canonical(&pb::CreateServerRequest {
+        fingerprint::canonical(&pb::CreateServerRequest {
             server: Some(wire(Some(Wire::Oauth2(auth)))),
             server_id: String::new(),
             request_id: text(request_id),
