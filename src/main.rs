@@ -1,3 +1,10 @@
-//! The server and its command line.
+//! The server and its command line, in one binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    stationmaster::cli::run()
+}

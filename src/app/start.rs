@@ -52,7 +52,28 @@ impl App {
         let tenant = default_tenant()?;
         app.ensure_tenant(&tenant).await?;
         app.0.vault.unlock(&tenant).await?;
+        app.end_leases().await?;
         Ok(app)
+    }
+
+    /// Where this process alone has the database, whoever held a lease in it is gone.
+    async fn end_leases(&self) -> Result<()> {
+        if !self.0.store.is_exclusive() {
+            return Ok(());
+        }
+        let now = self.0.clock.now();
+        let mut tx = self.0.store.upkeep().await?;
+        let left = tx.connection_leases().end_leases(now).await?;
+        let interrupted = tx.handshake_steps().interrupt_exchanges(now).await?;
+        tx.commit().await?;
+        if left + interrupted > 0 {
+            tracing::warn!(
+                leases = left,
+                exchanges = interrupted,
+                "the last process ended amid work"
+            );
+        }
+        Ok(())
     }
 
     async fn ensure_tenant(&self, id: &TenantId) -> Result<()> {

@@ -46,7 +46,11 @@ impl App {
         let mut tx = self.0.store.write().await?;
         let inserted = tx.tenants_mut().insert(&tenant).await;
         inserted.map_err(|error| {
-            if matches!(error, store::Error::Conflict) { Error::TenantExists } else { error.into() }
+            if matches!(error, store::Error::Conflict) {
+                Error::TenantExists
+            } else {
+                error.into()
+            }
         })?;
         if let Some(once) = &once {
             tx.requests_mut()

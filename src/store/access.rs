@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::columns::{Reading, micros, time, to_json};
 use super::engine::{Tx, on, statements};
-use super::error::Result;
+use super::error::{Result, conflict};
 use crate::domain::access::{ApiKey, Narrowing, Role};
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::ids::{ApiKeyId, ServerId};
@@ -31,7 +31,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)");
     REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
     SEEN = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 \
-        AND (last_used_at IS NULL OR last_used_at < $3)";
+        AND (last_used_at IS NULL OR last_used_at <= $3)";
 }
 
 #[derive(FromRow)]
@@ -119,13 +119,13 @@ impl Reader<'_> {
                 .bind(tenant.as_str())
                 .bind(name)
                 .bind(id)
-                .bind(page.size + 1)
+                .bind(page.size.saturating_add(1))
                 .fetch_all(conn)
                 .await)?,
             None => on!(&mut *self.0, |conn| sqlx::query_as(LIST_OPERATORS)
                 .bind(name)
                 .bind(id)
-                .bind(page.size + 1)
+                .bind(page.size.saturating_add(1))
                 .fetch_all(conn)
                 .await)?,
         };
@@ -172,7 +172,7 @@ impl Writer<'_> {
         });
     }
 
-    /// Adds a key.
+    /// Adds a key; an id in use is a conflict.
     pub async fn insert(&mut self, key: &ApiKey) -> Result<()> {
         let cidrs: Vec<String> = key
             .narrowing
@@ -203,7 +203,8 @@ impl Writer<'_> {
             .bind(micros(key.last_used_at))
             .execute(conn)
             .await
-            .map(drop))?;
+            .map(drop))
+        .map_err(conflict)?;
         self.changed(key.tenant.as_ref(), key.id, Op::Put);
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::chats::Chat;
 use crate::domain::ids::ServerId;
 use crate::domain::tenants::TenantId;
-use crate::domain::text::ChatId;
+use crate::domain::text::{ChatId, UserId};
 use crate::domain::time::Timestamp;
 
 statements! {
@@ -58,7 +58,7 @@ impl Reader<'_> {
         Ok(Some(Chat {
             tenant: reading.tenant(&row.tenant)?,
             id: reading.some("id", ChatId::parse(&row.id).ok())?,
-            owner: reading.user(&row.owner)?,
+            owner: reading.some("owner", UserId::parse(&row.owner).ok())?,
             servers: servers.iter().map(server).collect::<Result<_>>()?,
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),

@@ -40,14 +40,14 @@ impl Reading<'_> {
         text.parse().map_err(|_| self.corrupt(column))
     }
 
-    /// A tenant's name.
+    /// The name in the column `tenant`.
     pub(super) fn tenant(&self, text: &str) -> Result<TenantId> {
-        TenantId::parse(text).map_err(|_| self.corrupt("tenant"))
+        self.some("tenant", TenantId::parse(text).ok())
     }
 
-    /// A user.
+    /// The user in the column `user_id`.
     pub(super) fn user(&self, text: &str) -> Result<UserId> {
-        UserId::parse(text).map_err(|_| self.corrupt("user_id"))
+        self.some("user_id", UserId::parse(text).ok())
     }
 
     /// A value kept as JSON.

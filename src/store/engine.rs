@@ -109,12 +109,16 @@ pub(super) async fn connect_postgres(url: &str, size: u32) -> Result<Pool> {
     Ok(Engine::Postgres(pool))
 }
 
+/// How PostgreSQL begins to read.
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 impl Pool {
-    /// Begins a transaction that reads.
+    /// Begins a transaction that reads. It sees one state of things from its first statement to its
+    /// last: on SQLite anyway, on PostgreSQL by its isolation level.
     pub(super) async fn begin_read(&self) -> Result<Tx> {
         Ok(match self {
             Engine::Sqlite(pools) => Engine::Sqlite(pools.read.begin().await?),
-            Engine::Postgres(pool) => Engine::Postgres(pool.begin().await?),
+            Engine::Postgres(pool) => Engine::Postgres(pool.begin_with(READ).await?),
         })
     }
 

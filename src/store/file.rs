@@ -85,7 +85,9 @@ pub struct FileLock {
 impl FileLock {
     /// Takes the lock file beside the database, without waiting.
     pub fn take(database: &Path) -> Result<Self> {
-        let path = with_suffix(database, ".lock");
+        // By its real name, so that a link to the file is the same file.
+        let real = std::fs::canonicalize(database);
+        let path = with_suffix(real.as_deref().unwrap_or(database), ".lock");
         let file = OpenOptions::new()
             .read(true)
             .write(true)

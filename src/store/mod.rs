@@ -85,7 +85,8 @@ impl Store {
         matches!(self.pool, Pool::Sqlite(_))
     }
 
-    /// Begins a transaction to read in.
+    /// Begins a transaction to read in. What it answers is one state of things, whatever is
+    /// committed meanwhile.
     pub async fn read(&self) -> Result<Read> {
         Ok(Read {
             tx: self.pool.begin_read().await?,

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 statements! {
     GET = "SELECT id, display_name, state, created_at, updated_at FROM tenants WHERE id = $1";
     LIST = "SELECT id, display_name, state, created_at, updated_at FROM tenants \
-        WHERE state = 'active' AND id > $1 ORDER BY id LIMIT $2";
+        WHERE state = 'active' AND (display_name, id) > ($1, $2) ORDER BY display_name, id LIMIT $3";
     INSERT = "INSERT INTO tenants (id, display_name, state, created_at, updated_at) \
         VALUES ($1, $2, $3, $4, $5)";
     BURY = "UPDATE tenants SET state = 'deleted', display_name = '', updated_at = $2 \
@@ -43,7 +43,7 @@ impl TryFrom<Row> for Tenant {
             id: &row.id,
         };
         Ok(Self {
-            id: reading.tenant(&row.id)?,
+            id: reading.some("id", TenantId::parse(&row.id).ok())?,
             state: reading.some("state", TenantState::parse(&row.state))?,
             display_name: row.display_name,
             created_at: Timestamp::from_micros(row.created_at),
@@ -66,11 +66,13 @@ impl Reader<'_> {
         row.map(Tenant::try_from).transpose()
     }
 
-    /// A page of tenants in use, by name.
+    /// A page of tenants in use, by (display name, id).
     pub async fn list(&mut self, page: &PageRequest) -> Result<Page<Tenant>> {
+        let (name, id) = page.start();
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST)
-            .bind(page.start().1)
-            .bind(page.size + 1)
+            .bind(name)
+            .bind(id)
+            .bind(page.size.saturating_add(1))
             .fetch_all(conn)
             .await)?;
         let tenants = rows
@@ -78,7 +80,7 @@ impl Reader<'_> {
             .map(Tenant::try_from)
             .collect::<Result<_>>()?;
         Ok(Page::of(tenants, page.size, |tenant: &Tenant| Cursor {
-            key: String::new(),
+            key: tenant.display_name.clone(),
             id: tenant.id.to_string(),
         }))
     }

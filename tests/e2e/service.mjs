@@ -17,7 +17,7 @@ const CALL_DEADLINE_MS = 15_000;
 const READY_DEADLINE_MS = 20_000;
 
 // What `serve --dev` prints once: the admin key, somewhere in a line.
-const ADMIN_KEY = /\b(sm_[A-Za-z0-9_-]{20,})/;
+const ADMIN_KEY = /\b(stm_[0-9a-f]{32}_[A-Za-z0-9_-]{43})/;
 // What `connect` prints for the person: the link to open.
 const CONNECT_URL = /(https?:\/\/[^\s"']+\/connect\/[^\s"']+)/;
 
@@ -27,6 +27,7 @@ export class Service {
   #ports;
   #child;
   #adminKey;
+  #daemonKey;
 
   constructor({ directory, databaseUrl }) {
     this.#directory = directory;
@@ -39,7 +40,7 @@ export class Service {
     await mkdir(directory, { recursive: true });
     service.#ports = await freePorts(3);
     // On PostgreSQL migrating is a step of its own.
-    if (databaseUrl) await service.#command(['migrate']);
+    if (databaseUrl) await service.#command(['migrate', '--dev']);
     await service.#serve();
     service.#adminKey = await service.#child.line((line) => line.match(ADMIN_KEY)?.[1], READY_DEADLINE_MS);
     return service;
@@ -71,9 +72,9 @@ export class Service {
       HOME: this.#directory,
       XDG_CONFIG_HOME: join(this.#directory, 'config'),
       NO_COLOR: '1',
-      STATIONMASTER_GRPC__LISTEN: `127.0.0.1:${rpc}`,
-      STATIONMASTER_PUBLIC__LISTEN: `127.0.0.1:${web}`,
-      STATIONMASTER_OPERATIONS__LISTEN: `127.0.0.1:${operations}`,
+      STATIONMASTER_LISTEN__GRPC: `127.0.0.1:${rpc}`,
+      STATIONMASTER_LISTEN__PUBLIC: `127.0.0.1:${web}`,
+      STATIONMASTER_LISTEN__OPERATIONS: `127.0.0.1:${operations}`,
       ...(this.#databaseUrl ? { STATIONMASTER_DATABASE__URL: this.#databaseUrl } : {}),
     };
   }
@@ -121,37 +122,39 @@ export class Service {
   }
 
   get #clientEnvironment() {
-    return { ...this.#environment, STATIONMASTER_API_KEY: this.#adminKey };
+    const daemon = this.#daemonKey ? { STATIONMASTER_DAEMON_API_KEY: this.#daemonKey } : {};
+    return { ...this.#environment, STATIONMASTER_API_KEY: this.#adminKey, ...daemon };
   }
 
-  /** Runs a client command; answers the last JSON document it printed. */
+  /** Runs a client command; answers the JSON document it printed. */
   async cli(...args) {
     const printed = await run(`stationmaster ${args.slice(0, 2).join(' ')}`, BINARY, this.#clientArguments(args), {
       env: this.#clientEnvironment,
     });
-    return lastJson(printed);
+    return JSON.parse(printed);
   }
 
-  /** Makes a key for a chat daemon and answers the key itself, shown this once. */
+  /** Makes a key for a chat daemon and answers the key itself, shown this once. Commands that act as a daemon use it from now on. */
   async createDaemonKey() {
-    const made = await this.cli('apikey', 'create', '--role', 'daemon', '--display-name', 'e2e daemon');
-    return made.key;
+    const made = await this.cli('apikey', 'create', '--role', 'daemon', '--name', 'e2e daemon');
+    this.#daemonKey = made.secret;
+    return made.secret;
   }
 
   /** Registers an MCP server with nothing but its URL: discovery and registration are the service's job. */
   async createServer(slug, url) {
-    const made = await this.cli('server', 'create', '--slug', slug, '--display-name', slug, '--url', url, '--auth', 'oauth2', '--enabled');
-    return normalServer(made.server ?? made);
+    const made = await this.cli('server', 'create', '--slug', slug, '--name', slug, '--url', url, '--auth', 'oauth2', '--enabled', '--availability', 'default-on');
+    return normalServer(made.server);
   }
 
   async getServer(slug) {
     const found = await this.cli('server', 'get', slug);
-    return normalServer(found.server ?? found);
+    return normalServer(found.server);
   }
 
   async listServers() {
     const found = await this.cli('server', 'list');
-    return (found.servers ?? found).map(normalServer);
+    return found.servers.map(normalServer);
   }
 
   /** `connect` in the background: the link it prints, and how it ends. */
@@ -166,7 +169,7 @@ export class Service {
   /** `resolve` as a person or a script calls it. */
   async resolve(server, user) {
     const answer = await this.cli('resolve', server, '--user', user);
-    return normalCredential(answer.credentials?.[0] ?? answer);
+    return normalCredential(answer.servers[0]);
   }
 
   // ---- the gRPC API --------------------------------------------------------------------------------------------------
@@ -184,7 +187,7 @@ export class Daemon {
 
   constructor(endpoint, key) {
     const definition = protoLoader.loadSync(
-      ['handshakes.proto', 'tokens.proto', 'chats.proto'].map((file) => `stationmaster/v1/${file}`),
+      ['handshake.proto', 'token.proto', 'chat.proto'].map((file) => `stationmaster/v1/${file}`),
       { includeDirs: [PROTO], keepCase: true, enums: String, longs: String, oneofs: true },
     );
     const services = grpc.loadPackageDefinition(definition).stationmaster.v1;
@@ -212,29 +215,30 @@ export class Daemon {
 
   /** Starts a handshake that any browser with the link may finish. */
   async startHandshake(server, user) {
-    const { handshake } = await this.#call('handshakes', 'StartHandshake', { server, actor: { user }, binding: 'BINDING_LINK' });
-    return { id: handshake.id, url: handshake.connect_url };
+    const request = { server, actor: { user }, binding: 'HANDSHAKE_BINDING_LINK' };
+    const { handshake, connect_url: url } = await this.#call('handshakes', 'StartHandshake', request);
+    return { id: handshake.id, url };
   }
 
   /** The handshake's state as the chat daemon sees it, in the words below. */
   async handshakeState(id) {
-    const { handshake } = await this.#call('handshakes', 'GetHandshake', { id });
+    const { handshake } = await this.#call('handshakes', 'GetHandshake', { handshake: id });
     return handshake.state.replace(/^HANDSHAKE_STATE_/, '');
   }
 
   async cancelHandshake(id) {
-    await this.#call('handshakes', 'CancelHandshake', { id });
+    await this.#call('handshakes', 'CancelHandshake', { handshake: id });
   }
 
   async resolve(server, user) {
     const answer = await this.#call('tokens', 'ResolveCredentials', { servers: [server], actor: { user } });
-    return normalCredential(answer.credentials[0]);
+    return normalCredential(answer.servers[0]);
   }
 
   /** One chat turn: what may be used, with credentials. */
   async resolveChat(chat, user) {
     const answer = await this.#call('chats', 'ResolveChat', { chat_id: chat, actor: { user }, mode: 'CHAT_MODE_NORMAL' });
-    return answer.servers.map(normalCredential);
+    return (answer.servers ?? []).map(normalCredential);
   }
 
   async disconnect(server, user) {
@@ -249,22 +253,12 @@ export const CANCELLED = 'CANCELLED';
 
 // ---- shapes ------------------------------------------------------------------------------------------------------------
 
-function lastJson(printed) {
-  const text = printed.trim();
-  try {
-    return JSON.parse(text);
-  } catch {
-    return JSON.parse(text.split('\n').at(-1));
-  }
-}
-
 function normalServer(server) {
   return { id: server.id, slug: server.slug, url: server.url, enabled: server.enabled, raw: server };
 }
 
-// One server's entry of a resolve: READY with headers, or a reason.
+// One server's entry of a resolve: READY with headers, or why not.
 function normalCredential(entry) {
-  const headers = Object.fromEntries((entry.ready?.headers ?? []).map(({ name, value }) => [name, value]));
-  const status = entry.ready ? 'READY' : (entry.status ?? Object.keys(entry).find((key) => key !== 'server'));
-  return { status: String(status).toUpperCase().replace(/^.*STATUS_/, ''), headers, generation: entry.ready?.generation, url: entry.ready?.url };
+  const headers = Object.fromEntries((entry.headers ?? []).map(({ name, value }) => [name, value]));
+  return { status: entry.status.replace(/^SERVER_STATUS_/, ''), headers, url: entry.url };
 }

@@ -6,9 +6,11 @@
     reason = "a test says no more by returning an error than by stopping"
 )]
 
+mod cli;
 mod config;
 mod harness;
 mod journeys;
 mod laws;
 mod lifecycle;
 mod oauth;
+mod store;

@@ -176,3 +176,26 @@ impl App {
         })
     }
 }
+
+/// A server for the audit trail: everything but its secrets.
+pub(super) fn describe(server: &Server) -> serde_json::Value {
+    let spec = &server.spec;
+    serde_json::json!({
+        "slug": spec.slug.as_str(),
+        "display_name": spec.display_name,
+        "description": spec.description,
+        "url": spec.url,
+        "transport": spec.transport.as_str(),
+        "enabled": spec.enabled,
+        "availability": spec.availability.as_str(),
+        "allow_in_plan_mode": spec.allow_in_plan_mode,
+        "allow_in_subagents": spec.allow_in_subagents,
+        "model_intent": spec.model_intent,
+        "forward_identity_headers": spec.forward_identity_headers,
+        "tools": spec.tools,
+        "access": spec.access,
+        "managed_by": spec.managed_by,
+        "auth": spec.auth,
+        "auth_version": server.auth_version,
+    })
+}

@@ -1,9 +1,9 @@
 //! What [`decide`] decides, one rule a test.
 
-use super::super::super::ids::{IntentId, ReplicaId};
-use super::super::super::random::SeededRandom;
-use super::super::super::time::{Clock, FixedClock};
 use super::*;
+use crate::domain::ids::{IntentId, ReplicaId};
+use crate::domain::random::SeededRandom;
+use crate::domain::time::{Clock, FixedClock};
 
 fn attempt(seed: u64, until: Timestamp) -> Attempt {
     let (clock, random) = (FixedClock::default(), SeededRandom::new(seed));

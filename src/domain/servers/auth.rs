@@ -215,10 +215,29 @@ pub struct CustomHeaders {
     pub user_headers: Vec<UserHeader>,
 }
 
+/// Which of a user's login tokens is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityToken {
+    /// The access token.
+    #[default]
+    Access,
+    /// The ID token.
+    Id,
+}
+
 /// The user's own login token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct UserOidc {
+    /// Which token is sent, or exchanged.
+    pub token: IdentityToken,
+    /// Only identities of this issuer are used.
+    pub issuer: Option<Issuer>,
+    /// The resource the exchange asks for.
+    pub exchange_resource: Option<String>,
+    /// How the client that exchanges authenticates.
+    pub token_endpoint_auth_method: Option<ClientAuthMethod>,
     /// When given, the token is exchanged for one with this audience (RFC 8693).
     pub exchange_audience: Option<String>,
     /// Where it is exchanged.
@@ -243,6 +262,15 @@ pub struct ClientCredentials {
     /// How it authenticates; chosen from its secret or key when absent.
     #[serde(default)]
     pub token_endpoint_auth_method: Option<ClientAuthMethod>,
+    /// The `kid` of its private key.
+    #[serde(default)]
+    pub private_key_id: Option<String>,
+    /// The provider profile to follow, by name.
+    #[serde(default)]
+    pub provider_profile: Option<String>,
+    /// Rules weakened for this server.
+    #[serde(default)]
+    pub overrides: Overrides,
     /// The algorithm of its assertions, for `private_key_jwt`.
     #[serde(default)]
     pub signing_algorithm: Option<String>,
@@ -265,6 +293,12 @@ pub struct Enterprise {
     pub idp_token_endpoint: String,
     /// Our client there.
     pub idp_client_id: String,
+    /// How our client authenticates at the server's authorization server.
+    #[serde(default)]
+    pub token_endpoint_auth_method: Option<ClientAuthMethod>,
+    /// How our client authenticates at the identity provider.
+    #[serde(default)]
+    pub idp_token_endpoint_auth_method: Option<ClientAuthMethod>,
     /// What is asked for.
     #[serde(default)]
     pub scopes: Scopes,
@@ -278,6 +312,8 @@ pub struct Workload {
     pub client_id: Option<String>,
     /// The issuer that accepts the assertion; discovered when absent.
     pub issuer: Option<Issuer>,
+    /// The operator's name for the identity, in place of a deposited assertion.
+    pub identity_source: Option<String>,
     /// What is asked for.
     pub scopes: Scopes,
 }

@@ -121,7 +121,8 @@ fn server_url(text: &str, rules: Rules) -> Result<(), &'static str> {
     match (url.scheme(), rules) {
         ("https", _) | ("http", Rules::HttpAllowed) => {}
         ("http", Rules::HttpsOnly) => return Err("must be https: this deployment allows no http"),
-        _ => return Err("must be an https URL"),
+        (_, Rules::HttpsOnly) => return Err("must be an https URL"),
+        (_, Rules::HttpAllowed) => return Err("must be an http or https URL"),
     }
     if url.host().is_none() {
         return Err("must name a host");

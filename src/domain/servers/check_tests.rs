@@ -1,9 +1,11 @@
 //! What [`check`] refuses, one rule a test.
 
-use super::super::super::secrets::HeaderSecret;
-use super::super::super::text::Slug;
-use super::super::{Access, Availability, Endpoints, SecretEdits, Spec, ToolPolicy, Transport};
 use super::*;
+use crate::domain::secrets::HeaderSecret;
+use crate::domain::servers::{
+    Access, Availability, Endpoints, SecretEdits, Spec, ToolPolicy, Transport,
+};
+use crate::domain::text::Slug;
 
 fn draft(auth: Auth) -> Draft {
     let spec = Spec {

@@ -9,8 +9,8 @@ mod check;
 mod consequences;
 
 pub use auth::{
-    ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IssuerChange,
-    OAuth2, Overrides, PreregisteredClient, Redirect, UserHeader, UserOidc, Workload,
+    ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IdentityToken,
+    IssuerChange, OAuth2, Overrides, PreregisteredClient, Redirect, UserHeader, UserOidc, Workload,
 };
 pub use check::{Rules, Stored, check};
 pub use consequences::{Consequences, consequences};

@@ -16,6 +16,7 @@ use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::resolution::Reconnect;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
+use crate::domain::time::Timestamp;
 
 macro_rules! columns {
     () => {
@@ -55,7 +56,9 @@ statements! {
         RETURNING id, generation";
     BURY = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
         VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, user_id, server) \
-        DO UPDATE SET generation = excluded.generation";
+        DO UPDATE SET generation = excluded.generation \
+        WHERE excluded.generation > connection_tombstones.generation";
+    END_LEASES = "UPDATE connections SET lease_until = $1, version = version + 1 WHERE lease_until > $1";
     DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
         intent = NULL, lease_owner = NULL, lease_until = NULL, version = version + 1 \
@@ -277,7 +280,7 @@ impl Writer<'_> {
         Ok(saved)
     }
 
-    /// Takes a connection away and keeps its generation. Answers its id, if there was one.
+    /// Takes a connection away and keeps its generation, unless a higher one is kept already. Answers its id, if there was one.
     pub async fn delete(
         &mut self,
         tenant: &TenantId,
@@ -350,5 +353,15 @@ impl Keeper<'_> {
     /// no longer at the version it was read with.
     pub async fn save_life(&mut self, connection: &Connection) -> Result<bool> {
         save_life(self.0, connection).await
+    }
+
+    /// Ends every lease now: what their holders had begun has an unknown outcome. For the start of
+    /// the one process that has the database. Answers how many.
+    pub async fn end_leases(&mut self, now: Timestamp) -> Result<u64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query(END_LEASES)
+            .bind(now.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?)
     }
 }

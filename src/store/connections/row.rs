@@ -67,10 +67,13 @@ fn status(status: &str, reason: Option<&str>) -> Option<Status> {
 
 /// The attempt of three columns: all or none.
 fn attempt(reading: &Reading<'_>, row: &Row) -> Result<Option<Attempt>> {
-    let (Some(intent), Some(owner), Some(until)) = (&row.intent, &row.lease_owner, row.lease_until)
-    else {
+    if row.intent.is_none() && row.lease_owner.is_none() && row.lease_until.is_none() {
         return Ok(None);
-    };
+    }
+    // Half an attempt must not pass for none: its refresh token may be on the wire.
+    let intent = reading.some("intent", row.intent.as_deref())?;
+    let owner = reading.some("lease_owner", row.lease_owner.as_deref())?;
+    let until = reading.some("lease_until", row.lease_until)?;
     Ok(Some(Attempt {
         intent: reading.parse::<IntentId>("intent", intent)?,
         owner: reading.parse::<ReplicaId>("lease_owner", owner)?,

@@ -2,11 +2,11 @@
 
 mod row;
 
-use row::{Row, state_name};
+use row::{Row, carried, state_name};
 
 use super::columns::{micros, sealed_columns, to_json};
 use super::engine::{Tx, on, statements};
-use super::error::Result;
+use super::error::{Result, conflict};
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::handshakes::{Handshake, State};
 use crate::domain::ids::{HandshakeId, ServerId};
@@ -43,6 +43,7 @@ statements! {
     PARK = "UPDATE handshakes SET state = 'awaiting_confirmation', parked = $3, parked_key = $4, \
         code_hash = $5, exchange_until = NULL, flow = NULL, flow_key = NULL \
         WHERE tenant = $1 AND id = $2 AND state = 'exchanging'";
+    INTERRUPT = "UPDATE handshakes SET exchange_until = $1 WHERE exchange_until > $1";
     DELETE_OLD = "DELETE FROM handshakes WHERE created_at < $1";
 }
 
@@ -119,8 +120,9 @@ impl Writer<'_> {
         });
     }
 
-    /// Adds a handshake.
+    /// Adds a handshake; an id, link or state in use is a conflict.
     pub async fn insert(&mut self, handshake: &Handshake) -> Result<()> {
+        let carried = carried(handshake.state);
         let (flow, flow_key) = sealed_columns(handshake.flow.as_ref());
         let (parked, parked_key) = sealed_columns(handshake.parked.as_ref());
         on!(&mut *self.tx, |conn| sqlx::query(INSERT)
@@ -131,9 +133,9 @@ impl Writer<'_> {
             .bind(&handshake.created_by)
             .bind(handshake.binding.as_str())
             .bind(state_name(handshake.state))
-            .bind(None::<String>)
-            .bind(None::<i64>)
-            .bind(None::<i64>)
+            .bind(carried.failure)
+            .bind(carried.generation)
+            .bind(carried.exchange_until)
             .bind(handshake.registration.to_string())
             .bind(handshake.auth_version)
             .bind(to_json(&handshake.snapshot))
@@ -153,30 +155,26 @@ impl Writer<'_> {
             .bind(micros(handshake.finished_at))
             .execute(conn)
             .await
-            .map(drop))?;
+            .map(drop))
+        .map_err(conflict)?;
         self.changed(handshake);
         Ok(())
     }
 
     /// Brings a handshake from the state it was read in to its end, and forgets its secrets.
-    /// `false` when it is no longer in that state: an end is reached once.
+    /// `false` when it is no longer in that state: an end is reached once. `false` as well when
+    /// `end` is none that is stored, as expiry, which is computed.
     pub async fn finish(&mut self, from: &Handshake, end: State, at: Timestamp) -> Result<bool> {
-        let failure = if let State::Failed(failure) = end {
-            Some(failure.as_str())
-        } else {
-            None
-        };
-        let generation = if let State::Completed { generation } = end {
-            Some(generation)
-        } else {
-            None
-        };
+        if !end.is_final() || end == State::Expired {
+            return Ok(false);
+        }
+        let carried = carried(end);
         let rows = on!(&mut *self.tx, |conn| sqlx::query(FINISH)
             .bind(from.tenant.as_str())
             .bind(from.id.to_string())
             .bind(state_name(end))
-            .bind(failure)
-            .bind(generation)
+            .bind(carried.failure)
+            .bind(carried.generation)
             .bind(at.as_micros())
             .bind(state_name(from.state))
             .execute(conn)
@@ -255,6 +253,16 @@ impl Keeper<'_> {
     pub async fn delete_old(&mut self, before: Timestamp) -> Result<u64> {
         Ok(on!(&mut *self.0, |conn| sqlx::query(DELETE_OLD)
             .bind(before.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?)
+    }
+
+    /// Ends the time of every exchange now: whoever ran them is gone. For the start of the one
+    /// process that has the database. Answers how many.
+    pub async fn interrupt_exchanges(&mut self, now: Timestamp) -> Result<u64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query(INTERRUPT)
+            .bind(now.as_micros())
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?)

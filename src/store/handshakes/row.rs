@@ -38,6 +38,33 @@ pub(super) struct Row {
     finished_at: Option<i64>,
 }
 
+/// What a state carries, as it is stored.
+#[derive(Default)]
+pub(super) struct Carried {
+    pub(super) failure: Option<&'static str>,
+    pub(super) generation: Option<i64>,
+    pub(super) exchange_until: Option<i64>,
+}
+
+pub(super) fn carried(state: State) -> Carried {
+    let nothing = Carried::default();
+    match state {
+        State::Exchanging { until } => Carried {
+            exchange_until: Some(until.as_micros()),
+            ..nothing
+        },
+        State::Completed { generation } => Carried {
+            generation: Some(generation),
+            ..nothing
+        },
+        State::Failed(failure) => Carried {
+            failure: Some(failure.as_str()),
+            ..nothing
+        },
+        State::Pending | State::AwaitingConfirmation | State::Cancelled | State::Expired => nothing,
+    }
+}
+
 /// The name a state is stored under. Expiry is computed, so it has none of its own.
 pub(super) fn state_name(state: State) -> &'static str {
     match state {

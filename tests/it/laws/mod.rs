@@ -3,9 +3,18 @@
 //! Each law is a pure function from the sources to the offences it finds, and is itself tested on
 //! sources that break it.
 
+mod contracts;
 mod dependencies;
 mod files;
 mod imports;
+mod methods;
 mod paths;
+mod proto;
+mod proto_style;
+mod reasons;
+mod schema;
+mod sealed;
 mod secrets;
 mod source;
+mod statements;
+mod twins;

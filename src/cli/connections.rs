@@ -1,0 +1,168 @@
+//! `connection …`: users' grants on servers, without their tokens.
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::caller::{As, Caller};
+use super::output::{Output, fields, table};
+use super::pages::{Page, Pages, more};
+use super::show::{list, time, word, yes};
+use super::tokens::Actor;
+use crate::client::{answer, v1};
+
+/// `connection …`.
+#[derive(Debug, Args)]
+pub(super) struct Command {
+    #[command(flatten)]
+    caller: Caller,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List connections: of one user, or, for administrators, of all
+    #[command(after_long_help = "\
+Examples:
+  stationmaster connection list --user alice
+  stationmaster connection list --state reconnect-required")]
+    List {
+        /// Only this user's
+        #[arg(long, short)]
+        user: Option<String>,
+        /// Only those in this state
+        #[arg(long, value_enum)]
+        state: Option<State>,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// Show one connection: why it works or does not
+    #[command(after_long_help = "Example:\n  stationmaster connection get tools --user alice")]
+    Get {
+        /// The server, by id or slug
+        server: String,
+        #[command(flatten)]
+        actor: Actor,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum State {
+    Active,
+    ReconnectRequired,
+    Unreadable,
+}
+
+impl From<State> for v1::ConnectionState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Active => Self::Active,
+            State::ReconnectRequired => Self::ReconnectRequired,
+            State::Unreadable => Self::Unreadable,
+        }
+    }
+}
+
+impl Command {
+    pub(super) async fn run(self, out: &Output) -> Result<()> {
+        match self.action {
+            Action::List { user, state, pages } => {
+                let role = if user.is_some() {
+                    As::Daemon
+                } else {
+                    As::Administrator
+                };
+                let client = self.caller.client(role).await?;
+                let actor = user.map(|user| v1::Actor {
+                    user,
+                    groups: Vec::new(),
+                });
+                let state = state.map_or(v1::ConnectionState::Unspecified, State::into);
+                let page = async |page: Page| {
+                    let request = v1::ListConnectionsRequest {
+                        actor: actor.clone(),
+                        page_size: page.size,
+                        page_token: page.token,
+                        state: state.into(),
+                    };
+                    let found = answer(client.tokens().list_connections(request)).await?;
+                    Ok((found.connections, found.next_page_token))
+                };
+                let (connections, next_page_token) = pages.collect(page).await?;
+                let found = v1::ListConnectionsResponse {
+                    connections,
+                    next_page_token,
+                };
+                out.answer(&found, all);
+            }
+            Action::Get { server, actor } => {
+                let client = self.caller.client(As::Daemon).await?;
+                let request = v1::GetConnectionRequest {
+                    actor: Some(actor.into()),
+                    server,
+                };
+                let found = answer(client.tokens().get_connection(request)).await?;
+                out.answer(&found, |found| {
+                    one(&found.connection.clone().unwrap_or_default())
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn all(found: &v1::ListConnectionsResponse) -> String {
+    let rows = found.connections.iter().map(|connection| {
+        let ends = time(connection.expire_time.as_ref());
+        let user = connection.user.clone();
+        let server = connection.server_slug.clone();
+        [
+            user,
+            server,
+            state(connection),
+            why(connection),
+            ends,
+            yes(connection.renewable),
+        ]
+    });
+    let head = ["USER", "SERVER", "STATE", "WHY", "EXPIRES", "RENEWABLE"];
+    more(table(head, rows), &found.next_page_token)
+}
+
+fn one(connection: &v1::Connection) -> String {
+    fields([
+        ("connection", connection.id.clone()),
+        (
+            "server",
+            format!("{} ({})", connection.server_slug, connection.server),
+        ),
+        ("user", connection.user.clone()),
+        ("state", state(connection)),
+        ("why", why(connection)),
+        ("account", connection.account.clone()),
+        ("scopes", list(&connection.granted_scopes)),
+        ("issuer", connection.issuer.clone()),
+        ("resource", connection.resource.clone()),
+        ("generation", connection.generation.to_string()),
+        ("expires", time(connection.expire_time.as_ref())),
+        ("renewable", yes(connection.renewable)),
+        ("granted", time(connection.obtain_time.as_ref())),
+        ("refreshed", time(connection.refresh_time.as_ref())),
+        ("used", time(connection.last_use_time.as_ref())),
+        (
+            "reconnect before",
+            time(connection.reconnect_before_time.as_ref()),
+        ),
+        ("last failure", time(connection.last_failure_time.as_ref())),
+        ("last error", connection.last_error_code.clone()),
+        ("next attempt", time(connection.next_attempt_time.as_ref())),
+    ])
+}
+
+fn state(connection: &v1::Connection) -> String {
+    word(connection.state().as_str_name(), "CONNECTION_STATE")
+}
+
+fn why(connection: &v1::Connection) -> String {
+    word(connection.reason().as_str_name(), "STATUS_REASON")
+}

@@ -1,0 +1,346 @@
+//! How requests to a server are authorized, as flags: whole with `--auth`, or single fields of what
+//! is stored.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::super::failure::Failure;
+use super::super::parse;
+use super::secrets;
+use crate::client::v1::server::Auth as Kind;
+use crate::client::v1::{
+    ApiKeyAuth, ClientCredentialsAuth, CustomHeader, CustomHeadersAuth, NoAuth, OAuth2Auth,
+    PreregisteredClient, UserHeaderDeclaration,
+};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How requests are authorized")]
+pub(super) struct Auth {
+    /// The kind of authorization; others than these by --from-file
+    #[arg(long = "auth", value_name = "KIND", value_enum)]
+    kind: Option<Choice>,
+    /// oauth2, client-credentials: the client made by hand at the provider
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// A file with the client's secret; `-` for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "client_secret_env")]
+    client_secret_file: Option<PathBuf>,
+    /// The environment variable with the client's secret
+    #[arg(long, value_name = "VARIABLE")]
+    client_secret_env: Option<String>,
+    /// oauth2, without discovery: where the browser is sent
+    #[arg(long, value_name = "URL")]
+    authorization_endpoint: Option<String>,
+    /// oauth2 without discovery, client-credentials: where tokens are asked for
+    #[arg(long, value_name = "URL")]
+    token_endpoint: Option<String>,
+    /// oauth2: where tokens are revoked
+    #[arg(long, value_name = "URL")]
+    revocation_endpoint: Option<String>,
+    /// oauth2, client-credentials: the issuer, byte for byte as it publishes itself
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// oauth2, client-credentials: ask for this scope; repeat for more
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// api-key: the header [default: Authorization]
+    #[arg(long, value_name = "NAME")]
+    api_key_header: Option<String>,
+    /// api-key: a file with the header's whole value, `Bearer ` included; `-` for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "header_value_env")]
+    header_value_file: Option<PathBuf>,
+    /// api-key: the environment variable with the header's whole value
+    #[arg(long, value_name = "VARIABLE")]
+    header_value_env: Option<String>,
+    /// api-key: each user supplies their own value
+    #[arg(long, conflicts_with_all = ["header_value_file", "header_value_env"])]
+    per_user: bool,
+    /// custom-headers: a header and the file with its value; repeat for more
+    #[arg(long = "header-file", value_name = "NAME=FILE", value_parser = parse::file_pair)]
+    header_files: Vec<(String, PathBuf)>,
+    /// custom-headers: a header and the environment variable with its value; repeat for more
+    #[arg(long = "header-env", value_name = "NAME=VARIABLE", value_parser = parse::pair)]
+    header_variables: Vec<(String, String)>,
+    /// custom-headers: a header whose value each user supplies, and what to tell them; repeat for more
+    #[arg(long = "user-header", value_name = "NAME=DESCRIPTION", value_parser = parse::pair)]
+    user_headers: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// Nothing is sent
+    None,
+    /// Each user's own OAuth grant
+    Oauth2,
+    /// One header with a key
+    ApiKey,
+    /// Several headers
+    CustomHeaders,
+    /// A grant of the deployment itself
+    ClientCredentials,
+}
+
+impl Choice {
+    /// Which of the flags belong to it.
+    fn takes(self, flag: &str) -> bool {
+        let flags: &[&str] = match self {
+            Self::None => &[],
+            Self::Oauth2 => &[
+                "--client-id",
+                "--client-secret-*",
+                "--authorization-endpoint",
+                "--token-endpoint",
+                "--revocation-endpoint",
+                "--issuer",
+                "--scope",
+            ],
+            Self::ApiKey => &["--api-key-header", "--header-value-*", "--per-user"],
+            Self::CustomHeaders => &["--header-file", "--header-env", "--user-header"],
+            Self::ClientCredentials => &[
+                "--client-id",
+                "--client-secret-*",
+                "--token-endpoint",
+                "--issuer",
+                "--scope",
+            ],
+        };
+        flags.contains(&flag)
+    }
+}
+
+impl Auth {
+    /// Whether the kind is said, and with it everything.
+    pub(super) fn is_whole(&self) -> bool {
+        self.kind.is_some()
+    }
+
+    /// Whether anything is said.
+    pub(super) fn says_anything(&self) -> bool {
+        self.is_whole() || !self.said().is_empty()
+    }
+
+    /// The flags that were given.
+    fn said(&self) -> Vec<&'static str> {
+        let flags = [
+            ("--client-id", self.client_id.is_some()),
+            (
+                "--client-secret-*",
+                self.client_secret_file.is_some() || self.client_secret_env.is_some(),
+            ),
+            (
+                "--authorization-endpoint",
+                self.authorization_endpoint.is_some(),
+            ),
+            ("--token-endpoint", self.token_endpoint.is_some()),
+            ("--revocation-endpoint", self.revocation_endpoint.is_some()),
+            ("--issuer", self.issuer.is_some()),
+            ("--scope", !self.scopes.is_empty()),
+            ("--api-key-header", self.api_key_header.is_some()),
+            (
+                "--header-value-*",
+                self.header_value_file.is_some() || self.header_value_env.is_some(),
+            ),
+            ("--per-user", self.per_user),
+            ("--header-file", !self.header_files.is_empty()),
+            ("--header-env", !self.header_variables.is_empty()),
+            ("--user-header", !self.user_headers.is_empty()),
+        ];
+        flags
+            .into_iter()
+            .filter(|(_, said)| *said)
+            .map(|(flag, _)| flag)
+            .collect()
+    }
+
+    fn hold(&self, choice: Choice) -> Result<()> {
+        match self.said().into_iter().find(|flag| !choice.takes(flag)) {
+            Some(flag) => Err(Failure::usage(format!(
+                "{flag} has no place in a server with this kind of authorization"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The authorization as the flags describe it; none when they do not say its kind.
+    pub(super) fn whole(&self) -> Result<Option<Kind>> {
+        let Some(choice) = self.kind else {
+            return match self.said().as_slice() {
+                [] => Ok(None),
+                [flag, ..] => Err(Failure::usage(format!("{flag} needs --auth"))),
+            };
+        };
+        self.hold(choice)?;
+        Ok(Some(match choice {
+            Choice::None => Kind::None(NoAuth {}),
+            Choice::Oauth2 => Kind::Oauth2(self.oauth2(Form::Whole)?),
+            Choice::ApiKey => Kind::ApiKey(self.api_key()?),
+            Choice::CustomHeaders => Kind::CustomHeaders(self.custom_headers()?),
+            Choice::ClientCredentials => Kind::ClientCredentials(self.client_credentials()?),
+        }))
+    }
+
+    /// The fields the flags name, of the kind that is stored, and their paths.
+    pub(super) fn part(&self, stored: Option<&Kind>) -> Result<(Kind, Vec<&'static str>)> {
+        let (choice, kind) = match stored {
+            Some(Kind::Oauth2(stored)) => {
+                let form = if stored.client_id.is_empty() {
+                    Form::Discovered
+                } else {
+                    Form::Manual
+                };
+                (Choice::Oauth2, Kind::Oauth2(self.oauth2(form)?))
+            }
+            Some(Kind::ApiKey(_)) => (Choice::ApiKey, Kind::ApiKey(self.api_key()?)),
+            Some(Kind::CustomHeaders(_)) => (
+                Choice::CustomHeaders,
+                Kind::CustomHeaders(self.custom_headers()?),
+            ),
+            Some(Kind::ClientCredentials(_)) => {
+                let auth = self.client_credentials()?;
+                (Choice::ClientCredentials, Kind::ClientCredentials(auth))
+            }
+            Some(Kind::None(_) | Kind::UserOidc(_) | Kind::Enterprise(_) | Kind::Workload(_))
+            | None => {
+                return Err(Failure::usage(
+                    "the server's kind of authorization has no such fields; give --auth",
+                ));
+            }
+        };
+        self.hold(choice)?;
+        let mut paths: Vec<&str> = self
+            .said()
+            .into_iter()
+            .map(|flag| path(&kind, flag))
+            .collect();
+        paths.dedup();
+        Ok((kind, paths))
+    }
+
+    fn client_secret(&self) -> Result<Option<String>> {
+        secrets::given(
+            self.client_secret_file.as_ref(),
+            self.client_secret_env.as_ref(),
+        )
+    }
+
+    fn oauth2(&self, form: Form) -> Result<OAuth2Auth> {
+        let id = self.client_id.clone();
+        let issuer = self.issuer.clone().unwrap_or_default();
+        let by_hand = self.authorization_endpoint.is_some() || self.token_endpoint.is_some();
+        // A client made by hand whose endpoints nobody named is used with discovery.
+        let discovered = form == Form::Discovered || (form == Form::Whole && !by_hand);
+        let (client_id, preregistered) = match id {
+            Some(client_id) if discovered => {
+                let issuer = issuer.clone();
+                (
+                    String::new(),
+                    Some(PreregisteredClient { client_id, issuer }),
+                )
+            }
+            id => (id.unwrap_or_default(), None),
+        };
+        Ok(OAuth2Auth {
+            client_id,
+            preregistered,
+            client_secret: self.client_secret()?,
+            authorization_endpoint: self.authorization_endpoint.clone().unwrap_or_default(),
+            token_endpoint: self.token_endpoint.clone().unwrap_or_default(),
+            revocation_endpoint: self.revocation_endpoint.clone().unwrap_or_default(),
+            issuer,
+            scopes: self.scopes.clone(),
+            ..Default::default()
+        })
+    }
+
+    fn api_key(&self) -> Result<ApiKeyAuth> {
+        Ok(ApiKeyAuth {
+            header: self.api_key_header.clone().unwrap_or_default(),
+            value: secrets::given(
+                self.header_value_file.as_ref(),
+                self.header_value_env.as_ref(),
+            )?,
+            per_user: self.per_user,
+            ..Default::default()
+        })
+    }
+
+    fn custom_headers(&self) -> Result<CustomHeadersAuth> {
+        let files = self
+            .header_files
+            .iter()
+            .map(|(name, file)| (name, secrets::from_file(file)));
+        let variables = self.header_variables.iter();
+        let variables = variables.map(|(name, variable)| (name, secrets::from_variable(variable)));
+        let headers = files.chain(variables).map(|(name, value)| {
+            let name = name.clone();
+            value.map(|value| CustomHeader {
+                name,
+                value: Some(value),
+            })
+        });
+        let user_headers =
+            self.user_headers
+                .iter()
+                .map(|(name, description)| UserHeaderDeclaration {
+                    name: name.clone(),
+                    description: description.clone(),
+                    can_be_missing: false,
+                });
+        Ok(CustomHeadersAuth {
+            headers: headers.collect::<Result<_>>()?,
+            user_headers: user_headers.collect(),
+        })
+    }
+
+    fn client_credentials(&self) -> Result<ClientCredentialsAuth> {
+        Ok(ClientCredentialsAuth {
+            client_id: self.client_id.clone().unwrap_or_default(),
+            client_secret: self.client_secret()?,
+            token_endpoint: self.token_endpoint.clone().unwrap_or_default(),
+            issuer: self.issuer.clone().unwrap_or_default(),
+            scopes: self.scopes.clone(),
+            ..Default::default()
+        })
+    }
+}
+
+/// How an OAuth client and its endpoints are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As the flags say.
+    Whole,
+    /// Endpoints are stored.
+    Manual,
+    /// Endpoints were discovered.
+    Discovered,
+}
+
+/// The path of the field that a flag sets.
+fn path(kind: &Kind, flag: &str) -> &'static str {
+    match (kind, flag) {
+        (Kind::Oauth2(auth), "--client-id") if auth.preregistered.is_some() => {
+            "oauth2.preregistered"
+        }
+        (Kind::Oauth2(_), "--client-id") => "oauth2.client_id",
+        (Kind::Oauth2(_), "--client-secret-*") => "oauth2.client_secret",
+        (Kind::Oauth2(_), "--authorization-endpoint") => "oauth2.authorization_endpoint",
+        (Kind::Oauth2(_), "--token-endpoint") => "oauth2.token_endpoint",
+        (Kind::Oauth2(_), "--revocation-endpoint") => "oauth2.revocation_endpoint",
+        (Kind::Oauth2(_), "--issuer") => "oauth2.issuer",
+        (Kind::Oauth2(_), "--scope") => "oauth2.scopes",
+        (Kind::ClientCredentials(_), "--client-id") => "client_credentials.client_id",
+        (Kind::ClientCredentials(_), "--client-secret-*") => "client_credentials.client_secret",
+        (Kind::ClientCredentials(_), "--token-endpoint") => "client_credentials.token_endpoint",
+        (Kind::ClientCredentials(_), "--issuer") => "client_credentials.issuer",
+        (Kind::ClientCredentials(_), "--scope") => "client_credentials.scopes",
+        (Kind::ApiKey(_), "--api-key-header") => "api_key.header",
+        (Kind::ApiKey(_), "--header-value-*") => "api_key.value",
+        (Kind::ApiKey(_), "--per-user") => "api_key.per_user",
+        (Kind::CustomHeaders(_), "--user-header") => "custom_headers.user_headers",
+        (Kind::CustomHeaders(_), _) => "custom_headers.headers",
+        // `hold` has refused every other flag.
+        _ => "auth",
+    }
+}

@@ -1,0 +1,140 @@
+//! Servers as people read them.
+
+use super::super::output::{fields, table};
+use super::super::pages::more;
+use super::super::show::{list, time, word, yes};
+use crate::client::v1;
+
+/// A table of servers.
+pub(super) fn all(found: &v1::ListServersResponse) -> String {
+    let asked = found
+        .servers
+        .iter()
+        .any(|server| server.connected.is_some());
+    let rows = found.servers.iter().map(|server| {
+        let state = if server.enabled {
+            "enabled"
+        } else {
+            "disabled"
+        };
+        let last = if asked {
+            yes(server.connected == Some(true))
+        } else {
+            problems(server)
+        };
+        let name = server.display_name.clone();
+        [
+            server.slug.clone(),
+            name,
+            state.to_owned(),
+            auth(server),
+            server.url.clone(),
+            last,
+        ]
+    });
+    let last = if asked { "CONNECTED" } else { "PROBLEMS" };
+    let head = ["SLUG", "NAME", "STATE", "AUTH", "URL", last];
+    more(table(head, rows), &found.next_page_token)
+}
+
+/// One server.
+pub(super) fn one(server: Option<&v1::Server>) -> String {
+    let server = server.cloned().unwrap_or_default();
+    let found = match &server.auth {
+        Some(v1::server::Auth::Oauth2(oauth2)) => oauth2.discovered.clone().unwrap_or_default(),
+        _ => v1::Discovered::default(),
+    };
+    let registered = word(found.registration_kind().as_str_name(), "REGISTRATION_KIND");
+    let access = [
+        server
+            .allowed_users
+            .iter()
+            .map(|user| format!("user {user}"))
+            .collect::<Vec<_>>(),
+        server
+            .allowed_groups
+            .iter()
+            .map(|group| format!("group {group}"))
+            .collect(),
+    ]
+    .concat();
+    fields([
+        ("id", server.id.clone()),
+        ("slug", server.slug.clone()),
+        ("name", server.display_name.clone()),
+        ("description", server.description.clone()),
+        ("url", server.url.clone()),
+        ("owner", server.owner.clone()),
+        (
+            "state",
+            if server.enabled {
+                "enabled"
+            } else {
+                "disabled"
+            }
+            .to_owned(),
+        ),
+        (
+            "availability",
+            word(server.availability().as_str_name(), "AVAILABILITY"),
+        ),
+        ("auth", auth(&server)),
+        ("secrets", secrets(&server)),
+        ("issuer", found.issuer),
+        ("client", found.client_id),
+        ("registered", registered),
+        ("redirect uri", server.redirect_uri.clone()),
+        ("only tools", list(&server.tool_allow_list)),
+        ("never tools", list(&server.tool_deny_list)),
+        ("only for", list(&access)),
+        (
+            "connected",
+            server
+                .connected
+                .map_or_else(String::new, |connected| connected.to_string()),
+        ),
+        ("problems", problems(&server)),
+        ("changed", time(server.update_time.as_ref())),
+        ("etag", server.etag.clone()),
+    ])
+}
+
+/// What became of the connections.
+pub(super) fn ended(count: i32) -> String {
+    match count {
+        0 => "no connection ended".to_owned(),
+        1 => "1 connection ended".to_owned(),
+        count => format!("{count} connections ended"),
+    }
+}
+
+fn auth(server: &v1::Server) -> String {
+    word(server.auth_kind().as_str_name(), "AUTH_KIND")
+}
+
+fn problems(server: &v1::Server) -> String {
+    let problems = server.problems.iter().map(|problem| {
+        let reason = word(problem.reason().as_str_name(), "STATUS_REASON");
+        match problem.detail.as_str() {
+            "" => reason,
+            detail => format!("{reason}: {detail}"),
+        }
+    });
+    list(&problems.collect::<Vec<_>>())
+}
+
+/// Which secrets are stored.
+fn secrets(server: &v1::Server) -> String {
+    let flags = [
+        ("client secret", server.has_client_secret),
+        ("key", server.has_api_key),
+        ("signing secret", server.has_signing_secret),
+        ("private key", server.has_private_key),
+        ("idp client secret", server.has_idp_client_secret),
+        ("assertion", server.has_assertion),
+    ];
+    let stored = flags.into_iter().filter(|(_, stored)| *stored);
+    let stored = stored.map(|(name, _)| name.to_owned());
+    let headers = server.custom_header_names.iter().cloned();
+    list(&stored.chain(headers).collect::<Vec<_>>())
+}

@@ -1,0 +1,139 @@
+//! A server configuration as it is answered: in full to who configures, redacted to all others,
+//! without secrets to everyone.
+
+use super::super::convert::timestamp;
+use super::auth_to_proto;
+use crate::app::ServerView;
+use crate::domain::servers::{Auth, AuthKind, Availability, Server, Spec, Transport};
+use crate::domain::text::Slug;
+use crate::pb::v1 as pb;
+
+/// The server as its viewer may see it.
+pub(super) fn view(view: &ServerView) -> pb::Server {
+    if view.full {
+        full(view)
+    } else {
+        redacted(view)
+    }
+}
+
+/// What an administrator wrote, secrets left out: the form that an update is merged into.
+pub(super) fn document(spec: &Spec) -> pb::Server {
+    pb::Server {
+        slug: spec.slug.to_string(),
+        display_name: spec.display_name.clone(),
+        description: spec.description.clone(),
+        icon_url: spec.icon_url.clone(),
+        url: spec.url.clone(),
+        transport: transport(spec.transport).into(),
+        managed_by: spec.managed_by.clone(),
+        enabled: spec.enabled,
+        availability: availability(spec.availability).into(),
+        allow_in_plan_mode: spec.allow_in_plan_mode,
+        allow_in_subagents: spec.allow_in_subagents,
+        model_intent: spec.model_intent,
+        forward_identity_headers: spec.forward_identity_headers,
+        tool_allow_list: spec.tools.allow.clone(),
+        tool_deny_list: spec.tools.deny.clone(),
+        allowed_users: spec.access.users.clone(),
+        allowed_groups: spec.access.groups.clone(),
+        auth: Some(auth_to_proto::write(&spec.auth)),
+        ..pb::Server::default()
+    }
+}
+
+fn full(view: &ServerView) -> pb::Server {
+    let server = &view.server;
+    let mut answer = document(&server.spec);
+    if let (Some(auth), Some(found)) = (&mut answer.auth, &server.discovered) {
+        auth_to_proto::add_discovered(auth, found, view.registration.as_ref());
+    }
+    let secrets = &server.secrets;
+    answer.has_client_secret = secrets.client_secret.is_some();
+    answer.has_api_key = secrets.api_key.is_some();
+    answer.has_signing_secret = secrets.signing_secret.is_some();
+    answer.has_private_key = secrets.private_key.is_some();
+    answer.has_idp_client_secret = secrets.idp_client_secret.is_some();
+    answer.has_assertion = secrets.assertion.is_some();
+    if let Auth::CustomHeaders(custom) = &server.spec.auth {
+        answer.custom_header_names.clone_from(&custom.names);
+    }
+    answer.redirect_uri = view.redirect_uri.clone().unwrap_or_default();
+    answer.auth_version = server.auth_version;
+    answer.created_by.clone_from(&server.created_by);
+    answer.updated_by.clone_from(&server.updated_by);
+    answer.etag = view.etag();
+    output(answer, view)
+}
+
+/// What users and daemons see: enough to choose a server and to connect, nothing of how it works.
+fn redacted(view: &ServerView) -> pb::Server {
+    let spec = &view.server.spec;
+    let answer = pb::Server {
+        slug: spec.slug.to_string(),
+        display_name: spec.display_name.clone(),
+        description: spec.description.clone(),
+        icon_url: spec.icon_url.clone(),
+        enabled: spec.enabled,
+        availability: availability(spec.availability).into(),
+        allow_in_plan_mode: spec.allow_in_plan_mode,
+        allow_in_subagents: spec.allow_in_subagents,
+        model_intent: spec.model_intent,
+        forward_identity_headers: spec.forward_identity_headers,
+        tool_allow_list: spec.tools.allow.clone(),
+        tool_deny_list: spec.tools.deny.clone(),
+        ..pb::Server::default()
+    };
+    output(answer, view)
+}
+
+/// Adds what everybody sees.
+fn output(mut answer: pb::Server, view: &ServerView) -> pb::Server {
+    let server: &Server = &view.server;
+    answer.id = server.id.to_string();
+    answer.tenant = server.tenant.to_string();
+    answer.auth_kind = auth_kind(server.spec.auth.kind()).into();
+    answer.user_headers = auth_to_proto::user_headers(&server.spec.auth);
+    answer.tool_name_prefix = tool_name_prefix(&server.spec.slug);
+    answer.connected = view.connected;
+    answer.create_time = Some(timestamp(server.created_at));
+    answer.update_time = Some(timestamp(server.updated_at));
+    answer
+}
+
+/// What daemons put before the names of a server's tools. As unique as the slug: no tool's name
+/// can make two prefixes alike, since a slug holds no underscore.
+pub(in crate::grpc) fn tool_name_prefix(slug: &Slug) -> String {
+    format!("{slug}__")
+}
+
+/// The kind of authorisation, as sent.
+pub(in crate::grpc) fn auth_kind(kind: AuthKind) -> pb::AuthKind {
+    match kind {
+        AuthKind::None => pb::AuthKind::None,
+        AuthKind::OAuth2 => pb::AuthKind::Oauth2,
+        AuthKind::ApiKey => pb::AuthKind::ApiKey,
+        AuthKind::CustomHeaders => pb::AuthKind::CustomHeaders,
+        AuthKind::UserOidc => pb::AuthKind::UserOidc,
+        AuthKind::ClientCredentials => pb::AuthKind::ClientCredentials,
+        AuthKind::Enterprise => pb::AuthKind::Enterprise,
+        AuthKind::Workload => pb::AuthKind::Workload,
+    }
+}
+
+/// The transport, as sent.
+pub(in crate::grpc) fn transport(transport: Transport) -> pb::Transport {
+    match transport {
+        Transport::StreamableHttp => pb::Transport::StreamableHttp,
+        Transport::Sse => pb::Transport::Sse,
+    }
+}
+
+/// The availability, as sent.
+pub(in crate::grpc) fn availability(availability: Availability) -> pb::Availability {
+    match availability {
+        Availability::ForceOn => pb::Availability::ForceOn,
+        Availability::DefaultOn => pb::Availability::DefaultOn,
+        Availability::DefaultOff => pb::Availability::DefaultOff,
+    }
+}

@@ -1,0 +1,239 @@
+//! `TokenService`: credentials handed out, reported on and taken back. One of the two files that
+//! put secrets into an answer: the headers of resolved servers.
+
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use secrecy::ExposeSecret as _;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::call::{Call, later};
+use super::convert::{actor, all, duration, revision, servers, span, timestamp};
+use super::servers::{auth_kind, availability, tool_name_prefix, transport};
+use super::{connections, reports, resolve};
+use crate::app::{App, Resolve, Result as Done};
+use crate::domain::access::Caller;
+use crate::domain::resolution::{Outcome, Resolved};
+use crate::domain::servers::ToolPolicy;
+use crate::domain::text::Violations;
+use crate::pb::v1 as pb;
+use crate::pb::v1::token_service_server::TokenService;
+
+/// The longest that `min_valid_for` may ask for.
+pub(super) const MAX_VALIDITY: Duration = Duration::from_hours(24);
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Tokens(pub(super) App);
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[async_trait]
+impl TokenService for Tokens {
+    async fn resolve_credentials(
+        &self,
+        request: Request<pb::ResolveCredentialsRequest>,
+    ) -> Answer<pb::ResolveCredentialsResponse> {
+        let (call, ask) = Call::open(request)?;
+        call.answer(credentials(&self.0, &call, ask).await)
+    }
+
+    async fn report_response(
+        &self,
+        request: Request<pb::ReportResponseRequest>,
+    ) -> Answer<pb::ReportResponseResponse> {
+        let (mut call, ask) = Call::open(request)?;
+        call.naming("server", &ask.server);
+        if let Some(options) = &ask.handshake_options {
+            super::handshakes::name_options(&mut call, options.binding, options.flow);
+        }
+        call.answer(reports::report(&self.0, &call.caller, ask).await)
+    }
+
+    async fn get_connection(
+        &self,
+        request: Request<pb::GetConnectionRequest>,
+    ) -> Answer<pb::GetConnectionResponse> {
+        let (mut call, ask) = Call::open(request)?;
+        call.naming("server", &ask.server);
+        call.answer(connections::get(&self.0, &call.caller, ask).await)
+    }
+
+    async fn list_connections(
+        &self,
+        request: Request<pb::ListConnectionsRequest>,
+    ) -> Answer<pb::ListConnectionsResponse> {
+        let (call, ask) = Call::open(request)?;
+        call.answer(connections::list(&self.0, &call.caller, ask).await)
+    }
+
+    async fn disconnect(
+        &self,
+        request: Request<pb::DisconnectRequest>,
+    ) -> Answer<pb::DisconnectResponse> {
+        let (call, ask) = Call::open(request)?;
+        call.answer(connections::disconnect(&self.0, &call.caller, ask).await)
+    }
+
+    type WatchConnectionsStream = BoxStream<'static, Result<pb::WatchConnectionsResponse, Status>>;
+
+    async fn watch_connections(
+        &self,
+        request: Request<pb::WatchConnectionsRequest>,
+    ) -> Answer<Self::WatchConnectionsStream> {
+        later(request)
+    }
+
+    async fn import_connection(
+        &self,
+        request: Request<pb::ImportConnectionRequest>,
+    ) -> Answer<pb::ImportConnectionResponse> {
+        later(request)
+    }
+
+    async fn purge_user(
+        &self,
+        request: Request<pb::PurgeUserRequest>,
+    ) -> Answer<pb::PurgeUserResponse> {
+        later(request)
+    }
+
+    async fn put_user_identity(
+        &self,
+        request: Request<pb::PutUserIdentityRequest>,
+    ) -> Answer<pb::PutUserIdentityResponse> {
+        later(request)
+    }
+
+    async fn delete_user_identity(
+        &self,
+        request: Request<pb::DeleteUserIdentityRequest>,
+    ) -> Answer<pb::DeleteUserIdentityResponse> {
+        later(request)
+    }
+
+    async fn set_user_headers(
+        &self,
+        request: Request<pb::SetUserHeadersRequest>,
+    ) -> Answer<pb::SetUserHeadersResponse> {
+        later(request)
+    }
+
+    async fn get_user_headers(
+        &self,
+        request: Request<pb::GetUserHeadersRequest>,
+    ) -> Answer<pb::GetUserHeadersResponse> {
+        later(request)
+    }
+
+    async fn delete_user_headers(
+        &self,
+        request: Request<pb::DeleteUserHeadersRequest>,
+    ) -> Answer<pb::DeleteUserHeadersResponse> {
+        later(request)
+    }
+}
+
+async fn credentials(
+    app: &App,
+    call: &Call,
+    ask: pb::ResolveCredentialsRequest,
+) -> Done<pb::ResolveCredentialsResponse> {
+    let ask = asked(&call.caller, call.deadline, ask)?;
+    let resolved = app.resolve_credentials(&call.caller, ask).await?;
+    Ok(pb::ResolveCredentialsResponse {
+        servers: resolved.entries.into_iter().map(entry).collect(),
+        revision: resolved.revision.0,
+        unknown_servers: resolved.unknown,
+    })
+}
+
+fn asked(
+    caller: &Caller,
+    deadline: Option<Duration>,
+    ask: pb::ResolveCredentialsRequest,
+) -> Done<Resolve> {
+    let mut found = Violations::new();
+    let actor = actor(&mut found, caller, ask.actor);
+    let servers = servers(&mut found, "servers", &ask.servers);
+    if servers.as_ref().is_some_and(Vec::is_empty) {
+        found.add("servers", "must name at least one server");
+    }
+    resolve::check_target(&mut found, ask.target.as_ref());
+    resolve::check_identity(&mut found, ask.identity.as_ref());
+    let min_valid_for = span(&mut found, "min_valid_for", ask.min_valid_for, MAX_VALIDITY);
+    let min_revision = revision(&mut found, "min_revision", ask.min_revision);
+    let (actor, servers) = all(found, actor.zip(servers))?;
+    Ok(Resolve {
+        actor,
+        servers,
+        min_valid_for,
+        min_revision,
+        deadline,
+    })
+}
+
+/// One server of a resolve, its headers in the clear: the one thing this API answers secrets in.
+pub(super) fn entry(resolved: Resolved) -> pb::ResolvedServer {
+    let Resolved { server, outcome } = resolved;
+    let spec = server.spec;
+    let answer = pb::ResolvedServer {
+        server: server.id.to_string(),
+        slug: spec.slug.to_string(),
+        tool_name_prefix: tool_name_prefix(&spec.slug),
+        display_name: spec.display_name,
+        url: spec.url,
+        transport: transport(spec.transport).into(),
+        status: resolve::status(&outcome).into(),
+        reason: resolve::reason(&outcome).into(),
+        tool_policy: tool_policy(spec.tools),
+        model_intent: spec.model_intent,
+        auth_kind: auth_kind(spec.auth.kind()).into(),
+        availability: availability(spec.availability).into(),
+        ..pb::ResolvedServer::default()
+    };
+    with_outcome(answer, outcome)
+}
+
+fn with_outcome(mut answer: pb::ResolvedServer, outcome: Outcome) -> pb::ResolvedServer {
+    match outcome {
+        Outcome::Ready {
+            headers,
+            validity,
+            warnings,
+        } => {
+            let reuse = if headers.is_empty() {
+                pb::HeaderReuse::Unspecified
+            } else {
+                pb::HeaderReuse::Reusable
+            };
+            let headers = headers.into_iter().map(|(name, value)| pb::Header {
+                name,
+                value: value.expose_secret().to_owned(),
+            });
+            answer.headers = headers.collect();
+            answer.reuse = reuse.into();
+            answer.expire_time = validity.expires_at.map(timestamp);
+            answer.credential_version = validity.credential_version;
+            answer.warnings = warnings.into_iter().map(resolve::warning).collect();
+        }
+        Outcome::ScopeUpgradeRequired(scopes) => answer.missing_scopes = scopes.to_vec(),
+        Outcome::MissingUserHeaders(names) => answer.missing_headers = names,
+        Outcome::UpstreamUnavailable { retry_after } => {
+            answer.retry_after = Some(duration(retry_after));
+        }
+        Outcome::NotConnected
+        | Outcome::ReconnectRequired(_)
+        | Outcome::Expired
+        | Outcome::NoUserIdentity
+        | Outcome::ConfigError(_)
+        | Outcome::Unreadable => {}
+    }
+    answer
+}
+
+/// Absent where every tool is allowed.
+fn tool_policy(tools: ToolPolicy) -> Option<pb::ToolPolicy> {
+    let ToolPolicy { allow, deny } = tools;
+    (!allow.is_empty() || !deny.is_empty()).then_some(pb::ToolPolicy { allow, deny })
+}

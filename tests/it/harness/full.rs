@@ -1,0 +1,114 @@
+//! Values in which every field holds something of its own, so that no two columns can be confused.
+
+use stationmaster::domain::authorization::{
+    AuthorizationServer, ClientAuthMethod, Discovered, Issuer, ProtectedResource, Resource, Scopes,
+};
+use stationmaster::domain::connections::{Connection, Lifecycle};
+use stationmaster::domain::registrations::Registration;
+use stationmaster::domain::servers::{
+    Access, Auth, Availability, OAuth2, SealedSecrets, Server, Spec, ToolPolicy, Transport,
+};
+
+use super::fixtures::{Home, later};
+
+impl Home {
+    /// A server in which every field holds something of its own.
+    pub(crate) fn full_server(&self, slug: &str) -> Server {
+        let mut server = self.server(slug);
+        server.spec = Spec {
+            display_name: "Größe 日本 🚉".into(),
+            description: "two\nlines".into(),
+            icon_url: "🚂".into(),
+            url: "https://mcp.test:8443/a%20b?c=d".into(),
+            transport: Transport::Sse,
+            enabled: false,
+            availability: Availability::ForceOn,
+            allow_in_plan_mode: true,
+            allow_in_subagents: true,
+            model_intent: true,
+            forward_identity_headers: true,
+            tools: ToolPolicy {
+                allow: vec!["read_*".into()],
+                deny: vec!["\"quoted\"".into()],
+            },
+            access: Access {
+                users: vec!["Ann".into(), "ann".into()],
+                groups: vec!["ops".into()],
+            },
+            managed_by: "terraform".into(),
+            auth: Auth::OAuth2(Box::new(OAuth2 {
+                scopes: Scopes::parse("a b"),
+                issuer: Some(Issuer::new("https://as.test")),
+                ..OAuth2::default()
+            })),
+            ..server.spec
+        };
+        server.secrets = SealedSecrets {
+            client_secret: self.sealed(b"1"),
+            private_key: self.sealed(b"2"),
+            api_key: self.sealed(b"3"),
+            custom_headers: self.sealed(b"4"),
+            signing_secret: self.sealed(b"5"),
+            idp_client_secret: self.sealed(b"6"),
+            assertion: self.sealed(b"7\0\xff"),
+        };
+        server.discovered = Some(discovered());
+        server.auth_version = 5;
+        server.version = 7;
+        server
+    }
+
+    /// A connection in which every field holds something of its own.
+    pub(crate) fn full_connection(&self, registration: &Registration, name: &str) -> Connection {
+        let plain = self.connection(registration, name);
+        Connection {
+            resource: Some(Resource::new("https://mcp.test/")),
+            scopes: Scopes::parse("a b"),
+            auth_version: 2,
+            life: Lifecycle {
+                generation: 3,
+                renewable: true,
+                expires_at: Some(later(3600)),
+                rejected: true,
+                attempt: Some(self.attempt()),
+                unknown_outcomes: 4,
+                failures: 5,
+                next_attempt_at: Some(later(6)),
+                ..plain.life
+            },
+            access_token: self.sealed(b"access"),
+            refresh_token: self.sealed(b"refresh"),
+            refreshed_at: Some(later(2)),
+            last_error: Some("http_503".into()),
+            version: 9,
+            ..plain
+        }
+    }
+}
+
+/// What discovery finds, with everything in it.
+fn discovered() -> Discovered {
+    Discovered {
+        resource: ProtectedResource {
+            metadata_url: "https://mcp.test/.well-known/oauth-protected-resource".into(),
+            resource: Resource::new("https://mcp.test"),
+            authorization_servers: vec![Issuer::new("https://as.test")],
+            scopes_supported: Some(Scopes::parse("a b")),
+        },
+        authorization_server: AuthorizationServer {
+            issuer: Issuer::new("https://as.test"),
+            metadata_url: None,
+            authorization_endpoint: "https://as.test/authorize".into(),
+            token_endpoint: "https://as.test/token".into(),
+            registration_endpoint: None,
+            revocation_endpoint: Some("https://as.test/revoke".into()),
+            scopes_supported: None,
+            token_endpoint_auth_methods: Some(vec![ClientAuthMethod::ClientSecretPost]),
+            code_challenge_methods: Some(vec!["S256".into()]),
+            iss_parameter_supported: true,
+            client_id_metadata_document_supported: false,
+        },
+        challenged_scopes: None,
+        warnings: vec!["careful".into()],
+    }
+}
