@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::Stream;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 use url::Url;
 
 use super::lifecycle::{Outcome, StopRequest, Supervisor, Tasks};
@@ -22,6 +24,9 @@ use crate::domain::servers::Rules;
 use crate::domain::time::{Clock, SystemClock};
 use crate::fetch::{Fetch, FetchRules, Loopback, PlainHttp};
 use crate::{grpc, web, worker};
+
+/// How long the database may take to be closed. All was committed before.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a test puts in the place of the system's own.
 #[derive(Debug, Clone)]
@@ -182,8 +187,12 @@ impl Service {
             addresses.operations
         );
         let outcome = supervisor.run(stops, &lifecycle).await;
-        if outcome == Outcome::Finished {
-            storage.store.close().await;
+        if outcome == Outcome::Finished
+            && timeout(CLOSE_PATIENCE, storage.store.close())
+                .await
+                .is_err()
+        {
+            warn!("the database was not closed in time");
         }
         outcome
     }

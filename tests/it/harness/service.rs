@@ -222,9 +222,15 @@ impl TestService {
         &self.clock
     }
 
-    /// The use cases, for what no door offers (ticks).
-    pub(crate) fn app(&self) -> &App {
-        &self.app
+    /// Calls the use cases directly, for what no door offers (ticks). It runs on the service's own
+    /// runtime, to which database connections are given back.
+    pub(crate) async fn within<F, T>(&self, call: impl FnOnce(App) -> F) -> T
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let called = self.runtime.spawn(call(self.app.clone())).await;
+        called.expect("the call does not panic")
     }
 
     /// Ends the service in order: everything that ran is finished, nothing is left over.

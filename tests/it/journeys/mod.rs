@@ -1,4 +1,5 @@
 //! What people and machines do with the service, end to end over its listeners.
 
+mod browser;
 mod listeners;
 mod start;
