@@ -15,6 +15,7 @@ mod reasons;
 mod schema;
 mod sealed;
 mod secrets;
+mod security_page;
 mod source;
 mod statements;
 mod twins;
