@@ -5,6 +5,7 @@
 
 mod contracts;
 mod dependencies;
+mod dependencies_page;
 mod files;
 mod imports;
 mod methods;
