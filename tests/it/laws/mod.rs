@@ -5,6 +5,7 @@
 
 mod contracts;
 mod dependencies;
+mod dependencies_page;
 mod files;
 mod imports;
 mod methods;
@@ -15,6 +16,7 @@ mod reasons;
 mod schema;
 mod sealed;
 mod secrets;
+mod security_page;
 mod source;
 mod statements;
 mod twins;
