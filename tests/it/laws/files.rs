@@ -54,7 +54,10 @@ fn without_introduction(sources: &[Source]) -> Vec<String> {
 fn files_are_short() {
     hold(
         "files are short",
-        &too_long(&sources(&["src", "tests"], &["rs"])),
+        &too_long(&sources(
+            &["src", "tests", "proto", "migrations"],
+            &["rs", "proto", "sql", "mjs"],
+        )),
     );
 }
 

@@ -1,4 +1,4 @@
-//! Imports go one way: the table of `CONVENTIONS.md`, section 1. One crate has no walls that the
+//! Imports go one way: the table of `docs/architecture.md`, section 1. One crate has no walls that the
 //! compiler checks, so this law is the wall.
 
 use super::paths::{Named, named};

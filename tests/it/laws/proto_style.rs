@@ -220,6 +220,7 @@ fn between_files(files: &[FileDescriptorProto]) -> Vec<String> {
         let fields = file.message_type.iter().flat_map(|message| &message.field);
         let used: BTreeSet<_> = fields
             .map(prost_types::FieldDescriptorProto::type_name)
+            .chain(methods().flat_map(|method| [method.input_type(), method.output_type()]))
             .filter_map(|name| homes.get(name).copied())
             .collect();
         let folder = PACKAGE.replace('.', "/");
