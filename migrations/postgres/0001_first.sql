@@ -152,11 +152,12 @@ CREATE TABLE connections (
 CREATE INDEX connections_of_server ON connections (server, user_id);
 CREATE INDEX connections_of_registration ON connections (registration);
 
--- Keeps the generation of a connection that is gone, so that it is never used again.
+-- Keeps the generation of a connection that is gone, so that it is never used again; outlives the
+-- server, since a server may be made again under the id of a deleted one.
 CREATE TABLE connection_tombstones (
     tenant TEXT NOT NULL REFERENCES tenants (id),
     user_id TEXT COLLATE "C" NOT NULL,
-    server TEXT NOT NULL REFERENCES servers (id) ON DELETE CASCADE,
+    server TEXT NOT NULL,
     generation BIGINT NOT NULL,
     PRIMARY KEY (tenant, user_id, server)
 );

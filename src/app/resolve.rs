@@ -1,6 +1,7 @@
 //! Resolving: what a daemon needs for each server right now, or the exact reason why not. One entry
 //! per server; never fails as a whole because one server is broken or slow.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,7 +18,7 @@ use crate::domain::changes::Revision;
 use crate::domain::connections::{Connection, Effect, Living, Unusable};
 use crate::domain::headers;
 use crate::domain::keys::{Place, SealedColumn};
-use crate::domain::resolution::{ConfigProblem, Outcome, Resolved, Validity, Warning};
+use crate::domain::resolution::{ConfigProblem, Outcome, Reconnect, Resolved, Validity, Warning};
 use crate::domain::secrets::{AccessToken, HeaderSecret};
 use crate::domain::servers::{Auth, Server};
 use crate::store::Read;
@@ -49,7 +50,7 @@ pub struct Resolve {
 /// What was found.
 #[derive(Debug)]
 pub struct ResolvedServers {
-    /// One entry per server that exists for the actor, in the order asked for.
+    /// One entry per server that exists for the actor, by (display name, id).
     pub entries: Vec<Resolved>,
     /// The revision at which it was looked at.
     pub revision: Revision,
@@ -103,6 +104,10 @@ impl App {
             }
         }
         drop(tx);
+        known.sort_by(|a: &Server, b| {
+            (&a.spec.display_name, a.id).cmp(&(&b.spec.display_name, b.id))
+        });
+        known.dedup_by_key(|server| server.id);
         let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
         let entries = self.resolve_all(&ask.actor, known, wanted).await?;
         Ok(ResolvedServers {
@@ -201,28 +206,27 @@ impl App {
             user: actor.user.clone(),
             server: server.id,
         };
-        let Some(connection) = self.connection(&key).await? else {
+        let Some(mut connection) = self.connection(&key).await? else {
             return Ok(Outcome::NotConnected);
         };
-        let first = self.peek(&connection, wanted.min_valid_for).effect;
-        let (connection, effect) = match first {
-            Effect::Redeem | Effect::Await { .. } => {
-                self.renewed(&key, wanted).await;
-                match self.connection(&key).await? {
-                    Some(connection) => {
-                        let effect = self.peek(&connection, wanted.min_valid_for).effect;
-                        (connection, effect)
-                    }
-                    None => return Ok(Outcome::NotConnected),
-                }
-            }
-            Effect::HandOut(_)
-            | Effect::Tell(_)
-            | Effect::Persist
-            | Effect::Note
-            | Effect::Discard => (connection, first),
-        };
-        self.outcome(&connection, effect).await
+        let mut effect = self.peek(&connection, wanted.min_valid_for).effect;
+        if let Effect::Redeem | Effect::Await { .. } = effect {
+            self.renewed(&key, wanted).await;
+            let Some(renewed) = self.connection(&key).await? else {
+                return Ok(Outcome::NotConnected);
+            };
+            connection = renewed;
+            effect = self.peek(&connection, wanted.min_valid_for).effect;
+        }
+        // The grant and the server were read one after the other: a grant of other settings than
+        // those answered goes nowhere.
+        match connection.auth_version.cmp(&server.auth_version) {
+            Ordering::Equal => self.outcome(&connection, effect).await,
+            Ordering::Less => Ok(Outcome::ReconnectRequired(Reconnect::ServerChanged)),
+            Ordering::Greater => Ok(Outcome::UpstreamUnavailable {
+                retry_after: ASK_AGAIN,
+            }),
+        }
     }
 
     /// What an effect means to the daemon, once all that could be done in time is done.

@@ -81,7 +81,7 @@ impl App {
     }
 
     /// Deletes a tenant with everything it has, its data keys included: what was sealed under them
-    /// cannot be opened again, from a backup neither. The default tenant stays.
+    /// cannot be opened again, unless a backup still holds the wrapped keys. The default tenant stays.
     pub async fn delete_tenant(&self, caller: &Caller, id: &TenantId) -> Result<Written<Tenant>> {
         if id.as_str() == DEFAULT_TENANT {
             return Err(Error::invalid(

@@ -101,10 +101,14 @@ pub(super) async fn connect_postgres(url: &str, size: u32) -> Result<Pool> {
     let options: PgConnectOptions = url
         .parse()
         .map_err(|_| Error::Address("is not a PostgreSQL URL"))?;
+    // A redeemed refresh token must survive whatever the database's own default says.
+    let options = options
+        .application_name("stationmaster")
+        .options([("synchronous_commit", "on")]);
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options.application_name("stationmaster"))
+        .connect_with(options)
         .await?;
     Ok(Engine::Postgres(pool))
 }

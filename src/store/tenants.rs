@@ -20,6 +20,7 @@ statements! {
         WHERE id = $1 AND state = 'active'";
     DELETE_CHATS = "DELETE FROM chats WHERE tenant = $1";
     DELETE_SERVERS = "DELETE FROM servers WHERE tenant = $1";
+    DELETE_TOMBSTONES = "DELETE FROM connection_tombstones WHERE tenant = $1";
     DELETE_API_KEYS = "DELETE FROM api_keys WHERE tenant = $1";
     DELETE_REQUESTS = "DELETE FROM requests WHERE tenant = $1";
     DELETE_DATA_KEYS = "DELETE FROM data_keys WHERE tenant = $1";
@@ -135,6 +136,7 @@ impl Writer<'_> {
         let sweep = [
             DELETE_CHATS,
             DELETE_SERVERS,
+            DELETE_TOMBSTONES,
             DELETE_API_KEYS,
             DELETE_REQUESTS,
             DELETE_DATA_KEYS,

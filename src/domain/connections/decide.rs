@@ -1,8 +1,8 @@
 //! The heart: `decide(state, event) -> (state, effect)`, pure and total.
 //!
 //! The executor loads a state, asks, and writes the new one under the condition that the old one
-//! still stands (connection, generation, attempt); where it does not, it loads and asks again. So
-//! each arm may assume that nothing changed in between.
+//! still stands (the row's id and version); where it does not, it loads and asks again. So each arm
+//! may assume that nothing changed in between.
 
 use std::time::Duration;
 
@@ -263,7 +263,9 @@ fn settled(
         next: *life,
         effect: Effect::Discard,
     };
-    if !fence.current {
+    // What a changed server ended stays ended: new tokens of the old grant would go to the new place.
+    let ended = life.status == Status::ReconnectRequired(Reconnect::ServerChanged);
+    if !fence.current || ended {
         return discard;
     }
     let mut next = *life;

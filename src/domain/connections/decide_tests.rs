@@ -147,6 +147,22 @@ fn a_success_outranks_a_refusal_already_written() {
 }
 
 #[test]
+fn a_success_does_not_revive_what_a_changed_server_ended() {
+    let mut ended = life(4_000);
+    ended.status = Status::ReconnectRequired(Reconnect::ServerChanged);
+
+    let decision = settle(&ended, attempt(1, later()), 7, SUCCESS());
+
+    assert_eq!(
+        decision,
+        Decision {
+            next: ended,
+            effect: Effect::Discard
+        }
+    );
+}
+
+#[test]
 fn no_verdict_touches_a_newer_generation() {
     let newer = life(0);
 

@@ -59,6 +59,10 @@ statements! {
         DO UPDATE SET generation = excluded.generation \
         WHERE excluded.generation > connection_tombstones.generation";
     END_LEASES = "UPDATE connections SET lease_until = $1, version = version + 1 WHERE lease_until > $1";
+    BURY_OF_SERVER = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
+        SELECT tenant, user_id, server, generation FROM connections WHERE tenant = $1 AND server = $2 \
+        ON CONFLICT (tenant, user_id, server) DO UPDATE SET generation = excluded.generation \
+        WHERE excluded.generation > connection_tombstones.generation";
     DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
         intent = NULL, lease_owner = NULL, lease_until = NULL, version = version + 1 \
@@ -308,8 +312,15 @@ impl Writer<'_> {
         Ok(Some(id))
     }
 
-    /// Takes away every connection to a server that is about to be deleted. Answers how many.
+    /// Takes away every connection to a server that is about to be deleted, and keeps their
+    /// generations. Answers how many.
     pub async fn delete_of_server(&mut self, tenant: &TenantId, server: ServerId) -> Result<usize> {
+        on!(&mut *self.tx, |conn| sqlx::query(BURY_OF_SERVER)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .execute(conn)
+            .await
+            .map(drop))?;
         let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(DELETE_OF_SERVER)
             .bind(tenant.as_str())
             .bind(server.to_string())

@@ -290,6 +290,10 @@ async fn a_deleted_servers_connections_go_and_no_others(db: &Db) {
     let mut at = tx.connections();
     let found = at.get(&home.tenant, &ann.user, ann.server).await.unwrap();
     assert_eq!(found, None);
+    let last = at
+        .last_generation(&home.tenant, &ann.user, ann.server)
+        .await;
+    assert_eq!(last.unwrap(), ann.life.generation);
     assert_eq!(get(db, &kept).await, kept);
 }
 

@@ -230,7 +230,6 @@ async fn deleting_a_server_takes_all_that_is_its(db: &Db) {
         "SELECT COUNT(*) FROM servers",
         "SELECT COUNT(*) FROM registrations",
         "SELECT COUNT(*) FROM connections",
-        "SELECT COUNT(*) FROM connection_tombstones",
         "SELECT COUNT(*) FROM handshakes",
         "SELECT COUNT(*) FROM chat_servers",
     ] {
