@@ -110,11 +110,21 @@ enum Action {
         after_long_help = "Example:\n  stationmaster config check --config stationmaster.toml"
     )]
     Check(Settings),
+    /// Print every setting with its default and what it is for, as a settings file to start from
+    #[command(after_long_help = "Example:\n  stationmaster config example > stationmaster.toml")]
+    Example,
 }
 
 impl Command {
     pub(super) fn run(self, out: &Output) -> Result<()> {
-        let Action::Check(settings) = self.action;
+        let settings = match self.action {
+            Action::Check(settings) => settings,
+            Action::Example => {
+                let text = config::example();
+                out.value(|| json!({ "file": text }), || text.trim_end().to_owned());
+                return Ok(());
+            }
+        };
         let config = settings.load()?;
         let origin = |row: &config::Row| row.origin.as_ref().map(ToString::to_string);
         out.value(

@@ -1,4 +1,7 @@
-//! What is in force and who said so: the rows of `config check`.
+//! What is in force and who said so: the rows of `config check`. And what could be said: the example
+//! file.
+
+use std::fmt::Write as _;
 
 use super::layers::{Entries, Origin, Raw};
 use super::sections::{self, Key};
@@ -26,6 +29,50 @@ pub(super) fn rows(said: &Entries) -> Vec<Row> {
             about: key.about.trim(),
         })
         .collect()
+}
+
+/// Every setting with its default and what it is for, as a settings file in which nothing is said:
+/// what `deploy/stationmaster.example.toml` holds.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Every setting of stationmaster, with its default. All are commented out: say what differs.\n\
+         # Each can also be given as STATIONMASTER_<SECTION>__<KEY>, and each secret as <key>_file.\n",
+    );
+    let mut section = "";
+    for key in sections::keys() {
+        let name = key.name.split_once('.').map_or(key.name, |(of, name)| {
+            if of != section {
+                section = of;
+                let _ = writeln!(text, "\n[{of}]");
+            }
+            name
+        });
+        for line in key.about.split_inclusive(". ").map(str::trim) {
+            let _ = writeln!(text, "# {line}");
+        }
+        match key.default {
+            Some("") => {
+                let _ = writeln!(text, "#{name} = []");
+            }
+            Some(default) if default == "true" || default == "false" || is_number(default) => {
+                let _ = writeln!(text, "#{name} = {default}");
+            }
+            Some(default) => {
+                let _ = writeln!(text, "#{name} = \"{default}\"");
+            }
+            None if key.secret => {
+                let _ = writeln!(text, "#{name}_file = \"/path/to/a/file\"");
+            }
+            None => {
+                let _ = writeln!(text, "#{name} =");
+            }
+        }
+    }
+    text
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn shown(key: &Key, raw: &Raw) -> String {

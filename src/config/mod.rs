@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use error::{Error, Problem};
-pub use explain::Row;
+pub use explain::{Row, example};
 pub use layers::Origin;
 pub use secret::{DatabaseUrl, PostgresUrl, RootKeys};
 pub use sections::{

@@ -166,8 +166,6 @@ sections! {
         client_name: String = "Stationmaster";
         /// How long one request may take, from connecting to the last byte: 1 s to 2 min.
         request_timeout: Duration = "15s";
-        /// Whether to be known by a client metadata document, where that is supported.
-        client_metadata_documents: bool = "false";
     }
 
     /// Attempts to obtain a grant.

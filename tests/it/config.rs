@@ -361,3 +361,24 @@ fn the_explanation_shows_origins_and_hides_secrets() {
     assert!(config.explain().iter().all(|row| !row.about.is_empty()));
     assert!(!format!("{:?}", config.explain()).contains(ROOT_KEY));
 }
+
+#[test]
+fn the_example_file_is_the_reference_and_says_nothing_by_itself() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/deploy/stationmaster.example.toml"
+    );
+
+    let file = std::fs::read_to_string(path).unwrap();
+
+    assert_eq!(
+        file,
+        stationmaster::config::example(),
+        "write it anew: stationmaster config example > deploy/stationmaster.example.toml"
+    );
+    let said = file.lines().filter(|line| !line.is_empty());
+    assert!(
+        said.clone()
+            .all(|line| line.starts_with('#') || line.starts_with('['))
+    );
+}
