@@ -1,4 +1,8 @@
 //! What people and machines do with the service, end to end over its listeners.
 
+mod confirm;
+mod connect;
+mod connect_failures;
+mod create_server;
 mod listeners;
 mod start;
