@@ -93,7 +93,14 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
         ),
         Error::SlugTaken => (AlreadyExists, Reason::SlugTaken, about(&["slug"])),
         Error::ServerIdTaken => (AlreadyExists, Reason::ServerIdTaken, about(&["server"])),
-        Error::EtagMismatch => (Aborted, Reason::EtagMismatch, about(&[])),
+        Error::EtagMismatch { current } => {
+            let said = vec![("etag", current.clone())];
+            let details = Details {
+                said,
+                ..Details::default()
+            };
+            (Aborted, Reason::EtagMismatch, details)
+        }
         Error::Invalid(fields) => {
             let details = Details {
                 fields,
