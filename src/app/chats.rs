@@ -81,6 +81,7 @@ impl App {
             {
                 Some(server) if !known.contains(&server.id) => known.push(server.id),
                 Some(_) => {}
+                None if unknown.contains(name) => {}
                 None => unknown.push(name.clone()),
             }
         }

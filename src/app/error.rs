@@ -51,7 +51,10 @@ pub enum Error {
     ServerIdTaken,
     /// It changed since the caller read it.
     #[error("the etag is not the current one")]
-    EtagMismatch,
+    EtagMismatch {
+        /// The current one.
+        current: String,
+    },
     /// Fields do not hold what they may.
     #[error("invalid argument")]
     Invalid(Vec<Violation>),

@@ -50,7 +50,7 @@ pub struct Resolve {
 /// What was found.
 #[derive(Debug)]
 pub struct ResolvedServers {
-    /// One entry per server that exists for the actor, by (display name, id).
+    /// One entry per server that exists for the actor, by display name, then id.
     pub entries: Vec<Resolved>,
     /// The revision at which it was looked at.
     pub revision: Revision,
@@ -96,18 +96,17 @@ impl App {
         }
         let mut tx = self.0.store.read().await?;
         let revision = self.reached(&mut tx, caller, ask.min_revision).await?;
-        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        let (mut known, mut unknown) = (Vec::<Server>::new(), Vec::new());
         for name in ask.servers {
             match self.usable(&mut tx, caller, &ask.actor, &name).await? {
+                Some(server) if known.iter().any(|other| other.id == server.id) => {}
                 Some(server) => known.push(server),
+                None if unknown.contains(&name) => {}
                 None => unknown.push(name),
             }
         }
         drop(tx);
-        known.sort_by(|a: &Server, b| {
-            (&a.spec.display_name, a.id).cmp(&(&b.spec.display_name, b.id))
-        });
-        known.dedup_by_key(|server| server.id);
+        known.sort_by(|a, b| (&a.spec.display_name, a.id).cmp(&(&b.spec.display_name, b.id)));
         let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
         let entries = self.resolve_all(&ask.actor, known, wanted).await?;
         Ok(ResolvedServers {

@@ -65,6 +65,7 @@ fn retry(after: Duration) -> Details<'static> {
 }
 
 /// Code, reason and details of a failure, as the comments of `errors.proto` have them.
+#[expect(clippy::too_many_lines, reason = "one match over every error")]
 fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
     use Code::{
         Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied,
@@ -93,7 +94,14 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
         ),
         Error::SlugTaken => (AlreadyExists, Reason::SlugTaken, about(&["slug"])),
         Error::ServerIdTaken => (AlreadyExists, Reason::ServerIdTaken, about(&["server"])),
-        Error::EtagMismatch => (Aborted, Reason::EtagMismatch, about(&[])),
+        Error::EtagMismatch { current } => {
+            let said = vec![("etag", current.clone())];
+            let details = Details {
+                said,
+                ..Details::default()
+            };
+            (Aborted, Reason::EtagMismatch, details)
+        }
         Error::Invalid(fields) => {
             let details = Details {
                 fields,

@@ -23,7 +23,9 @@ fn failures() -> Vec<Error> {
         Error::ServerDisabled,
         Error::SlugTaken,
         Error::ServerIdTaken,
-        Error::EtagMismatch,
+        Error::EtagMismatch {
+            current: "v2".to_owned(),
+        },
         Error::invalid("a", "b"),
         Error::RequestIdReused,
         Error::DiscoveryFailed { detail: "x".into() },

@@ -257,7 +257,7 @@ impl App {
         check_actor(caller, Some(actor))?;
         let mut handshake = self.get_handshake(caller, id).await?;
         if handshake.user != actor.user {
-            return Err(Error::HandshakeNotFound);
+            return Err(Error::HandshakeCodeInvalid);
         }
         if handshake.state != State::AwaitingConfirmation {
             return Err(Error::HandshakeNotPending);

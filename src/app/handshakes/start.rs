@@ -184,6 +184,7 @@ impl App {
     ) -> Result<Option<Started>> {
         let now = self.0.clock.now();
         let principal = caller.principal();
+        let binding = self.check_options(caller, &new.options)?;
         let whose = (&caller.tenant, &new.actor.user, server.id);
         let mut tx = self.0.store.read().await?;
         let found = tx.handshakes().find_pending(whose, &principal, now).await?;
@@ -192,7 +193,12 @@ impl App {
         let (Some(handshake), Some(oauth2)) = (found, server.spec.auth.oauth2()) else {
             return Ok(None);
         };
+        let options = &new.options;
         let same = handshake.auth_version == server.auth_version
+            && handshake.binding == binding
+            && handshake.return_url == options.return_url
+            && handshake.opener_origin == options.opener_origin
+            && handshake.completion_url == options.completion_url
             && handshake.snapshot.scopes == asked_scopes(oauth2, server, new);
         if !same {
             return Ok(None);

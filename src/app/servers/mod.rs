@@ -70,7 +70,9 @@ pub(super) fn etag(server: &Server) -> String {
 /// Refuses an etag that is not the current one.
 fn check_etag(server: &Server, given: Option<&str>) -> Result<()> {
     match given {
-        Some(given) if given != etag(server) => Err(Error::EtagMismatch),
+        Some(given) if given != etag(server) => Err(Error::EtagMismatch {
+            current: etag(server),
+        }),
         Some(_) | None => Ok(()),
     }
 }
@@ -212,7 +214,7 @@ impl App {
     }
 
     /// Changes a server. `edit` makes the merged draft from what is stored; it is called again when
-    /// somebody else wrote meanwhile, unless an etag was given. What the change entails (grants that
+    /// somebody else wrote meanwhile, unless the etag given is then no longer the current one. What the change entails (grants that
     /// end, discovery made again) happens in the same transaction or not at all.
     pub async fn update_server(
         &self,
@@ -232,11 +234,8 @@ impl App {
             if let Some(written) = self.try_update(caller, current, draft).await? {
                 return Ok(written);
             }
-            if etag.is_some() {
-                break;
-            }
         }
-        Err(Error::EtagMismatch)
+        Err(Error::StoreUnavailable(store::Error::Conflict))
     }
 
     async fn try_update(

@@ -1,12 +1,16 @@
 //! What the tests stand on: databases of their own and scripted fakes on loopback.
 
+pub(crate) mod browser;
+pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod fixtures;
 mod full;
 pub(crate) mod http;
+pub(crate) mod idp;
 pub(crate) mod postgres;
 mod postgres_binaries;
 pub(crate) mod service;
 pub(crate) mod sqlite;
 mod stored;
 pub(crate) mod web;
+pub(crate) mod world;

@@ -184,8 +184,7 @@ impl TestService {
 
     /// A connection to the API.
     pub(crate) async fn grpc_channel(&self) -> Channel {
-        self.channel_to(&format!("http://{}", self.addresses.grpc))
-            .await
+        self.channel_to(&self.grpc_url()).await
     }
 
     /// A connection to any gRPC listener. The service's own runtime drives it, so that it answers
@@ -195,6 +194,16 @@ impl TestService {
         let connecting = self.runtime.spawn(async move { endpoint.connect().await });
         let connected = connecting.await.expect("the runtime runs");
         connected.expect("the listener is reached")
+    }
+
+    /// The gRPC listener, without a slash at the end.
+    pub(crate) fn grpc_url(&self) -> String {
+        format!("http://{}", self.addresses.grpc)
+    }
+
+    /// The service's own runtime.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// The public listener, without a slash at the end.

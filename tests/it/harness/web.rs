@@ -19,6 +19,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// One request as it arrived.
@@ -71,6 +72,8 @@ pub(crate) enum Reply {
     Silence,
     /// Whatever this makes of the request.
     Made(Arc<Make>),
+    /// Another reply, once the gate is closed.
+    Held(Arc<Semaphore>, Box<Reply>),
 }
 
 impl Reply {
@@ -253,5 +256,9 @@ async fn perform(reply: Reply, seen: &Seen) -> Response {
             Response::default()
         }
         Reply::Made(make) => Box::pin(perform(make(seen), seen)).await,
+        Reply::Held(gate, reply) => {
+            let _closed = gate.acquire().await;
+            Box::pin(perform(*reply, seen)).await
+        }
     }
 }

@@ -1,0 +1,218 @@
+//! A fake authorization server with the MCP servers it guards, on loopback: metadata of both (RFC
+//! 9728, RFC 8414), registration (RFC 7591), consent without a question, codes for one use with
+//! PKCE, and refresh tokens that rotate and whose reuse ends the grant. Its clock stands still: an
+//! access token is good until its grant ends. Every request stays in the journal.
+
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::web::{Reply, Seen, Web};
+use state::State;
+
+const AUTHORIZE: &str = "/as/authorize";
+const TOKEN: &str = "/as/token";
+const REGISTER: &str = "/as/register";
+const METADATA: &str = "/.well-known/oauth-authorization-server/as";
+
+/// What the person at the consent page does, or what goes wrong there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consent {
+    Given,
+    Denied,
+    /// `error=server_error`.
+    Broken,
+    /// Neither code nor error.
+    Empty,
+    /// Another issuer's name in the answer.
+    WrongIssuer,
+    /// No issuer in the answer.
+    NoIssuer,
+}
+
+/// What goes wrong at the token endpoint, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// 503 with `Retry-After`, in seconds.
+    Busy(u32),
+    /// `invalid_grant`.
+    InvalidGrant,
+    /// `invalid_client`.
+    InvalidClient,
+    /// The request is read and comes to nothing; the connection ends.
+    Ignored,
+    /// The request has its effect, but the answer is lost.
+    AnswerLost,
+}
+
+/// The fake. It ends when dropped.
+pub(crate) struct Idp {
+    web: Web,
+    state: Arc<Mutex<State>>,
+}
+
+impl Idp {
+    pub(crate) async fn start() -> Self {
+        let web = Web::start().await;
+        let state = Arc::new(Mutex::new(State::new(web.url("/as"))));
+        let idp = Self { web, state };
+        idp.web.on(METADATA, Reply::json(200, &idp.metadata()));
+        idp.serve(REGISTER, State::register);
+        idp.serve(AUTHORIZE, State::authorize);
+        idp.serve(TOKEN, State::token);
+        idp
+    }
+
+    fn serve(&self, path: &str, answer: fn(&mut State, &Seen) -> Reply) {
+        let state = Arc::clone(&self.state);
+        let reply = Reply::made(move |seen| answer(&mut lock(&state), seen));
+        self.web.on(path, reply);
+    }
+
+    /// What it says about itself; a test may publish something else with [`Self::publish`].
+    pub(crate) fn metadata(&self) -> Value {
+        json!({
+            "issuer": self.issuer(),
+            "authorization_endpoint": self.web.url(AUTHORIZE),
+            "token_endpoint": self.web.url(TOKEN),
+            "registration_endpoint": self.web.url(REGISTER),
+            "response_types_supported": ["code"],
+            "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
+            "authorization_response_iss_parameter_supported": true,
+        })
+    }
+
+    pub(crate) fn publish(&self, metadata: &Value) {
+        self.web.on(METADATA, Reply::json(200, metadata));
+    }
+
+    pub(crate) fn issuer(&self) -> String {
+        self.web.url("/as")
+    }
+
+    pub(crate) fn authorization_endpoint(&self) -> String {
+        self.web.url(AUTHORIZE)
+    }
+
+    pub(crate) fn token_endpoint(&self) -> String {
+        self.web.url(TOKEN)
+    }
+
+    /// An MCP server under its guard, by name: the URL.
+    pub(crate) fn mcp(&self, name: &str) -> String {
+        let path = format!("/mcp/{name}");
+        let url = self.web.url(&path);
+        let at = format!("/.well-known/oauth-protected-resource{path}");
+        let document = json!({ "resource": url, "authorization_servers": [self.issuer()] });
+        self.web.on(&at, Reply::json(200, &document));
+        let challenge = format!("Bearer resource_metadata=\"{}\"", self.web.url(&at));
+        let state = Arc::clone(&self.state);
+        let reply = Reply::made(move |seen| {
+            let sent = seen.header("authorization").unwrap_or_default();
+            if lock(&state).accepts(sent) {
+                Reply::status(200)
+            } else {
+                Reply::status(401).with("www-authenticate", challenge.clone())
+            }
+        });
+        self.web.on(&path, reply);
+        url
+    }
+
+    /// The web server beneath, for what is not scripted here.
+    pub(crate) fn web(&self) -> &Web {
+        &self.web
+    }
+
+    /// A client made by hand.
+    pub(crate) fn add_client(&self, id: &str, secret: &str, redirect_uri: &str) {
+        lock(&self.state).add_client(id, secret, redirect_uri);
+    }
+
+    pub(crate) fn consent(&self, consent: Consent) {
+        lock(&self.state).consent = consent;
+    }
+
+    /// How long access tokens are said to live, in seconds.
+    pub(crate) fn lifetime(&self, seconds: Option<u32>) {
+        lock(&self.state).lifetime = seconds;
+    }
+
+    /// Whether a refresh is answered with a new refresh token.
+    pub(crate) fn rotates(&self, rotates: bool) {
+        lock(&self.state).rotates = rotates;
+    }
+
+    /// Whether grants come with a refresh token.
+    pub(crate) fn renews(&self, renews: bool) {
+        lock(&self.state).renews = renews;
+    }
+
+    /// The next request to the token endpoint goes wrong.
+    pub(crate) fn once(&self, fault: Fault) {
+        let refusal = |status, code| Reply::json(status, &json!({ "error": code }));
+        let reply = match fault {
+            Fault::Busy(seconds) => Reply::status(503).with("retry-after", seconds.to_string()),
+            Fault::InvalidGrant => refusal(400, "invalid_grant"),
+            Fault::InvalidClient => refusal(401, "invalid_client"),
+            Fault::Ignored => Reply::Reset,
+            Fault::AnswerLost => {
+                let state = Arc::clone(&self.state);
+                Reply::made(move |seen| {
+                    lock(&state).token(seen);
+                    Reply::Reset
+                })
+            }
+        };
+        self.web.once(TOKEN, reply);
+    }
+
+    /// The next request to the token endpoint is answered when the gate is closed, which lets
+    /// everything through.
+    pub(crate) fn hold(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        let state = Arc::clone(&self.state);
+        let answer = Reply::made(move |seen| lock(&state).token(seen));
+        let held = Reply::Held(Arc::clone(&gate), Box::new(answer));
+        self.web.once(TOKEN, held);
+        gate
+    }
+
+    /// Whether a server would take these words as authorization.
+    pub(crate) fn accepts(&self, authorization: &str) -> bool {
+        lock(&self.state).accepts(authorization)
+    }
+
+    /// The redirect URIs registered so far, in order.
+    pub(crate) fn registered(&self) -> Vec<String> {
+        let seen = self.web.seen_at(REGISTER);
+        let uri = |seen: &Seen| seen.json()["redirect_uris"][0].as_str().map(str::to_owned);
+        seen.iter().filter_map(uri).collect()
+    }
+
+    /// The codes presented so far.
+    pub(crate) fn exchanges(&self) -> usize {
+        self.presented("authorization_code").len()
+    }
+
+    /// The refresh tokens presented so far.
+    pub(crate) fn redemptions(&self) -> Vec<String> {
+        let seen = self.presented("refresh_token");
+        let token = |seen: &Seen| seen.form("refresh_token");
+        seen.iter().filter_map(token).collect()
+    }
+
+    fn presented(&self, grant_type: &str) -> Vec<Seen> {
+        let mut seen = self.web.seen_at(TOKEN);
+        seen.retain(|one| one.form("grant_type").as_deref() == Some(grant_type));
+        seen
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,223 @@
+//! What the fake authorization server knows and decides: clients, codes, and the grants that
+//! refresh tokens belong to.
+
+use std::collections::{HashMap, HashSet};
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use serde_json::json;
+use url::{Url, form_urlencoded};
+
+use super::Consent;
+use crate::harness::web::{Reply, Seen};
+
+#[derive(Debug, Default)]
+struct Client {
+    redirect_uris: Vec<String>,
+    secret: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Grant {
+    client: String,
+    redirect_uri: String,
+    challenge: String,
+    resource: String,
+    scope: String,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    issuer: String,
+    pub(super) consent: Consent,
+    pub(super) lifetime: Option<u32>,
+    /// Whether a refresh is answered with a new refresh token.
+    pub(super) rotates: bool,
+    /// Whether there are refresh tokens at all.
+    pub(super) renews: bool,
+    clients: HashMap<String, Client>,
+    codes: HashMap<String, Grant>,
+    /// Refresh tokens, with the number of their grant, and those used already.
+    refresh_tokens: HashMap<String, (u64, Grant)>,
+    spent: HashSet<String>,
+    access_tokens: HashMap<String, u64>,
+    dead: HashSet<u64>,
+    made: u64,
+}
+
+fn refusal(code: &str) -> Reply {
+    Reply::json(400, &json!({ "error": code }))
+}
+
+impl State {
+    pub(super) fn new(issuer: String) -> Self {
+        Self {
+            issuer,
+            consent: Consent::Given,
+            lifetime: Some(3600),
+            rotates: true,
+            renews: true,
+            clients: HashMap::new(),
+            codes: HashMap::new(),
+            refresh_tokens: HashMap::new(),
+            spent: HashSet::new(),
+            access_tokens: HashMap::new(),
+            dead: HashSet::new(),
+            made: 0,
+        }
+    }
+
+    pub(super) fn add_client(&mut self, id: &str, secret: &str, redirect_uri: &str) {
+        let client = Client {
+            redirect_uris: vec![redirect_uri.to_owned()],
+            secret: Some(secret.to_owned()),
+        };
+        self.clients.insert(id.to_owned(), client);
+    }
+
+    fn next(&mut self) -> u64 {
+        self.made += 1;
+        self.made
+    }
+
+    pub(super) fn accepts(&self, authorization: &str) -> bool {
+        let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
+        let grant = self.access_tokens.get(token);
+        grant.is_some_and(|grant| !self.dead.contains(grant))
+    }
+
+    pub(super) fn register(&mut self, seen: &Seen) -> Reply {
+        let wanted = seen.json();
+        let redirect_uris = wanted["redirect_uris"].as_array().into_iter().flatten();
+        let redirect_uris = redirect_uris.filter_map(|uri| uri.as_str().map(str::to_owned));
+        let client = Client {
+            redirect_uris: redirect_uris.collect(),
+            secret: None,
+        };
+        let id = format!("client-{}", self.next());
+        self.clients.insert(id.clone(), client);
+        let mut answer = wanted;
+        answer["client_id"] = json!(id);
+        Reply::json(201, &answer)
+    }
+
+    pub(super) fn authorize(&mut self, seen: &Seen) -> Reply {
+        let query = seen.query.clone().unwrap_or_default();
+        let query: HashMap<_, _> = form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
+        let given = |name: &str| query.get(name).cloned().unwrap_or_default();
+        let (client, redirect_uri) = (given("client_id"), given("redirect_uri"));
+        let known = self.clients.get(&client);
+        if !known.is_some_and(|known| known.redirect_uris.contains(&redirect_uri)) {
+            return Reply::text(400, "text/plain", "no such client or redirect URI");
+        }
+        if given("code_challenge_method") != "S256" || given("response_type") != "code" {
+            return Reply::text(400, "text/plain", "not the flow of this server");
+        }
+        let mut back = Url::parse(&redirect_uri).unwrap();
+        let mut answer = vec![("state", given("state"))];
+        let issuer = self.issuer.clone();
+        match self.consent {
+            Consent::NoIssuer => {}
+            Consent::WrongIssuer => answer.push(("iss", format!("{issuer}/other"))),
+            Consent::Given | Consent::Denied | Consent::Broken | Consent::Empty => {
+                answer.push(("iss", issuer));
+            }
+        }
+        match self.consent {
+            Consent::Denied => answer.push(("error", "access_denied".to_owned())),
+            Consent::Broken => answer.push(("error", "server_error".to_owned())),
+            Consent::Empty => {}
+            Consent::Given | Consent::WrongIssuer | Consent::NoIssuer => {
+                let code = format!("code-{}", self.next());
+                let grant = Grant {
+                    client,
+                    redirect_uri,
+                    challenge: given("code_challenge"),
+                    resource: given("resource"),
+                    scope: given("scope"),
+                };
+                self.codes.insert(code.clone(), grant);
+                answer.push(("code", code));
+            }
+        }
+        back.query_pairs_mut().extend_pairs(answer);
+        Reply::redirect(302, back)
+    }
+
+    pub(super) fn token(&mut self, seen: &Seen) -> Reply {
+        let Some(client) = self.authenticated(seen) else {
+            return Reply::json(401, &json!({ "error": "invalid_client" }));
+        };
+        let given = |name: &str| seen.form(name).unwrap_or_default();
+        match given("grant_type").as_str() {
+            "authorization_code" => {
+                let Some(grant) = self.codes.remove(&given("code")) else {
+                    return refusal("invalid_grant");
+                };
+                let verifier = given("code_verifier");
+                let digest = ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes());
+                let proven = BASE64_URL_SAFE_NO_PAD.encode(digest) == grant.challenge;
+                let same = grant.client == client
+                    && grant.redirect_uri == given("redirect_uri")
+                    && grant.resource == given("resource");
+                if !proven || !same {
+                    return refusal("invalid_grant");
+                }
+                let number = self.next();
+                self.issue(number, grant, true)
+            }
+            "refresh_token" => {
+                let presented = given("refresh_token");
+                let Some((number, grant)) = self.refresh_tokens.get(&presented).cloned() else {
+                    return refusal("invalid_grant");
+                };
+                if self.spent.contains(&presented) {
+                    self.dead.insert(number);
+                }
+                if self.dead.contains(&number) || grant.client != client {
+                    return refusal("invalid_grant");
+                }
+                let rotates = self.rotates;
+                if rotates {
+                    self.spent.insert(presented);
+                }
+                self.issue(number, grant, rotates)
+            }
+            _ => refusal("unsupported_grant_type"),
+        }
+    }
+
+    /// The client of a request, if it proves itself as it must.
+    fn authenticated(&self, seen: &Seen) -> Option<String> {
+        let basic = seen.header("authorization").and_then(|value| {
+            let decoded = BASE64_STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
+            let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+            Some((id.to_owned(), Some(secret.to_owned())))
+        });
+        let (id, secret) =
+            basic.or_else(|| Some((seen.form("client_id")?, seen.form("client_secret"))))?;
+        let known = self.clients.get(&id)?;
+        (known.secret == secret).then_some(id)
+    }
+
+    fn issue(&mut self, number: u64, grant: Grant, with_refresh: bool) -> Reply {
+        let made = self.next();
+        let access = format!("access-{made}");
+        self.access_tokens.insert(access.clone(), number);
+        let mut answer = json!({ "access_token": access, "token_type": "Bearer" });
+        if !grant.scope.is_empty() {
+            answer["scope"] = json!(grant.scope);
+        }
+        if let Some(lifetime) = self.lifetime {
+            answer["expires_in"] = json!(lifetime);
+        }
+        if self.renews && with_refresh {
+            let refresh = format!("refresh-{made}");
+            answer["refresh_token"] = json!(refresh);
+            self.refresh_tokens.insert(refresh, (number, grant));
+        }
+        Reply::json(200, &answer)
+    }
+}
