@@ -14,3 +14,4 @@ mod laws;
 mod lifecycle;
 mod oauth;
 mod store;
+mod walks;
