@@ -11,6 +11,7 @@ mod config;
 mod harness;
 mod journeys;
 mod laws;
+mod leaks;
 mod lifecycle;
 mod oauth;
 mod store;
