@@ -14,5 +14,6 @@ mod laws;
 mod leaks;
 mod lifecycle;
 mod oauth;
+mod stopping;
 mod store;
 mod walks;
