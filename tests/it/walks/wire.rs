@@ -149,8 +149,8 @@ impl Wire {
             .unwrap_or_else(|error| panic!("{path}: {error}"));
         let (kept, answered) = self.send(&path, who, ask.encode_to_vec()).await;
         let mut answer = match answered {
-            Ok(()) => kept.answer(Status::ok("")),
-            Err(status) => kept.answer(status),
+            Ok(()) => kept.answer(&Status::ok("")),
+            Err(status) => kept.answer(&status),
         };
         if let Some(body) = kept.body {
             let read = DynamicMessage::decode(method.output(), &*body).unwrap();
@@ -162,7 +162,7 @@ impl Wire {
     /// Calls any method with any bytes.
     pub(crate) async fn code_of(&self, path: &str, who: As<'_>, ask: Vec<u8>) -> Answer {
         let (kept, answered) = self.send(path, who, ask).await;
-        kept.answer(answered.err().unwrap_or_else(|| Status::ok("")))
+        kept.answer(&answered.err().unwrap_or_else(|| Status::ok("")))
     }
 
     async fn send(&self, path: &str, who: As<'_>, ask: Vec<u8>) -> (Kept, Result<(), Status>) {
@@ -215,7 +215,7 @@ impl Kept {
         self.raw.extend_from_slice(text.as_bytes());
     }
 
-    fn answer(&self, status: Status) -> Answer {
+    fn answer(&self, status: &Status) -> Answer {
         let mut raw = self.raw.clone();
         raw.extend(self.body.iter().flatten());
         raw.extend_from_slice(status.message().as_bytes());
