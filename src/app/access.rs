@@ -88,12 +88,13 @@ impl App {
             .filter(|key| key.hash == hash && key.is_live(now));
         let key = key.ok_or(Error::CredentialsInvalid)?;
         let named = presented.tenant.map(TenantId::parse).transpose();
-        let named = named.map_err(|_| Error::TenantNotFound)?;
-        let tenant = match (&key.tenant, named) {
-            (Some(own), None) => own.clone(),
-            (Some(own), Some(named)) if *own == named => named,
-            (Some(_), Some(_)) => return Err(Error::TenantNotFound),
-            (None, named) => named.map_or_else(default_tenant, Ok)?,
+        let at_home = |own: &TenantId| matches!(&named, Ok(named) if named.as_ref().is_none_or(|named| named == own));
+        let strays = key.tenant.as_ref().is_some_and(|own| !at_home(own));
+        let tenant = if let Some(own) = &key.tenant {
+            own.clone()
+        } else {
+            let named = named.map_err(|_| Error::TenantNotFound)?;
+            named.map_or_else(default_tenant, Ok)?
         };
         let found = tx.tenants().get(&tenant).await?;
         if found.is_none_or(|tenant| tenant.state != TenantState::Active) {
@@ -110,7 +111,12 @@ impl App {
             request_id: presented.request_id.to_owned(),
             address: presented.address,
         };
-        if let Err(refusal) = admit(&caller, presented.path) {
+        let admitted = if strays {
+            Err(Error::TenantNotFound)
+        } else {
+            admit(&caller, presented.path)
+        };
+        if let Err(refusal) = admitted {
             self.record_refusal(&caller, presented.path, &refusal)
                 .await?;
             return Err(refusal);

@@ -1,12 +1,14 @@
 //! The SQLite file: made private before anything is written to it, and held by one process.
 
 use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
 
+/// What every SQLite file begins with, unless it is empty (SQLite, "Database File Format", 1.3.1).
+const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Only the owner may read or write.
 const PRIVATE: u32 = 0o600;
 
@@ -49,9 +51,18 @@ pub(super) fn prepare(path: &Path) -> Result<String> {
             .mode(PRIVATE);
         options
     };
-    options()
+    let mut file = options()
         .open(path)
         .map_err(|error| refused(path, explain(&error)))?;
+    let mut head = Vec::new();
+    let limit = u64::try_from(MAGIC.len()).unwrap_or_default();
+    (&mut file)
+        .take(limit)
+        .read_to_end(&mut head)
+        .map_err(|error| refused(path, explain(&error)))?;
+    if !head.is_empty() && head != MAGIC {
+        return Err(refused(path, "is not a database; name another file"));
+    }
     for suffix in ["", "-wal", "-shm"] {
         let part = with_suffix(path, suffix);
         // The two side files are created by SQLite with the mode of the main one.

@@ -250,6 +250,18 @@ impl TestService {
         assert!(self.tracker.is_empty(), "tasks are left over");
     }
 
+    /// Asks the service to stop, and goes on.
+    pub(crate) fn ask_once(&self) {
+        let _ = self.stop.send(StopRequest::Terminate);
+    }
+
+    /// How a service that was asked to stop ends.
+    pub(crate) async fn outcome(mut self) -> Outcome {
+        let running = self.running.take().expect("the service runs");
+        let ended = tokio::task::spawn_blocking(|| running.join().ok()).await;
+        ended.ok().flatten().expect("the service ends by itself")
+    }
+
     fn ask_to_stop(&mut self) -> Option<JoinHandle<Outcome>> {
         let _ = self.stop.send(StopRequest::Terminate);
         self.running.take()

@@ -2,9 +2,11 @@
 
 use std::error::Error as _;
 
+use assert_cmd::Command;
 use stationmaster::runtime::{Error, Seams, Service};
 
-use crate::harness::service::{Engine, TestDatabase};
+use crate::harness::service::{Engine, TestDatabase, TestService};
+use crate::walks::rows;
 
 async fn refusal(database: &TestDatabase, settings: &[(&str, &str)]) -> Error {
     let config = database.settings(settings);
@@ -86,4 +88,131 @@ async fn another_root_key_does_not_start_on_the_same_rows() {
     let reason = error.source().and_then(std::error::Error::source);
     let reason = reason.expect("the vault says why").to_string();
     assert!(reason.contains("is not configured"), "{reason}");
+}
+
+/// The file of a database, and what the tenant of a new one has in it.
+async fn kept(database: &TestDatabase) -> Vec<String> {
+    const ROOT_KEYS: &str = "SELECT COUNT(*) FROM root_keys";
+    let mut raw = rows::raw(database).await;
+    let mut kept = rows::dump(&mut raw, "default").await;
+    kept.push(format!("{} root keys", raw.number(ROOT_KEYS).await));
+    kept
+}
+
+#[tokio::test]
+async fn a_refused_root_key_changes_nothing() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let database = TestDatabase::new(engine).await;
+        TestService::start_on(&database, &[]).await.stop().await;
+        let before = kept(&database).await;
+        let other = TestDatabase::new(Engine::Sqlite).await;
+        TestService::start_on(&other, &[]).await.stop().await;
+        let right = std::fs::read(database.path("root.key")).unwrap();
+        std::fs::copy(other.path("root.key"), database.path("root.key")).unwrap();
+
+        let error = refusal(&database, &[]).await;
+
+        assert!(matches!(error, Error::Start(_)), "{error}");
+        assert_eq!(kept(&database).await, before);
+        std::fs::write(database.path("root.key"), right).unwrap();
+        drop(build(&database).await);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_release_is_left_alone() {
+    const NEWER: &str = "INSERT INTO _sqlx_migrations \
+        (version, description, success, checksum, execution_time) \
+        SELECT 999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let database = TestDatabase::new(engine).await;
+        TestService::start_on(&database, &[]).await.stop().await;
+        rows::raw(&database).await.execute(NEWER).await;
+        let before = kept(&database).await;
+
+        for policy in ["always", "auto", "never"] {
+            let error = refusal(&database, &[("database.migrate", policy)]).await;
+
+            let cause = error.source().expect("the store says why").to_string();
+            assert!(cause.contains("made by a newer release"), "{cause}");
+        }
+        assert_eq!(kept(&database).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_written_is_named() {
+    let database = TestDatabase::new(Engine::Sqlite).await;
+    std::fs::create_dir(database.path("stationmaster.db")).unwrap();
+
+    let error = refusal(&database, &[]).await;
+
+    let cause = error.source().expect("the store says why").to_string();
+    assert!(cause.contains("stationmaster.db"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named_and_kept() {
+    let database = TestDatabase::new(Engine::Sqlite).await;
+    let text = "somebody's letters\n".repeat(400);
+    std::fs::write(database.path("stationmaster.db"), &text).unwrap();
+
+    let error = refusal(&database, &[]).await;
+
+    let cause = error.source().expect("the store says why").to_string();
+    assert!(cause.contains("stationmaster.db"), "{cause}");
+    assert_eq!(
+        std::fs::read_to_string(database.path("stationmaster.db")).unwrap(),
+        text
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_holds_is_refused() {
+    let database = TestDatabase::new(Engine::Sqlite).await;
+    TestService::start_on(&database, &[]).await.stop().await;
+    let mut raw = rows::raw(&database).await;
+    raw.execute("BEGIN EXCLUSIVE").await;
+
+    let error = refusal(&database, &[]).await;
+
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(why) = cause {
+        told = format!("{told}: {why}");
+        cause = why.source();
+    }
+    assert!(told.contains("database is locked"), "{told}");
+}
+
+#[test]
+fn bootstrap_makes_the_first_key_and_no_other() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let run = |line: &[&str]| {
+        let mut command = Command::cargo_bin("stationmaster").unwrap();
+        command.args(line).current_dir(folder.path()).env_clear();
+        command.env("HOME", folder.path()).output().unwrap()
+    };
+    let key = run(&["keys", "generate"]).stdout;
+    std::fs::write(folder.path().join("root.key"), key).unwrap();
+    let line = [
+        "apikey",
+        "bootstrap",
+        "--public-url",
+        "https://mcp.example.com",
+        "--data-dir",
+        "data",
+        "--set",
+        "keys.root_keys_file=root.key",
+    ];
+
+    let first = run(&line);
+    let second = run(&line);
+
+    let said = |bytes: &[u8]| String::from_utf8(bytes.to_owned()).unwrap();
+    assert!(first.status.success(), "{}", said(&first.stderr));
+    assert!(said(&first.stdout).starts_with("stm_"));
+    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(said(&second.stdout), "");
+    assert!(said(&second.stderr).contains("an operator key exists already"));
 }
