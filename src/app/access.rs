@@ -329,8 +329,11 @@ fn admit(caller: &Caller, path: &str) -> Result<()> {
         });
     }
     let narrowing = &caller.narrowing;
-    if !narrowing.admits_method(path) || !narrowing.admits_address(caller.address) {
-        return Err(Error::KeyNarrowed);
+    if !narrowing.admits_method(path) {
+        return Err(Error::KeyNarrowed { by: "methods" });
+    }
+    if !narrowing.admits_address(caller.address) {
+        return Err(Error::KeyNarrowed { by: "source_cidrs" });
     }
     Ok(())
 }
