@@ -108,6 +108,7 @@ impl App {
             name: key.name.clone(),
             user: key.user.clone(),
             narrowing: key.narrowing.clone(),
+            expires_at: key.expires_at,
             request_id: presented.request_id.to_owned(),
             address: presented.address,
         };
