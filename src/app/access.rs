@@ -56,7 +56,8 @@ pub struct NewApiKey {
     pub role: Role,
     /// What people call it.
     pub name: String,
-    /// The one user of a `user` key; required there, refused elsewhere.
+    /// The one user it may act for: required for role `user`, optional for `daemon`, refused
+    /// elsewhere.
     pub user: Option<UserId>,
     /// What it is narrowed to.
     pub narrowing: Narrowing,
@@ -108,6 +109,7 @@ impl App {
             name: key.name.clone(),
             user: key.user.clone(),
             narrowing: key.narrowing.clone(),
+            expires_at: key.expires_at,
             request_id: presented.request_id.to_owned(),
             address: presented.address,
         };
@@ -166,9 +168,18 @@ impl App {
                 role: caller.role.as_str(),
             });
         }
-        if (new.role == Role::User) != new.user.is_some() {
-            let what = "names the one user of a key with role user, and of no other";
-            return Err(Error::invalid("narrowing.user", what));
+        match (new.role, &new.user) {
+            (Role::User, None) => {
+                let what = "is required for role user";
+                return Err(Error::invalid("narrowing.user", what));
+            }
+            (Role::Admin | Role::Auditor | Role::Operator, Some(_)) => {
+                let what = "belongs to the roles user and daemon only";
+                return Err(Error::invalid("narrowing.user", what));
+            }
+            (Role::User, Some(_))
+            | (Role::Daemon, _)
+            | (Role::Admin | Role::Auditor | Role::Operator, None) => {}
         }
         if new.expires_at.is_some_and(|end| end <= self.0.clock.now()) {
             return Err(Error::invalid("expire_time", "must be in the future"));
@@ -335,8 +346,11 @@ fn admit(caller: &Caller, path: &str) -> Result<()> {
         });
     }
     let narrowing = &caller.narrowing;
-    if !narrowing.admits_method(path) || !narrowing.admits_address(caller.address) {
-        return Err(Error::KeyNarrowed);
+    if !narrowing.admits_method(path) {
+        return Err(Error::KeyNarrowed { by: "methods" });
+    }
+    if !narrowing.admits_address(caller.address) {
+        return Err(Error::KeyNarrowed { by: "source_cidrs" });
     }
     Ok(())
 }

@@ -27,7 +27,10 @@ pub enum Error {
     },
     /// The key is narrowed to other methods, servers or addresses.
     #[error("the key may not be used for this")]
-    KeyNarrowed,
+    KeyNarrowed {
+        /// What keeps it out: `methods` or `source_cidrs`.
+        by: &'static str,
+    },
     /// The key acts for another user only.
     #[error("the key may not act for this user")]
     UserNotAllowed,

@@ -81,7 +81,8 @@ impl App {
     }
 
     /// Deletes a tenant with everything it has, its data keys included: what was sealed under them
-    /// cannot be opened again, unless a backup still holds the wrapped keys. The default tenant stays.
+    /// cannot be opened again, unless a backup still holds the wrapped keys. Idempotent: one that is
+    /// gone is answered as it is. The default tenant stays.
     pub async fn delete_tenant(&self, caller: &Caller, id: &TenantId) -> Result<Written<Tenant>> {
         if id.as_str() == DEFAULT_TENANT {
             return Err(Error::invalid(
@@ -91,10 +92,15 @@ impl App {
         }
         let event = self.event(id, caller.origin(), "tenant.delete", id);
         let mut tx = self.0.store.write().await?;
-        if !tx.tenants_mut().delete(id, event.at).await? {
-            return Err(Error::TenantNotFound);
-        }
+        let deleted = tx.tenants_mut().delete(id, event.at).await?;
         let tenant = tx.tenants().get(id).await?.ok_or(Error::TenantNotFound)?;
+        if !deleted {
+            let revision = tx.feed().head(id).await?;
+            return Ok(Written {
+                value: tenant,
+                revision,
+            });
+        }
         let revision = tx.commit(&event).await?;
         self.0.vault.forget(id);
         Ok(Written {

@@ -134,7 +134,7 @@ fn who(caller: &Caller) -> pb::WhoAmIResponse {
             .unwrap_or_default(),
         groups: Vec::new(),
         narrowing: narrowing(&caller.narrowing, caller.user.as_ref()),
-        expire_time: None,
+        expire_time: caller.expires_at.map(timestamp),
     }
 }
 

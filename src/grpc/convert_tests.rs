@@ -13,6 +13,7 @@ fn caller(role: Role, user: Option<&str>) -> Caller {
         name: "k".to_owned(),
         user: user.map(|user| UserId::parse(user).unwrap()),
         narrowing: Narrowing::default(),
+        expires_at: None,
         request_id: "r".to_owned(),
         address: None,
     }

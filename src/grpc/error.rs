@@ -82,7 +82,14 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             };
             (PermissionDenied, Reason::RoleNotAllowed, details)
         }
-        Error::KeyNarrowed => (PermissionDenied, Reason::KeyNarrowed, about(&["narrowing"])),
+        Error::KeyNarrowed { by } => {
+            let said = vec![("narrowing", (*by).to_owned())];
+            let details = Details {
+                said,
+                ..Details::default()
+            };
+            (PermissionDenied, Reason::KeyNarrowed, details)
+        }
         Error::UserNotAllowed => (PermissionDenied, Reason::UserNotAllowed, about(&[])),
         Error::TenantNotFound => (NotFound, Reason::TenantNotFound, about(&["tenant"])),
         Error::TenantExists => (AlreadyExists, Reason::TenantExists, about(&["tenant"])),

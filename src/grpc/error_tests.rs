@@ -15,7 +15,7 @@ fn failures() -> Vec<Error> {
         Error::CredentialsMissing,
         Error::CredentialsInvalid,
         Error::RoleNotAllowed { role: "user" },
-        Error::KeyNarrowed,
+        Error::KeyNarrowed { by: "methods" },
         Error::UserNotAllowed,
         Error::TenantNotFound,
         Error::TenantExists,

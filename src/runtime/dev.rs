@@ -74,6 +74,7 @@ fn caller(key: ApiKey) -> Result<Caller, Error> {
         name: key.name,
         user: None,
         narrowing: key.narrowing,
+        expires_at: key.expires_at,
         request_id: "dev".to_owned(),
         address: None,
     })

@@ -102,7 +102,7 @@ pub struct ApiKey {
     pub name: String,
     /// The hash of its secret half.
     pub hash: SecretHash,
-    /// The one user of a `user` key.
+    /// The one user it may act for.
     pub user: Option<UserId>,
     /// What it is narrowed to.
     pub narrowing: Narrowing,
@@ -156,6 +156,8 @@ pub struct Caller {
     pub user: Option<UserId>,
     /// What it is narrowed to.
     pub narrowing: Narrowing,
+    /// When the key ends by itself.
+    pub expires_at: Option<Timestamp>,
     /// The request's id.
     pub request_id: String,
     /// Where it calls from, when known.

@@ -1,14 +1,19 @@
 //! What people and machines do with the service, end to end over its listeners.
 
+mod access;
+mod bad_input;
 mod browser;
+mod chats;
 mod confirm;
 mod connect;
 mod connect_failures;
 mod create_server;
 mod disconnect;
+mod limits;
 mod listeners;
 mod refresh;
 mod reports;
 mod resolve;
 mod start;
+mod tenants;
 mod update_server;
