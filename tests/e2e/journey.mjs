@@ -230,7 +230,7 @@ async function useTools(mcpServer, headers) {
   try {
     await client.connect(transport);
     const { tools } = await client.listTools();
-    const echoed = await client.callTool({ name: 'echo', arguments: { message: 'all aboard' } });
+    const echoed = await client.callTool({ name: 'echo', arguments: { text: 'all aboard' } });
     const whoami = await client.callTool({ name: 'whoami' });
     return { tools: tools.map(({ name }) => name).sort(), echoed: echoed.content[0].text, subject: whoami.content[0].text };
   } finally {
