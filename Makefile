@@ -4,7 +4,7 @@ CARGO ?= cargo
 LOCKED := $(if $(CI),--locked)
 NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
-.PHONY: build lint test e2e clean
+.PHONY: build lint test e2e readme upstream clean
 
 build:
 	$(CARGO) build $(LOCKED)
@@ -29,6 +29,16 @@ e2e: build
 	@tests/scripts/postgres.sh --install >/dev/null
 	@tests/scripts/node.sh >/dev/null
 	tests/e2e/node_modules/.bin/node tests/e2e/run.mjs $(ENGINES)
+
+# Every command of README.md, as it stands there, in a fresh clone of the last commit.
+readme:
+	@tests/scripts/node.sh >/dev/null
+	tests/e2e/node_modules/.bin/node tests/e2e/readme.mjs
+
+# Something to connect to, for trying things by hand: an MCP server and its authorization server.
+upstream:
+	@tests/scripts/node.sh >/dev/null
+	@tests/e2e/node_modules/.bin/node tests/e2e/upstream.mjs
 
 clean:
 	$(CARGO) clean

@@ -119,7 +119,7 @@ impl App {
             admit(&caller, presented.path)
         };
         if let Err(refusal) = admitted {
-            self.record_refusal(&caller, presented.path, &refusal)
+            self.record_refusal(&caller, presented.path, &refusal.to_string())
                 .await?;
             return Err(refusal);
         }
@@ -127,9 +127,9 @@ impl App {
         Ok(caller)
     }
 
-    /// Writes that a known caller was refused.
-    async fn record_refusal(&self, caller: &Caller, path: &str, refusal: &Error) -> Result<()> {
-        let detail = serde_json::json!({ "reason": refusal.to_string() });
+    /// Writes that a known caller was refused a method, and why.
+    pub async fn record_refusal(&self, caller: &Caller, path: &str, why: &str) -> Result<()> {
+        let detail = serde_json::json!({ "reason": why });
         let mut event = self.event(&caller.tenant, caller.origin(), "access.refuse", path);
         event.verdict = Verdict::Refused;
         event.detail = detail;

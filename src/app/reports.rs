@@ -177,6 +177,7 @@ impl App {
         version: i64,
     ) -> Result<Answer> {
         let rejected = Event::Rejected {
+            now: self.0.clock.now(),
             generation: version,
         };
         let Some(connection) = self.note(report, server, rejected).await? else {

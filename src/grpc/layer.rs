@@ -21,7 +21,7 @@ use super::call::Call;
 use super::error::{self, Context};
 use super::{MESSAGE_LIMIT, auth, trace};
 use crate::app::{App, Error};
-use crate::domain::access::{Method, method};
+use crate::domain::access::{Caller, Method, method};
 use crate::domain::random::{Random, token};
 use crate::domain::time::Clock;
 
@@ -128,20 +128,37 @@ impl Gate {
         let (mut parts, body) = request.into_parts();
         let response = match self.admit(&parts, &request_id, row).await {
             Ok(call) => {
+                let caller = call.caller.clone();
                 parts.extensions.insert(call);
                 let request = Request::from_parts(parts, body);
                 let served = AssertUnwindSafe(inner.oneshot(request))
                     .catch_unwind()
                     .await;
-                match served {
+                let response = match served {
                     Ok(response) => retold(response?, context),
                     Err(_) => error::defect("the handler panicked", context).into_http(),
-                }
+                };
+                self.remember_refusal(&caller, &path, response.headers())
+                    .await;
+                response
             }
             Err(error) => error::status(&error, context).into_http(),
         };
         record.finish(code(&response));
         Ok(named(response, &request_id))
+    }
+
+    /// A refusal inside a use case is audited like one at the door. The caller is answered either
+    /// way.
+    async fn remember_refusal(&self, caller: &Caller, path: &str, answer: &HeaderMap) {
+        let status = Status::from_header_map(answer);
+        let Some(refusal) = status.filter(|status| status.code() == Code::PermissionDenied) else {
+            return;
+        };
+        let recorded = self.app.record_refusal(caller, path, refusal.message());
+        if let Err(error) = recorded.await {
+            tracing::warn!(%error, "a refusal is not in the audit trail");
+        }
     }
 
     /// The call, when its caller may make it. Only who is known learns that a method is not there.

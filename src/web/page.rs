@@ -16,6 +16,8 @@ pub(super) struct Page {
     pub(super) status: StatusCode,
     pub(super) title: String,
     pub(super) paragraphs: Vec<String>,
+    /// Whom the first paragraph is about, on a line of its own: no name can pass for our words.
+    pub(super) who: Option<String>,
     pub(super) next: Option<Next>,
     pub(super) told: Option<Told>,
 }
@@ -66,6 +68,9 @@ pub(super) struct Told {
 <h1>{{ page.title }}</h1>
 {%- for paragraph in page.paragraphs %}
 <p>{{ paragraph }}</p>
+{%- if loop.first %}{% if let Some(who) = page.who %}
+<p class="who">{{ who }}</p>
+{%- endif %}{% endif %}
 {%- endfor %}
 {%- match page.next %}
 {%- when Some(Next::Agree) %}
@@ -107,6 +112,7 @@ impl Page {
             status,
             title: title.to_owned(),
             paragraphs: vec![text.into()],
+            who: None,
             next: None,
             told: None,
         }
@@ -172,6 +178,18 @@ mod tests {
         assert_eq!(html.matches("<script").count(), 0);
         assert!(!html.contains("<b>") && !html.contains("b=\""));
         assert!(html.contains("Continue to as.example"));
+    }
+
+    #[test]
+    fn a_name_stands_alone() {
+        let mut page = Page::new(StatusCode::OK, "Connect?", "For:");
+        page.who = Some("<i>alice".to_owned());
+        page.paragraphs.push("Is it you?".to_owned());
+
+        let html = html(&page);
+
+        let after = html.split_once("<p>For:</p>").unwrap().1.trim_start();
+        assert!(after.starts_with("<p class=\"who\">&#60;i&#62;alice</p>\n<p>Is it"));
     }
 
     #[test]

@@ -30,12 +30,14 @@ pub(super) fn ask(user: &str, server: &str) -> Page {
     let mut page = Page::new(
         StatusCode::OK,
         &format!("Connect {server}"),
-        format!("This link connects an account at {server} for the user {user}."),
+        format!("This link connects an account at {server} for the user"),
     );
-    page.paragraphs.push(format!(
-        "Continue only if {user} is you: whatever you sign in with next will be used in that \
+    page.who = Some(user.to_owned());
+    page.paragraphs.push(
+        "Continue only if that is you: whatever you sign in with next will be used in that \
          user's chats."
-    ));
+            .to_owned(),
+    );
     page.next = Some(Next::Agree);
     page
 }

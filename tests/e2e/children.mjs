@@ -19,12 +19,14 @@ export class Child {
    * @param {string} name how reports call it
    * @param {string} command
    * @param {string[]} args
-   * @param {import('node:child_process').SpawnOptions & {stopSignal?: string}} options
+   * @param {import('node:child_process').SpawnOptions & {stopSignal?: string, group?: boolean}} options with `group`,
+   *   signals reach everything it has started, as Ctrl-C at a terminal does
    */
-  constructor(name, command, args, { stopSignal = 'SIGTERM', ...options } = {}) {
+  constructor(name, command, args, { stopSignal = 'SIGTERM', group = false, ...options } = {}) {
     this.name = name;
     this.stopSignal = stopSignal;
-    this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    this.group = group;
+    this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: group, ...options });
     running.add(this);
     this.ended = new Promise((resolve) => {
       this.process.on('error', (error) => {
@@ -51,24 +53,39 @@ export class Child {
       const found = pick(line);
       if (found !== undefined) return found;
     }
-    let listener;
+    let stop = false;
     const heard = new Promise((resolve) => {
-      listener = (line) => {
-        const found = pick(line);
+      this.follow((line) => {
+        const found = stop ? undefined : pick(line);
         if (found !== undefined) resolve(found);
-      };
-      this.#listeners.add(listener);
+        return !stop && found === undefined;
+      });
     });
+    try {
+      return await this.orEnd(milliseconds, `a line of ${this.name}`, heard);
+    } finally {
+      stop = true;
+    }
+  }
+
+  /** Hands every line from now on to `listener`, until that answers false. */
+  follow(listener) {
+    const heard = (line) => {
+      if (!listener(line)) this.#listeners.delete(heard);
+    };
+    this.#listeners.add(heard);
+  }
+
+  /** The promise's result, unless the child ends or time is up before. */
+  async orEnd(milliseconds, what, promise) {
     const over = this.ended.then(() => {
       throw new Error(`${this.name} ended before it said what was expected\n${this.tail()}`);
     });
     try {
-      return await within(milliseconds, `a line of ${this.name}`, Promise.race([heard, over]));
+      return await within(milliseconds, what, Promise.race([promise, over]));
     } catch (error) {
       if (error instanceof DeadlineExceeded) error.message += `\n${this.tail()}`;
       throw error;
-    } finally {
-      this.#listeners.delete(listener);
     }
   }
 
@@ -84,11 +101,24 @@ export class Child {
 
   /** Asks it to stop, and kills it when it does not. Answers how it ended. */
   async stop(signal = this.stopSignal) {
-    if (running.has(this)) this.process.kill(signal);
-    const killer = setTimeout(() => this.process.kill('SIGKILL'), STOP_DEADLINE_MS);
+    if (running.has(this)) this.kill(signal);
+    const killer = setTimeout(() => this.kill('SIGKILL'), STOP_DEADLINE_MS);
     const how = await this.ended;
     clearTimeout(killer);
     return how;
+  }
+
+  /** Sends a signal and waits for nothing. */
+  kill(signal) {
+    if (!this.group || this.process.pid === undefined) {
+      this.process.kill(signal);
+      return;
+    }
+    try {
+      process.kill(-this.process.pid, signal);
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
   }
 }
 
@@ -173,5 +203,5 @@ export async function stopAll() {
 }
 
 process.on('exit', () => {
-  for (const child of running) child.process.kill('SIGKILL');
+  for (const child of running) child.kill('SIGKILL');
 });

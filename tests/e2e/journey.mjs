@@ -1,28 +1,31 @@
 // The journey itself: every check of the end-to-end test, in the order a user would live through it.
 
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { decodeJwt } from 'jose';
-
 import { Browser, visibleText } from './browser.mjs';
 import { until, within } from './children.mjs';
+import { confirm } from './confirm.mjs';
+import { probe } from './probe.mjs';
+import { report401 } from './report401.mjs';
 import { CANCELLED, COMPLETED, FAILED } from './service.mjs';
+import { HANDSHAKE_DEADLINE_MS, SLUG, bearer, events, expiry, failure, grants, handshakeEnds, lively, useTools } from './steps.mjs';
+import { strangeServers } from './strange-servers.mjs';
 
-const SLUG = 'tools';
-const HANDSHAKE_DEADLINE_MS = 15_000;
-
-export async function journey({ report, service, provider, mcpServer }) {
-  const context = { report, service, provider, mcpServer, daemon: undefined };
+export async function journey({ report, service, provider, mcpServer, frontEnd }) {
+  const context = { report, service, provider, mcpServer, frontEnd, daemon: undefined };
   await register(context);
   context.daemon = service.daemon(await service.createDaemonKey());
   try {
+    await probe(context);
+    await strangeServers(context);
     await before(context);
     const alice = await connectByCommandLine(context);
     await secondCallback(context, alice);
     await callTools(context);
     await expire(context);
     await expireForMany(context);
+    await report401(context);
     await connectByGrpc(context);
+    await confirm(context);
+    await chats(context);
     await refuse(context);
     await strangeBrowser(context);
     await restart(context);
@@ -92,9 +95,6 @@ async function callTools({ report, daemon, mcpServer }) {
   report.same('tools/list works with exactly the headers given', used.tools, ['echo', 'whoami']);
   report.same('tools/call works', used.echoed, 'all aboard');
   report.same('the token is the account that logged in', used.subject, 'alice@provider');
-
-  const [entry] = await daemon.resolveChat('e2e-chat', 'alice');
-  report.same('a chat turn resolves the same server', entry?.status, 'READY');
 }
 
 async function expire({ report, daemon, provider, mcpServer }) {
@@ -137,6 +137,16 @@ async function connectByGrpc({ report, daemon, mcpServer }) {
 
   const used = await useTools(mcpServer, await lively(daemon, 'bob'));
   report.same('each user calls as themselves', used.subject, 'bob@provider');
+}
+
+async function chats({ report, daemon }) {
+  const [entry] = await daemon.resolveChat('new-chat', 'bob');
+  report.same('a new chat has what is on by default, ready', [entry?.slug, entry?.availability, entry?.status], [SLUG, 'DEFAULT_ON', 'READY']);
+  report.same('with the same headers as by name', entry?.headers, (await daemon.resolve(SLUG, 'bob')).headers);
+  report.same('of a user who is not connected it says so', (await daemon.resolveChat('other-chat', 'nobody')).map(({ status }) => status), ['NOT_CONNECTED']);
+  report.same('a chat that chose nothing has nothing', await daemon.resolveChat('new-chat', 'bob', []), []);
+  report.same('and goes on so', await daemon.resolveChat('new-chat', 'bob'), []);
+  report.same('until it chooses again', (await daemon.resolveChat('new-chat', 'bob', [SLUG])).map(({ slug }) => slug), [SLUG]);
 }
 
 async function refuse({ report, service, daemon, provider }) {
@@ -191,66 +201,4 @@ async function neverTwice({ report, provider }) {
   const presented = redeemed.map((event) => event.presented);
   report.same('no refresh token was ever presented twice', presented.length, new Set(presented).size);
   report.same('the provider refused nothing', (await events(provider, {})).filter(({ status }) => status >= 400), []);
-}
-
-// ---- what the journey is made of ------------------------------------------------------------------------------------
-
-async function events(provider, wanted) {
-  const text = await fetch(`${provider.url}/-/journal`, { signal: AbortSignal.timeout(5_000) }).then((answer) => answer.text());
-  const all = text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
-  return all.filter((event) => Object.entries(wanted).every(([key, value]) => event[key] === value));
-}
-
-const grants = (provider, kind) => events(provider, { endpoint: 'token', grant_type: kind });
-
-function bearer(headers) {
-  const value = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization')?.[1] ?? '';
-  return value.replace(/^Bearer /, '');
-}
-
-// Waits until the token has expired for everyone. `exp` counts whole seconds, rounded down, so whoever goes by `expires_in`,
-// as an OAuth client must, sees the end up to a second later.
-async function expiry(headers) {
-  const { exp } = decodeJwt(bearer(headers));
-  const end = exp * 1000 + 1_200;
-  await until(60_000, 'the token to expire', () => (Date.now() > end ? true : undefined));
-}
-
-// Headers that live long enough for a few calls: tokens are short here, and one about to expire is not worth starting with.
-async function lively(daemon, user) {
-  const { headers } = await daemon.resolve(SLUG, user);
-  if (decodeJwt(bearer(headers)).exp * 1000 - Date.now() > 2_000) return headers;
-  await expiry(headers);
-  return (await daemon.resolve(SLUG, user)).headers;
-}
-
-async function useTools(mcpServer, headers) {
-  const client = new Client({ name: 'e2e-daemon', version: '1.0.0' });
-  const transport = new StreamableHTTPClientTransport(new URL(mcpServer.url), { requestInit: { headers } });
-  try {
-    await client.connect(transport);
-    const { tools } = await client.listTools();
-    const echoed = await client.callTool({ name: 'echo', arguments: { message: 'all aboard' } });
-    const whoami = await client.callTool({ name: 'whoami' });
-    return { tools: tools.map(({ name }) => name).sort(), echoed: echoed.content[0].text, subject: whoami.content[0].text };
-  } finally {
-    await client.close();
-  }
-}
-
-async function failure(promise) {
-  try {
-    await promise;
-    return 'accepted';
-  } catch (error) {
-    return error.code === 401 || /401|invalid_token/.test(error.message) ? 'refused' : error.message;
-  }
-}
-
-async function handshakeEnds(daemon, id, state) {
-  await until(HANDSHAKE_DEADLINE_MS, `handshake ${id} to be ${state}`, async () => {
-    const found = await daemon.handshakeState(id);
-    if (found !== state) throw new Error(`it is ${found}`);
-    return true;
-  }).catch(() => {});
 }

@@ -1,6 +1,7 @@
 // The MCP server: the official SDK's Streamable HTTP transport behind the official SDK's bearer middleware and metadata.
 //
 //   E2E_ISSUER   the authorization server's issuer
+//   E2E_PORT     where it listens on loopback, default any free port
 //
 // Accepts JWT access tokens of that issuer for this very resource: signature by the issuer's published keys, issuer,
 // audience, expiry without tolerance, scope. Prints one JSON line `{"url": ...}` when it listens.
@@ -33,8 +34,8 @@ function tools() {
 
   server.registerTool(
     'echo',
-    { description: 'Says what it was told', inputSchema: { message: z.string() } },
-    ({ message }) => text(message),
+    { description: 'Says what it was told', inputSchema: { text: z.string() } },
+    (said) => text(said.text),
   );
   server.registerTool(
     'whoami',
@@ -94,7 +95,10 @@ async function speak(request, response) {
 
 const app = createMcpExpressApp();
 const server = createServer(app);
-await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+await new Promise((resolve, reject) => {
+  server.on('error', reject);
+  server.listen(Number(process.env.E2E_PORT ?? 0), '127.0.0.1', resolve);
+});
 const resource = new URL(`http://127.0.0.1:${server.address().port}/mcp`);
 
 app.use(

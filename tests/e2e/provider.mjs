@@ -4,6 +4,7 @@
 // every use (a second use of one kills the whole grant), its own login and consent pages, the `iss` response parameter.
 //
 //   E2E_TOKEN_TTL   lifetime of an access token in seconds, default 6
+//   E2E_PORT        where it listens on loopback, default any free port
 //
 // Prints one JSON line `{"url": ...}` when it listens. Besides the protocol it answers `GET /-/journal`: what happened at
 // the registration, token and revocation endpoints, one JSON line each. Tokens appear there only as a short hash.
@@ -100,7 +101,7 @@ function listen(handler) {
   return new Promise((resolve, reject) => {
     const server = createServer(handler);
     server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve(server));
+    server.listen(Number(process.env.E2E_PORT ?? 0), '127.0.0.1', () => resolve(server));
   });
 }
 

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { startNode, stopAll, within } from './children.mjs';
+import { FrontEnd } from './front-end.mjs';
 import { journey } from './journey.mjs';
 import { startPostgres } from './postgres.mjs';
 import { Report } from './report.mjs';
@@ -26,18 +27,20 @@ async function onEngine(engine, report) {
   const directory = await mkdtemp(join(tmpdir(), `stationmaster-e2e-${engine}-`));
   let postgres;
   let service;
+  const frontEnd = await FrontEnd.start();
   try {
     postgres = engine === 'postgres' ? await startPostgres() : undefined;
     const provider = await startNode('provider', here('provider.mjs'), {});
     const mcpServer = await startNode('mcp-server', here('mcp-server.mjs'), { E2E_ISSUER: provider.url });
-    service = await Service.start({ directory: join(directory, 'data'), databaseUrl: postgres?.url });
+    service = await Service.start({ directory: join(directory, 'data'), databaseUrl: postgres?.url, completionUrl: frontEnd.url });
 
-    await journey({ report, service, provider, mcpServer });
+    await journey({ report, service, provider, mcpServer, frontEnd });
   } catch (error) {
     report.stopped(error);
     if (service) console.log(service.log());
   } finally {
     await stopAll();
+    await frontEnd.stop();
     await postgres?.stop();
     await rm(directory, { recursive: true, force: true });
   }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 
-import { Child, freePorts, run, until } from './children.mjs';
+import { Child, CommandFailed, freePorts, run, until } from './children.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const BINARY = process.env.STATIONMASTER_BIN ?? join(ROOT, 'target/debug/stationmaster');
@@ -24,19 +24,21 @@ const CONNECT_URL = /(https?:\/\/[^\s"']+\/connect\/[^\s"']+)/;
 export class Service {
   #directory;
   #databaseUrl;
+  #completionUrl;
   #ports;
   #child;
   #adminKey;
   #daemonKey;
 
-  constructor({ directory, databaseUrl }) {
+  constructor({ directory, databaseUrl, completionUrl }) {
     this.#directory = directory;
     this.#databaseUrl = databaseUrl;
+    this.#completionUrl = completionUrl;
   }
 
   /** A service on free ports with a data directory of its own. Ready when this returns. */
-  static async start({ directory, databaseUrl }) {
-    const service = new Service({ directory, databaseUrl });
+  static async start({ directory, databaseUrl, completionUrl }) {
+    const service = new Service({ directory, databaseUrl, completionUrl });
     await mkdir(directory, { recursive: true });
     service.#ports = await freePorts(3);
     // On PostgreSQL migrating is a step of its own.
@@ -75,6 +77,7 @@ export class Service {
       STATIONMASTER_LISTEN__GRPC: `127.0.0.1:${rpc}`,
       STATIONMASTER_LISTEN__PUBLIC: `127.0.0.1:${web}`,
       STATIONMASTER_LISTEN__OPERATIONS: `127.0.0.1:${operations}`,
+      STATIONMASTER_PUBLIC__ALLOWED_COMPLETION_URLS: this.#completionUrl,
       ...(this.#databaseUrl ? { STATIONMASTER_DATABASE__URL: this.#databaseUrl } : {}),
     };
   }
@@ -157,6 +160,18 @@ export class Service {
     return found.servers.map(normalServer);
   }
 
+  /** Tries to register one, and answers how the command failed: its exit code and what it said for programs. */
+  async refusedServer(slug, url) {
+    try {
+      await this.createServer(slug, url);
+    } catch (error) {
+      if (!(error instanceof CommandFailed)) throw error;
+      const said = error.child.lines.find(({ line, stream }) => stream === 'stderr' && line.startsWith('{'));
+      return { exit: error.code, ...JSON.parse(said?.line ?? '{}').error };
+    }
+    return { exit: 0 };
+  }
+
   /** `connect` in the background: the link it prints, and how it ends. */
   async connect(server, user) {
     const child = new Child('stationmaster connect', BINARY, this.#clientArguments(['connect', server, '--user', user]), {
@@ -204,7 +219,7 @@ export class Daemon {
     const deadline = Date.now() + CALL_DEADLINE_MS;
     return new Promise((resolve, reject) => {
       this.#clients[client][method](request, this.#metadata, { deadline }, (error, answer) =>
-        error ? reject(error) : resolve(answer),
+        error ? reject(withReason(error)) : resolve(answer),
       );
     });
   }
@@ -213,9 +228,10 @@ export class Daemon {
     for (const client of Object.values(this.#clients)) client.close();
   }
 
-  /** Starts a handshake that any browser with the link may finish. */
-  async startHandshake(server, user) {
-    const request = { server, actor: { user }, binding: 'HANDSHAKE_BINDING_LINK' };
+  /** Starts a handshake: one that any browser with the link may finish, or, with a completion URL, one to confirm. */
+  async startHandshake(server, user, { completionUrl } = {}) {
+    const binding = completionUrl ? 'HANDSHAKE_BINDING_CONFIRM' : 'HANDSHAKE_BINDING_LINK';
+    const request = { server, actor: { user }, binding, completion_url: completionUrl };
     const { handshake, connect_url: url } = await this.#call('handshakes', 'StartHandshake', request);
     return { id: handshake.id, url };
   }
@@ -224,6 +240,12 @@ export class Daemon {
   async handshakeState(id) {
     const { handshake } = await this.#call('handshakes', 'GetHandshake', { handshake: id });
     return handshake.state.replace(/^HANDSHAKE_STATE_/, '');
+  }
+
+  /** The confirming step of a front end, with the one-time code it received. */
+  async completeHandshake(id, code, user) {
+    const answer = await this.#call('handshakes', 'CompleteHandshake', { handshake: id, code, actor: { user } });
+    return answer.handshake.state.replace(/^HANDSHAKE_STATE_/, '');
   }
 
   async cancelHandshake(id) {
@@ -235,9 +257,28 @@ export class Daemon {
     return normalCredential(answer.servers[0]);
   }
 
-  /** One chat turn: what may be used, with credentials. */
-  async resolveChat(chat, user) {
-    const answer = await this.#call('chats', 'ResolveChat', { chat_id: chat, actor: { user }, mode: 'CHAT_MODE_NORMAL' });
+  /** Tells what an upstream answered to a credential of this version, and answers what to do. */
+  async report(server, user, { status, www_authenticate: challenges = [], version = 0 }) {
+    const answer = await this.#call('tokens', 'ReportResponse', {
+      server,
+      actor: { user },
+      http_response: { status, www_authenticate: challenges, credential_version: version },
+      handshake_options: { binding: 'HANDSHAKE_BINDING_LINK' },
+    });
+    return {
+      action: answer.action.replace(/^REPORT_ACTION_/, ''),
+      version: Number(answer.credential_version),
+      url: answer.authorize?.connect_url,
+      handshake: answer.authorize?.handshake,
+      scopes: answer.authorize?.scopes,
+    };
+  }
+
+  /** One chat turn: what may be used, with credentials. A selection, where given, replaces the chat's. */
+  async resolveChat(chat, user, selection) {
+    const request = { chat_id: chat, actor: { user }, mode: 'CHAT_MODE_NORMAL' };
+    if (selection) request.selection = { servers: selection };
+    const answer = await this.#call('chats', 'ResolveChat', request);
     return (answer.servers ?? []).map(normalCredential);
   }
 
@@ -260,5 +301,19 @@ function normalServer(server) {
 // One server's entry of a resolve: READY with headers, or why not.
 function normalCredential(entry) {
   const headers = Object.fromEntries((entry.headers ?? []).map(({ name, value }) => [name, value]));
-  return { status: entry.status.replace(/^SERVER_STATUS_/, ''), headers, url: entry.url };
+  return {
+    slug: entry.slug,
+    status: entry.status.replace(/^SERVER_STATUS_/, ''),
+    availability: entry.availability?.replace(/^AVAILABILITY_/, ''),
+    version: Number(entry.credential_version ?? 0),
+    headers,
+    url: entry.url,
+  };
+}
+
+// A refusal with the reason of its `google.rpc.ErrorInfo`, whose first field is the reason.
+function withReason(error) {
+  const details = error.metadata?.get('grpc-status-details-bin')[0]?.toString('latin1') ?? '';
+  error.reason = details.match(/google\.rpc\.ErrorInfo[^A-Z]*([A-Z][A-Z_]*)/)?.[1];
+  return error;
 }

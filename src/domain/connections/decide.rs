@@ -37,6 +37,8 @@ pub enum Event {
     },
     /// The upstream rejected the credential of this generation.
     Rejected {
+        /// The service's clock.
+        now: Timestamp,
         /// The generation used.
         generation: i64,
     },
@@ -167,7 +169,7 @@ pub fn decide(life: &Lifecycle, event: &Event, policy: &Policy) -> Decision {
                 policy,
             )
         }
-        Event::Rejected { generation } => rejected(life, generation),
+        Event::Rejected { now, generation } => rejected(life, generation, now, policy),
         Event::Worked { generation } => worked(life, generation),
     }
 }
@@ -275,7 +277,7 @@ fn settled(
         next.status = Status::Active;
         next.obtained_at = redemption.obtained_at;
         next.expires_at = redemption.expires_at;
-        next.forced = life.rejected;
+        next.forced = life.rejected && is_verdict(life, now, policy);
         next.rejected = false;
         next.attempt = None;
         next.unknown_outcomes = 0;
@@ -332,7 +334,17 @@ fn unknown(life: &Lifecycle) -> Lifecycle {
     next
 }
 
-fn rejected(life: &Lifecycle, generation: i64) -> Decision {
+/// Whether a rejection at this time says something about the grant. That of a token which is about
+/// to end, or has ended, says no more than its expiry does.
+fn is_verdict(life: &Lifecycle, now: Timestamp, policy: &Policy) -> bool {
+    let believed = Lifecycle {
+        rejected: false,
+        ..*life
+    };
+    Freshness::of(&believed, now, Duration::ZERO, policy) == Freshness::Fresh
+}
+
+fn rejected(life: &Lifecycle, generation: i64, now: Timestamp, policy: &Policy) -> Decision {
     let mut next = *life;
     if life.generation != generation || life.status != Status::Active {
         return Decision {
@@ -342,7 +354,7 @@ fn rejected(life: &Lifecycle, generation: i64) -> Decision {
     }
     next.rejected = true;
     // What came from a rejection and never worked is not renewed again: that would never end.
-    if life.forced {
+    if life.forced && is_verdict(life, now, policy) {
         next.status = Status::ReconnectRequired(Reconnect::TokenRejected);
     }
     Decision {

@@ -56,6 +56,14 @@ fn settle(life: &Lifecycle, attempt: Attempt, generation: i64, outcome: Settled)
     decide(life, &event, &Policy::default())
 }
 
+fn reject(life: &Lifecycle, generation: i64) -> Decision {
+    let event = Event::Rejected {
+        now: now(),
+        generation,
+    };
+    decide(life, &event, &Policy::default())
+}
+
 fn later() -> Timestamp {
     now().after(Duration::from_mins(1))
 }
@@ -264,7 +272,7 @@ fn a_passing_failure_pauses_and_leaves_the_token_alone() {
 #[test]
 fn a_rejection_of_the_current_generation_ends_its_freshness_and_an_older_one_does_nothing() {
     let life = life(10);
-    let reject = |generation| decide(&life, &Event::Rejected { generation }, &Policy::default());
+    let reject = |generation| reject(&life, generation);
 
     assert_eq!(
         ask(&reject(7).next, attempt(1, later())).effect,
@@ -285,7 +293,7 @@ fn a_forced_renewal_that_is_rejected_too_is_not_repeated_until_it_worked_once() 
     rejected.rejected = true;
     let held = ask(&rejected, attempt(1, later())).next;
     let renewed = settle(&held, attempt(1, later()), 7, SUCCESS()).next;
-    let reject = |life| decide(life, &Event::Rejected { generation: 8 }, &Policy::default()).next;
+    let reject = |life| reject(life, 8).next;
     let worked = decide(
         &renewed,
         &Event::Worked { generation: 8 },
@@ -302,6 +310,23 @@ fn a_forced_renewal_that_is_rejected_too_is_not_repeated_until_it_worked_once() 
         ask(&reject(&worked), attempt(2, later())).effect,
         Effect::Redeem
     );
+}
+
+#[test]
+fn the_rejection_of_a_token_that_ended_is_no_verdict_about_its_grant() {
+    for age in [3_590, 3_600, 4_000] {
+        let rejected = reject(&life(age), 7).next;
+        let held = ask(&rejected, attempt(1, later())).next;
+        let renewed = settle(&held, attempt(1, later()), 7, SUCCESS()).next;
+        assert!(!renewed.forced, "{age}");
+
+        let mut forced = life(age);
+        forced.forced = true;
+        let rejected = reject(&forced, 7).next;
+        assert_eq!(rejected.status, Status::Active, "{age}");
+        let again = ask(&rejected, attempt(1, later())).effect;
+        assert_eq!(again, Effect::Redeem, "{age}");
+    }
 }
 
 #[test]
