@@ -57,6 +57,13 @@ fn about(keys: &'static [&'static str]) -> Details<'static> {
     }
 }
 
+fn saying(key: &'static str, value: String) -> Details<'static> {
+    Details {
+        said: vec![(key, value)],
+        ..Details::default()
+    }
+}
+
 fn retry(after: Duration) -> Details<'static> {
     Details {
         retry_after: Some(after),
@@ -82,14 +89,11 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             };
             (PermissionDenied, Reason::RoleNotAllowed, details)
         }
-        Error::KeyNarrowed { by } => {
-            let said = vec![("narrowing", (*by).to_owned())];
-            let details = Details {
-                said,
-                ..Details::default()
-            };
-            (PermissionDenied, Reason::KeyNarrowed, details)
-        }
+        Error::KeyNarrowed { by } => (
+            PermissionDenied,
+            Reason::KeyNarrowed,
+            saying("narrowing", (*by).to_owned()),
+        ),
         Error::UserNotAllowed => (PermissionDenied, Reason::UserNotAllowed, about(&[])),
         Error::TenantNotFound => (NotFound, Reason::TenantNotFound, about(&["tenant"])),
         Error::TenantExists => (AlreadyExists, Reason::TenantExists, about(&["tenant"])),
@@ -101,14 +105,11 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
         ),
         Error::SlugTaken => (AlreadyExists, Reason::SlugTaken, about(&["slug"])),
         Error::ServerIdTaken => (AlreadyExists, Reason::ServerIdTaken, about(&["server"])),
-        Error::EtagMismatch { current } => {
-            let said = vec![("etag", current.clone())];
-            let details = Details {
-                said,
-                ..Details::default()
-            };
-            (Aborted, Reason::EtagMismatch, details)
-        }
+        Error::EtagMismatch { current } => (
+            Aborted,
+            Reason::EtagMismatch,
+            saying("etag", current.clone()),
+        ),
         Error::Invalid(fields) => {
             let details = Details {
                 fields,
@@ -121,14 +122,11 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
         Error::RegistrationFailed { .. } => {
             (FailedPrecondition, Reason::RegistrationFailed, about(&[]))
         }
-        Error::UrlNotAllowed { field } => {
-            let said = vec![("field", (*field).to_owned())];
-            let details = Details {
-                said,
-                ..Details::default()
-            };
-            (FailedPrecondition, Reason::UrlNotAllowed, details)
-        }
+        Error::UrlNotAllowed { field } => (
+            FailedPrecondition,
+            Reason::UrlNotAllowed,
+            saying("field", (*field).to_owned()),
+        ),
         Error::AuthNotInteractive => (
             FailedPrecondition,
             Reason::AuthNotInteractive,

@@ -52,6 +52,7 @@ impl TestService {
 }
 
 /// A user without groups.
+#[expect(clippy::unnecessary_wraps, reason = "as every message takes it")]
 pub(crate) fn actor(user: &str) -> Option<v1::Actor> {
     Some(v1::Actor {
         user: user.to_owned(),

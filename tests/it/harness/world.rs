@@ -77,7 +77,7 @@ impl World {
             server: Some(server),
             ..v1::CreateServerRequest::default()
         };
-        let made = answer(self.admin.config().create_server(request)).await;
+        let made = create(&self.admin, request).await;
         made.map(|made| made.server.unwrap())
     }
 
@@ -124,7 +124,7 @@ impl World {
                 paths: mask.iter().map(|path| (*path).to_owned()).collect(),
             }),
         };
-        answer(self.admin.config().update_server(request)).await
+        Box::pin(answer(self.admin.config().update_server(request))).await
     }
 
     /// Starts a handshake as the daemon does by default.
@@ -216,6 +216,13 @@ pub(crate) fn with_auth(slug: &str, url: String, auth: Auth) -> v1::Server {
 pub(crate) fn open(slug: &str) -> v1::Server {
     let url = format!("https://{slug}.example.com/mcp");
     with_auth(slug, url, Auth::None(v1::NoAuth {}))
+}
+
+pub(crate) async fn create(
+    client: &Client,
+    request: v1::CreateServerRequest,
+) -> Result<v1::CreateServerResponse, Error> {
+    Box::pin(answer(client.config().create_server(request))).await
 }
 
 pub(crate) async fn get(client: &Client, server: &str) -> Result<v1::Server, Error> {

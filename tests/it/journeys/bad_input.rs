@@ -5,7 +5,7 @@ use v1::server::Auth;
 
 use crate::harness::client::{actor, fields, reason, refusal};
 use crate::harness::service::Engine;
-use crate::harness::world::{World, list, on_both_engines, open, resolve_many, with_auth};
+use crate::harness::world::{World, create, list, on_both_engines, open, resolve_many, with_auth};
 
 on_both_engines! {
     every_offence_of_a_creation_is_named_at_once,
@@ -222,7 +222,7 @@ async fn a_wrong_request_id_is_refused(engine: Engine) {
         server_id: "tools".to_owned(),
     };
 
-    let mut found = fields(answer(world.admin.config().create_server(request)).await);
+    let mut found = fields(create(&world.admin, request).await);
 
     found.sort();
     assert_eq!(found, ["request_id", "server_id"]);

@@ -8,7 +8,7 @@ use stationmaster::client::{answer, v1};
 use v1::HandshakeState as State;
 
 use crate::harness::browser::{Browser, parameter};
-use crate::harness::client::actor;
+use crate::harness::client::{actor, reason};
 use crate::harness::http;
 use crate::harness::service::Engine;
 use crate::harness::world::{World, on_both_engines};
@@ -29,6 +29,7 @@ on_both_engines! {
     a_watcher_is_told_of_the_end_by_time,
     a_client_made_by_hand_connects_with_its_secret,
     a_user_who_connects_again_gets_a_higher_generation,
+    handshakes_of_yesterday_are_swept_away,
 }
 
 async fn a_user_connects_and_the_token_is_handed_out(engine: Engine) {
@@ -349,4 +350,20 @@ async fn a_user_who_connects_again_gets_a_higher_generation(engine: Engine) {
     };
     let listed = answer(world.daemon.tokens().list_connections(request)).await;
     assert_eq!(listed.unwrap().connections.len(), 1);
+}
+
+async fn handshakes_of_yesterday_are_swept_away(engine: Engine) {
+    let world = World::start(engine).await;
+    world.found("tools").await;
+    let old = world.begin("alice", "tools").await.handshake.unwrap().id;
+    world.pass(24 * 3600 + 1);
+    let new = world.begin("alice", "tools").await.handshake.unwrap().id;
+
+    let gone = world.service.app().sweep().await.unwrap();
+
+    assert_eq!(gone, 1);
+    assert_eq!(world.handshake(&new).await.state(), State::Pending);
+    let request = v1::GetHandshakeRequest { handshake: old };
+    let old = answer(world.daemon.handshakes().get_handshake(request)).await;
+    assert_eq!(reason(old), "HANDSHAKE_NOT_FOUND");
 }

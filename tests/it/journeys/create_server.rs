@@ -7,11 +7,12 @@ use v1::server::Auth;
 use crate::harness::client::reason;
 use crate::harness::service::Engine;
 use crate::harness::web::Reply;
-use crate::harness::world::{World, get, list, on_both_engines, open, with_auth};
+use crate::harness::world::{World, create, get, list, on_both_engines, open, with_auth};
 
 on_both_engines! {
     a_server_is_discovered_and_our_client_registered,
     nothing_is_stored_when_discovery_fails,
+    nothing_is_stored_when_pkce_is_not_promised,
     nothing_is_stored_when_registration_is_refused,
     a_taken_slug_is_refused_before_anything_is_registered,
     an_administrator_may_choose_the_id,
@@ -32,8 +33,8 @@ async fn a_server_is_discovered_and_our_client_registered(engine: Engine) {
         world.service.public_url(),
         server.id
     );
-    assert_eq!(world.idp.registered(), [callback.clone()]);
     assert_eq!(server.redirect_uri, callback);
+    assert_eq!(world.idp.registered(), [callback]);
     let Some(Auth::Oauth2(oauth2)) = &server.auth else {
         panic!("{server:?}");
     };
@@ -60,6 +61,19 @@ async fn nothing_is_stored_when_discovery_fails(engine: Engine) {
     assert_eq!(list(&world.admin).await, []);
     server.url = good;
     assert_eq!(world.create(server).await.unwrap().slug, "tools");
+}
+
+async fn nothing_is_stored_when_pkce_is_not_promised(engine: Engine) {
+    let world = World::start(engine).await;
+    let mut metadata = world.idp.metadata();
+    metadata["code_challenge_methods_supported"] = json!(["plain"]);
+    world.idp.publish(&metadata);
+
+    let refused = world.create(world.automatic("tools")).await;
+
+    assert_eq!(reason(refused), "DISCOVERY_FAILED");
+    assert!(list(&world.admin).await.is_empty());
+    assert!(world.idp.registered().is_empty());
 }
 
 async fn nothing_is_stored_when_registration_is_refused(engine: Engine) {
@@ -93,8 +107,8 @@ async fn an_administrator_may_choose_the_id(engine: Engine) {
         ..v1::CreateServerRequest::default()
     };
 
-    let made = answer(world.admin.config().create_server(request("one"))).await;
-    let again = answer(world.admin.config().create_server(request("two"))).await;
+    let made = create(&world.admin, request("one")).await;
+    let again = create(&world.admin, request("two")).await;
 
     let made = made.unwrap().server.unwrap();
     assert_eq!(made.id, wanted);
@@ -112,13 +126,13 @@ async fn the_same_request_creates_once(engine: Engine) {
     };
     let server = world.automatic("tools");
 
-    let first = answer(world.admin.config().create_server(request(server.clone()))).await;
-    let second = answer(world.admin.config().create_server(request(server.clone()))).await;
+    let first = create(&world.admin, request(server.clone())).await;
+    let second = create(&world.admin, request(server.clone())).await;
     let other = v1::Server {
         enabled: false,
         ..server
     };
-    let other = answer(world.admin.config().create_server(request(other))).await;
+    let other = create(&world.admin, request(other)).await;
 
     assert_eq!(first.unwrap().server, second.unwrap().server);
     assert_eq!(reason(other), "REQUEST_ID_REUSED");

@@ -12,6 +12,7 @@ mod disconnect;
 mod limits;
 mod listeners;
 mod refresh;
+mod refresh_together;
 mod reports;
 mod resolve;
 mod start;

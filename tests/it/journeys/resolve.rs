@@ -6,7 +6,7 @@ use v1::{ServerStatus as Status, StatusReason as Reason};
 
 use crate::harness::client::{actor, fields, reason, refusal};
 use crate::harness::service::Engine;
-use crate::harness::world::{World, on_both_engines, open, resolve_many, with_auth};
+use crate::harness::world::{World, create, on_both_engines, open, resolve_many, with_auth};
 
 on_both_engines! {
     fixed_headers_are_handed_out_as_they_are,
@@ -247,7 +247,7 @@ async fn a_login_token_is_the_operators_to_configure(engine: Engine) {
         ..v1::CreateServerRequest::default()
     };
 
-    let refused = answer(admin.config().create_server(request)).await;
+    let refused = create(&admin, request).await;
     world.create(server).await.unwrap();
 
     assert_eq!(reason(refused), "ROLE_NOT_ALLOWED");

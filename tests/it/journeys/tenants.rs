@@ -4,7 +4,7 @@ use stationmaster::client::{Client, Error, answer, v1};
 
 use crate::harness::client::{actor, reason};
 use crate::harness::service::Engine;
-use crate::harness::world::{World, get, list, on_both_engines, open, resolve_many};
+use crate::harness::world::{self, World, get, list, on_both_engines, open, resolve_many};
 
 on_both_engines! {
     a_tenant_is_created_once,
@@ -72,12 +72,12 @@ async fn equal_names_in_two_tenants_do_not_meet(engine: Engine) {
         server: Some(open("tools")),
         ..v1::CreateServerRequest::default()
     };
-    let theirs = answer(acme.config().create_server(request)).await;
+    let theirs = world::create(&acme, request).await;
 
     let theirs = theirs.unwrap().server.unwrap();
     assert_eq!(theirs.tenant, "acme");
     assert_ne!(theirs.id, ours.id);
-    assert_eq!(list(&acme).await, [theirs.clone()]);
+    assert_eq!(list(&acme).await, std::slice::from_ref(&theirs));
     assert_eq!(reason(get(&acme, &ours.id).await), "SERVER_NOT_FOUND");
     let resolved = resolve_many(&daemon, "alice", &["tools", &ours.id])
         .await
@@ -95,7 +95,7 @@ async fn a_deleted_tenant_leaves_nothing_and_its_name_is_not_used_again(engine: 
         server: Some(world.automatic("tools")),
         ..v1::CreateServerRequest::default()
     };
-    answer(acme.config().create_server(request)).await.unwrap();
+    world::create(&acme, request).await.unwrap();
 
     let gone = delete(&world.admin, "acme").await.unwrap();
     let again = delete(&world.admin, "acme").await.unwrap();
