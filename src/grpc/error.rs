@@ -72,7 +72,6 @@ fn retry(after: Duration) -> Details<'static> {
 }
 
 /// Code, reason and details of a failure, as the comments of `errors.proto` have them.
-#[expect(clippy::too_many_lines, reason = "one match over every error")]
 fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
     use Code::{
         Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied,

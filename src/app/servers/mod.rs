@@ -1,6 +1,7 @@
 //! Servers: what administrators approve. Nothing is stored unless discovery and registration
 //! succeeded, and nothing is registered elsewhere before everything that can be known here is.
 
+mod create;
 mod views;
 
 use views::describe;
@@ -8,7 +9,7 @@ pub use views::{ListServers, ServerView};
 
 use super::error::{Error, Result};
 use super::provision::{Provision, Slot};
-use super::requests::{Once, served};
+use super::requests::Once;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::ids::ServerId;
@@ -117,102 +118,6 @@ pub(super) fn may_see(caller: &Caller, actor: Option<&Actor>, server: &Server) -
 }
 
 impl App {
-    /// Makes a server. Atomic: nothing is stored unless everything is, and nothing before discovery
-    /// and registration succeeded. Idempotent under a request id.
-    pub async fn create_server(
-        &self,
-        caller: &Caller,
-        new: NewServer,
-    ) -> Result<Written<ServerView>> {
-        let NewServer { id, draft, once } = new;
-        let principal = caller.principal();
-        let mut tx = self.0.store.read().await?;
-        if let Some(once) = &once
-            && let Some(subject) = served(&mut tx, &once.of(caller, &principal)).await?
-        {
-            let view = self
-                .view(tx, caller, &ServerRef::parse(&subject)?, None)
-                .await?;
-            let revision = self
-                .0
-                .store
-                .read()
-                .await?
-                .feed()
-                .head(&caller.tenant)
-                .await?;
-            return Ok(Written {
-                value: view,
-                revision,
-            });
-        }
-        check_kind(caller, &[draft.spec.auth.kind()])?;
-        check(&draft, Stored::default(), self.0.settings.url_rules).or(())?;
-        if find(
-            &mut tx,
-            &caller.tenant,
-            &ServerRef::Slug(draft.spec.slug.clone()),
-        )
-        .await?
-        .is_some()
-        {
-            return Err(Error::SlugTaken);
-        }
-        if let Some(id) = id
-            && tx.servers().exists(id).await?
-        {
-            return Err(Error::ServerIdTaken);
-        }
-        drop(tx);
-
-        let id = id.unwrap_or_else(|| ServerId::mint(&*self.0.clock, &*self.0.random));
-        let provision = {
-            let has_secret = draft.secrets.client_secret.is_set();
-            let slot = Slot {
-                tenant: &caller.tenant,
-                server: id,
-                generation: 1,
-                has_secret,
-            };
-            self.provision(slot, &draft.spec).await?
-        };
-        let now = self.0.clock.now();
-        let mut server = Server {
-            id,
-            tenant: caller.tenant.clone(),
-            spec: draft.spec,
-            secrets: SealedSecrets::default(),
-            discovered: provision.discovered,
-            auth_version: 1,
-            version: 1,
-            created_by: principal.clone(),
-            updated_by: principal.clone(),
-            created_at: now,
-            updated_at: now,
-        };
-        self.seal_secrets(&mut server, draft.secrets).await?;
-
-        let mut event = self.event(&caller.tenant, caller.origin(), "server.create", id);
-        event.detail = serde_json::json!({ "after": describe(&server) });
-        let mut tx = self.0.store.write().await?;
-        tx.servers_mut().insert(&server).await.map_err(slug_taken)?;
-        if let Some(registration) = &provision.registration {
-            tx.registrations_mut().insert(registration).await?;
-        }
-        if let Some(once) = &once {
-            let request = once.of(caller, &principal);
-            tx.requests_mut()
-                .insert(&request, &id.to_string(), now)
-                .await?;
-        }
-        let revision = tx.commit(&event).await?;
-        let view = self.full_view(server, provision.registration);
-        Ok(Written {
-            value: view,
-            revision,
-        })
-    }
-
     /// Changes a server. `edit` makes the merged draft from what is stored; it is called again when
     /// somebody else wrote meanwhile, unless the etag given is then no longer the current one. What the change entails (grants that
     /// end, discovery made again) happens in the same transaction or not at all.

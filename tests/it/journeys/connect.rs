@@ -359,7 +359,11 @@ async fn handshakes_of_yesterday_are_swept_away(engine: Engine) {
     world.pass(24 * 3600 + 1);
     let new = world.begin("alice", "tools").await.handshake.unwrap().id;
 
-    let gone = world.service.app().sweep().await.unwrap();
+    let gone = world
+        .service
+        .within(|app| async move { app.sweep().await })
+        .await
+        .unwrap();
 
     assert_eq!(gone, 1);
     assert_eq!(world.handshake(&new).await.state(), State::Pending);

@@ -1,5 +1,8 @@
 //! An administrator registers servers, changes them and takes them away.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
 use serde_json::json;
 use stationmaster::client::{answer, v1};
 use v1::server::Auth;
@@ -17,6 +20,7 @@ on_both_engines! {
     a_taken_slug_is_refused_before_anything_is_registered,
     an_administrator_may_choose_the_id,
     the_same_request_creates_once,
+    the_same_request_at_the_same_time_creates_once,
     a_client_made_by_hand_needs_no_discovery,
     keys_and_headers_are_stored_and_never_read_back,
     roles_see_what_they_need,
@@ -137,6 +141,24 @@ async fn the_same_request_creates_once(engine: Engine) {
     assert_eq!(first.unwrap().server, second.unwrap().server);
     assert_eq!(reason(other), "REQUEST_ID_REUSED");
     assert_eq!(world.idp.registered().len(), 1);
+    assert_eq!(list(&world.admin).await.len(), 1);
+}
+
+async fn the_same_request_at_the_same_time_creates_once(engine: Engine) {
+    let world = World::start(engine).await;
+    let request = || v1::CreateServerRequest {
+        server: Some(world.automatic("tools")),
+        request_id: "0b9a1a52-5a0a-4b7e-9a3c-2f1f3a1f0002".to_owned(),
+        ..v1::CreateServerRequest::default()
+    };
+
+    let made = join_all((0..4).map(|_| create(&world.admin, request()))).await;
+
+    let ids: BTreeSet<String> = made
+        .into_iter()
+        .map(|made| made.unwrap().server.unwrap().id)
+        .collect();
+    assert_eq!(ids.len(), 1);
     assert_eq!(list(&world.admin).await.len(), 1);
 }
 

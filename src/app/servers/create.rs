@@ -1,0 +1,128 @@
+//! Creating a server: everything that can be known here is checked first, then what must be asked of
+//! others is, and then all of it is stored at once.
+
+use super::super::error::{Error, Result};
+use super::super::provision::Slot;
+use super::super::requests::{Once, served};
+use super::super::{App, Written};
+use super::{NewServer, ServerRef, ServerView, check_kind, describe, find, slug_taken};
+use crate::domain::access::Caller;
+use crate::domain::ids::ServerId;
+use crate::domain::servers::{Draft, SealedSecrets, Server, Stored, check};
+
+impl App {
+    /// Makes a server. Atomic: nothing is stored unless everything is, and nothing before discovery
+    /// and registration succeeded. Idempotent under a request id, at the same time too.
+    pub async fn create_server(
+        &self,
+        caller: &Caller,
+        new: NewServer,
+    ) -> Result<Written<ServerView>> {
+        let NewServer { id, draft, once } = new;
+        let once = once.as_ref();
+        if let Some(past) = self.created_before(caller, once).await? {
+            return Ok(past);
+        }
+        let created = self.create_now(caller, id, draft, once).await;
+        if let Err(Error::SlugTaken | Error::ServerIdTaken) = created
+            && let Some(past) = self.created_before(caller, once).await?
+        {
+            return Ok(past);
+        }
+        created
+    }
+
+    /// What this very request made before.
+    async fn created_before(
+        &self,
+        caller: &Caller,
+        once: Option<&Once>,
+    ) -> Result<Option<Written<ServerView>>> {
+        let Some(once) = once else { return Ok(None) };
+        let principal = caller.principal();
+        let mut tx = self.0.store.read().await?;
+        let Some(subject) = served(&mut tx, &once.of(caller, &principal)).await? else {
+            return Ok(None);
+        };
+        let revision = tx.feed().head(&caller.tenant).await?;
+        let server = ServerRef::parse(&subject)?;
+        let value = self.view(tx, caller, &server, None).await?;
+        Ok(Some(Written { value, revision }))
+    }
+
+    async fn create_now(
+        &self,
+        caller: &Caller,
+        id: Option<ServerId>,
+        draft: Draft,
+        once: Option<&Once>,
+    ) -> Result<Written<ServerView>> {
+        let principal = caller.principal();
+        check_kind(caller, &[draft.spec.auth.kind()])?;
+        check(&draft, Stored::default(), self.0.settings.url_rules).or(())?;
+        let mut tx = self.0.store.read().await?;
+        if find(
+            &mut tx,
+            &caller.tenant,
+            &ServerRef::Slug(draft.spec.slug.clone()),
+        )
+        .await?
+        .is_some()
+        {
+            return Err(Error::SlugTaken);
+        }
+        if let Some(id) = id
+            && tx.servers().exists(id).await?
+        {
+            return Err(Error::ServerIdTaken);
+        }
+        drop(tx);
+
+        let id = id.unwrap_or_else(|| ServerId::mint(&*self.0.clock, &*self.0.random));
+        let provision = {
+            let has_secret = draft.secrets.client_secret.is_set();
+            let slot = Slot {
+                tenant: &caller.tenant,
+                server: id,
+                generation: 1,
+                has_secret,
+            };
+            self.provision(slot, &draft.spec).await?
+        };
+        let now = self.0.clock.now();
+        let mut server = Server {
+            id,
+            tenant: caller.tenant.clone(),
+            spec: draft.spec,
+            secrets: SealedSecrets::default(),
+            discovered: provision.discovered,
+            auth_version: 1,
+            version: 1,
+            created_by: principal.clone(),
+            updated_by: principal.clone(),
+            created_at: now,
+            updated_at: now,
+        };
+        self.seal_secrets(&mut server, draft.secrets).await?;
+
+        let mut event = self.event(&caller.tenant, caller.origin(), "server.create", id);
+        event.detail = serde_json::json!({ "after": describe(&server) });
+        let mut tx = self.0.store.write().await?;
+        tx.servers_mut().insert(&server).await.map_err(slug_taken)?;
+        if let Some(registration) = &provision.registration {
+            tx.registrations_mut().insert(registration).await?;
+        }
+        if let Some(once) = once {
+            let request = once.of(caller, &principal);
+            tx.requests_mut()
+                .insert(&request, &id.to_string(), now)
+                .await?;
+        }
+        let revision = tx.commit(&event).await?;
+        let view = self.full_view(server, provision.registration);
+        Ok(Written {
+            value: view,
+            revision,
+        })
+    }
+}
