@@ -168,6 +168,7 @@ impl App {
                 role: caller.role.as_str(),
             });
         }
+        check_wider(caller, &new)?;
         match (new.role, &new.user) {
             (Role::User, None) => {
                 let what = "is required for role user";
@@ -327,6 +328,22 @@ impl App {
 /// The tenant of a deployment that needs only one.
 pub(super) fn default_tenant() -> Result<TenantId> {
     TenantId::parse(DEFAULT_TENANT).map_err(|error| Error::Internal(Box::new(error)))
+}
+
+/// Refuses a key that could do more, or for longer, than the key it is made with: a narrowed key that
+/// is lost must not be worth a wide one.
+fn check_wider(caller: &Caller, new: &NewApiKey) -> Result<()> {
+    let same_user = caller.user.is_none() || caller.user == new.user;
+    if !same_user || !new.narrowing.is_within(&caller.narrowing) {
+        let what = "must not be wider than that of the key it is made with";
+        return Err(Error::invalid("narrowing", what));
+    }
+    let outlives = |end: Timestamp| new.expires_at.is_none_or(|new| new > end);
+    if caller.expires_at.is_some_and(outlives) {
+        let what = "must not be later than that of the key it is made with";
+        return Err(Error::invalid("expire_time", what));
+    }
+    Ok(())
 }
 
 /// Refuses an actor that the caller may not speak for.

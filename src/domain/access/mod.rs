@@ -71,6 +71,20 @@ pub struct Narrowing {
 }
 
 impl Narrowing {
+    /// Whether this narrows at least as much as `outer` does.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        fn within<T: PartialEq>(inner: &[T], outer: &[T]) -> bool {
+            outer.is_empty() || (!inner.is_empty() && inner.iter().all(|one| outer.contains(one)))
+        }
+        let nets = outer.source_cidrs.is_empty()
+            || (!self.source_cidrs.is_empty()
+                && self
+                    .source_cidrs
+                    .iter()
+                    .all(|net| outer.source_cidrs.iter().any(|outer| outer.contains(net))));
+        within(&self.methods, &outer.methods) && within(&self.servers, &outer.servers) && nets
+    }
+
     /// Whether the key may call this method.
     pub fn admits_method(&self, path: &str) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|method| method == path)

@@ -13,6 +13,7 @@ on_both_engines! {
     a_users_key_acts_for_its_user_only,
     a_key_is_narrowed_to_methods,
     a_key_is_narrowed_to_servers,
+    a_narrowed_key_makes_no_wider_one,
     a_key_is_narrowed_to_addresses,
     a_daemons_key_may_be_bound_to_one_user,
     an_administrator_makes_no_operator,
@@ -192,6 +193,33 @@ async fn a_key_is_narrowed_to_servers(engine: Engine) {
     assert_eq!(resolved.unknown_servers, ["two"]);
     assert_eq!(list(&auditor).await.len(), 1);
     assert_eq!(reason(get(&auditor, "two").await), "SERVER_NOT_FOUND");
+}
+
+async fn a_narrowed_key_makes_no_wider_one(engine: Engine) {
+    let world = World::start(engine).await;
+    world.create(open("one")).await.unwrap();
+    let narrowing = || v1::ApiKeyNarrowing {
+        servers: vec!["one".to_owned()],
+        source_cidrs: vec!["127.0.0.0/8".to_owned()],
+        ..v1::ApiKeyNarrowing::default()
+    };
+    let admin = narrowed(&world, v1::Role::Admin, narrowing()).await;
+    let elsewhere = v1::ApiKeyNarrowing {
+        source_cidrs: vec!["10.0.0.0/8".to_owned()],
+        ..narrowing()
+    };
+    let closer = v1::ApiKeyNarrowing {
+        source_cidrs: vec!["127.0.0.1/32".to_owned()],
+        ..narrowing()
+    };
+
+    let wide = make(&admin, v1::Role::Admin, v1::ApiKeyNarrowing::default()).await;
+    let other = make(&admin, v1::Role::Daemon, elsewhere).await;
+    let narrow = make(&admin, v1::Role::Daemon, closer).await;
+
+    assert_eq!(fields(wide), ["narrowing"]);
+    assert_eq!(fields(other), ["narrowing"]);
+    assert!(narrow.is_ok(), "{narrow:?}");
 }
 
 async fn a_key_is_narrowed_to_addresses(engine: Engine) {
