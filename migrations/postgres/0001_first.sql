@@ -227,6 +227,8 @@ CREATE TABLE requests (
     PRIMARY KEY (tenant, principal, request_id)
 );
 
+CREATE INDEX requests_by_age ON requests (created_at);
+
 -- The last statement of every changing transaction locks and moves its tenant's head: the order
 -- of the feed is the order of commits.
 CREATE TABLE feed_heads (

@@ -3,7 +3,7 @@
 use super::App;
 use super::access::check_actor;
 use super::error::{Error, Result};
-use super::servers::{ServerRef, find};
+use super::servers::{ServerRef, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::connections::Connection;
@@ -30,7 +30,12 @@ impl App {
             .connections()
             .get(&caller.tenant, &actor.user, server.id)
             .await?;
-        Ok((found.ok_or(Error::ConnectionNotFound)?, server.spec.slug))
+        match found {
+            Some(connection) => Ok((connection, server.spec.slug)),
+            // Whoever lost access still sees their connection, and nothing else of the server.
+            None if may_see(caller, Some(actor), &server) => Err(Error::ConnectionNotFound),
+            None => Err(Error::ServerNotFound),
+        }
     }
 
     /// A page of connections by id: a user's, or, for who may see them all, the tenant's.

@@ -108,12 +108,15 @@ fn method_of(oauth2: &OAuth2, has_secret: bool, found: Option<&Discovered>) -> C
 }
 
 impl App {
-    /// The redirect URI of a server's client.
+    /// The redirect URI of a server's client. A client that we register is this server's alone.
     pub(super) fn redirect_uri(&self, oauth2: &OAuth2, server: ServerId) -> String {
+        let by_hand = oauth2.endpoints.is_some() || oauth2.preregistered.is_some();
         match &oauth2.redirect {
-            Redirect::PerServer => self.public_path(&format!("oauth2/callback/{server}")),
-            Redirect::Shared => self.public_path("oauth2/callback"),
             Redirect::Explicit(uri) => uri.clone(),
+            Redirect::Shared if by_hand => self.public_path("oauth2/callback"),
+            Redirect::PerServer | Redirect::Shared => {
+                self.public_path(&format!("oauth2/callback/{server}"))
+            }
         }
     }
 
@@ -231,13 +234,7 @@ impl App {
         found: &Discovered,
     ) -> Result<Registration> {
         let server = &found.authorization_server;
-        let redirect_uri = match &oauth2.redirect {
-            Redirect::Explicit(uri) => uri.clone(),
-            // A client we register is this server's alone.
-            Redirect::PerServer | Redirect::Shared => {
-                self.public_path(&format!("oauth2/callback/{}", slot.server))
-            }
-        };
+        let redirect_uri = self.redirect_uri(oauth2, slot.server);
         let Some(endpoint) = &server.registration_endpoint else {
             return Err(Error::RegistrationFailed {
                 detail: format!(

@@ -111,6 +111,9 @@ impl App {
             });
         };
         let version = *credential_version;
+        if report.options.is_said() {
+            self.check_options(caller, &report.options)?;
+        }
         let value = match (*status, &server.spec.auth) {
             (401, Auth::OAuth2(_)) => self.unauthorized(caller, &report, &server, version).await?,
             (403, Auth::OAuth2(_)) => self.forbidden(caller, &report, &server, challenges).await?,
@@ -256,6 +259,11 @@ impl App {
         server: &Server,
         extra_scopes: Scopes,
     ) -> Result<Answer> {
+        // Without options and without links a daemon has no way to connect anybody: that is no fault
+        // of the report.
+        if !report.options.is_said() && self.check_options(caller, &report.options).is_err() {
+            return Ok(Answer::Denied(Denial::TokenRejected));
+        }
         let challenges = match &report.response {
             Response::Http { challenges, .. } => challenges.clone(),
             Response::Timeout | Response::ConnectError => Vec::new(),

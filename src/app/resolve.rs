@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::App;
 use super::access::check_actor;
@@ -27,6 +27,8 @@ use crate::store::Read;
 const LONGEST: Duration = Duration::from_secs(15);
 /// What is kept back of the caller's time for the answer itself, at least.
 const RESERVE: Duration = Duration::from_millis(50);
+/// How many servers are resolved side by side.
+const AT_ONCE: usize = 32;
 /// When to ask again for what was not finished in time.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The most servers of one call.
@@ -154,14 +156,22 @@ impl App {
         wanted: Wanted,
     ) -> Result<Vec<Resolved>> {
         let one = |server: Server| async move {
-            let outcome = self.resolve_one(actor, &server, wanted).await?;
+            let outcome = match self.resolve_one(actor, &server, wanted).await {
+                // What is wrong with one server's rows is that server's state, nobody else's.
+                Err(Error::Internal(error)) => {
+                    tracing::error!(server.id = %server.id, %error, "a server could not be resolved");
+                    Outcome::Unreadable
+                }
+                outcome => outcome?,
+            };
             self.0.metrics.resolved(label(&outcome));
             Ok(Resolved { server, outcome })
         };
-        join_all(servers.into_iter().map(one))
+        stream::iter(servers)
+            .map(one)
+            .buffered(AT_ONCE)
+            .try_collect()
             .await
-            .into_iter()
-            .collect()
     }
 
     async fn resolve_one(&self, actor: &Actor, server: &Server, wanted: Wanted) -> Result<Outcome> {
@@ -209,7 +219,8 @@ impl App {
             return Ok(Outcome::NotConnected);
         };
         let mut effect = self.peek(&connection, wanted.min_valid_for).effect;
-        if let Effect::Redeem | Effect::Await { .. } = effect {
+        let renewable = matches!(effect, Effect::Redeem | Effect::Await { .. });
+        if renewable && connection.auth_version == server.auth_version {
             self.renewed(&key, wanted).await;
             let Some(renewed) = self.connection(&key).await? else {
                 return Ok(Outcome::NotConnected);

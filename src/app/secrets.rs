@@ -105,7 +105,13 @@ impl App {
         let row = server.id.to_string();
         let place = place(&server.tenant, &row, SealedColumn::ServerCustomHeaders);
         let mut known = supplied;
-        if let Some(sealed) = &server.secrets.custom_headers {
+        let all = |known: &[(String, HeaderSecret)]| {
+            let supplied = |name| known.iter().any(|(known, _)| known == name);
+            custom.names.iter().all(supplied)
+        };
+        if let Some(sealed) = &server.secrets.custom_headers
+            && !all(&known)
+        {
             let stored: HeaderValues = self.0.vault.open(&place, sealed).await?;
             known.extend(stored.0);
         }

@@ -46,6 +46,24 @@ exact_text! {
     Resource;
 }
 
+/// Parameters of the authorization request that are the protocol's alone: an administrator may add
+/// none of these.
+pub const RESERVED_PARAMETERS: [&str; 13] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "resource",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+    "dpop_jkt",
+];
+
 /// Scopes in order, without repeats (RFC 6749, section 3.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

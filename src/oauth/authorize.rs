@@ -10,30 +10,13 @@ use oauth2::{
 use secrecy::ExposeSecret;
 
 use super::error::Error;
-use crate::domain::authorization::{Resource, Scopes};
+use crate::domain::authorization::{RESERVED_PARAMETERS, Resource, Scopes};
 use crate::domain::random::{Random, token};
 use crate::domain::secrets::{Opaque, PkceVerifier};
 
-/// Parameters that only the protocol may set.
-const RESERVED: [&str; 13] = [
-    "response_type",
-    "response_mode",
-    "client_id",
-    "client_secret",
-    "redirect_uri",
-    "scope",
-    "state",
-    "resource",
-    "code_challenge",
-    "code_challenge_method",
-    "request",
-    "request_uri",
-    "dpop_jkt",
-];
-
 /// Whether an administrator may not set a parameter of this name on the authorization request.
 pub fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
+    RESERVED_PARAMETERS.contains(&name)
 }
 
 /// A new PKCE verifier: 256 random bits as 43 characters (RFC 7636, section 4.1).
@@ -167,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_extra_parameter_may_not_replace_one_of_the_protocols() {
-        for name in RESERVED {
+        for name in RESERVED_PARAMETERS {
             let extra = [(name.to_owned(), "x".to_owned())];
 
             assert!(matches!(

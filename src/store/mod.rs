@@ -268,6 +268,11 @@ impl Upkeep {
         keys::Keeper(&mut self.tx)
     }
 
+    /// Forgetting requests that were served long ago.
+    pub fn past_requests(&mut self) -> requests::Keeper<'_> {
+        requests::Keeper(&mut self.tx)
+    }
+
     /// When API keys were last used.
     pub fn key_sightings(&mut self) -> access::Keeper<'_> {
         access::Keeper(&mut self.tx)

@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 statements! {
     GET = "SELECT fingerprint, subject FROM requests \
         WHERE tenant = $1 AND principal = $2 AND request_id = $3";
+    DELETE_OLD = "DELETE FROM requests WHERE created_at < $1";
     INSERT = "INSERT INTO requests (tenant, principal, request_id, fingerprint, subject, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
 }
@@ -101,5 +102,20 @@ impl Writer<'_> {
             .await
             .map(drop))
         .map_err(conflict)
+    }
+}
+
+/// Forgets requests.
+#[derive(Debug)]
+pub struct Keeper<'t>(pub(super) &'t mut Tx);
+
+impl Keeper<'_> {
+    /// Forgets requests served before a point in time. Answers how many.
+    pub async fn delete_old(&mut self, before: Timestamp) -> Result<u64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query(DELETE_OLD)
+            .bind(before.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?)
     }
 }

@@ -45,7 +45,7 @@ statements! {
         signing_secret_key = $29, idp_client_secret = $30, idp_client_secret_key = $31, \
         assertion = $32, assertion_key = $33, auth_version = $34, version = version + 1, \
         updated_by = $35, updated_at = $36 WHERE id = $1 AND version = $2 AND tenant = $37";
-    DELETE = "DELETE FROM servers WHERE tenant = $1 AND id = $2";
+    DELETE = "DELETE FROM servers WHERE tenant = $1 AND id = $2 AND version = $3";
 }
 
 #[derive(FromRow)]
@@ -346,11 +346,12 @@ impl Writer<'_> {
     }
 
     /// Deletes a server with its registrations, connections, handshakes and places in chats.
-    /// `false` when there is none.
-    pub async fn delete(&mut self, tenant: &TenantId, id: ServerId) -> Result<bool> {
+    /// `false` when there is none at this version.
+    pub async fn delete(&mut self, tenant: &TenantId, id: ServerId, version: i64) -> Result<bool> {
         let rows = on!(&mut *self.tx, |conn| sqlx::query(DELETE)
             .bind(tenant.as_str())
             .bind(id.to_string())
+            .bind(version)
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?;

@@ -46,9 +46,13 @@ impl App {
     ) -> Result<Option<String>> {
         let obtained_at = self.0.clock.now();
         let tokens = match self.redeem_code(handshake, &code).await {
-            Ok(Outcome::Granted(tokens)) => tokens,
-            Ok(ungranted) => {
+            Ok(Ok(Outcome::Granted(tokens))) => tokens,
+            Ok(Ok(ungranted)) => {
                 self.fail(handshake, failure(&ungranted)).await?;
+                return Ok(None);
+            }
+            Ok(Err(unsent)) => {
+                self.fail(handshake, unsent).await?;
                 return Ok(None);
             }
             Err(error) => {
@@ -72,11 +76,12 @@ impl App {
         }
     }
 
+    /// Presents the code, once, unless that can be seen to be of no use before it is sent.
     async fn redeem_code(
         &self,
         handshake: &Handshake,
         code: &AuthorizationCode,
-    ) -> Result<Outcome> {
+    ) -> Result<std::result::Result<Outcome, Failure>> {
         let mut tx = self.0.store.read().await?;
         let tenant = &handshake.tenant;
         let server = tx.servers().get(tenant, handshake.server).await?;
@@ -85,12 +90,16 @@ impl App {
             .get(tenant, handshake.registration)
             .await?;
         drop(tx);
-        let server = server.ok_or(Error::ServerNotFound)?;
-        let registration = registration.ok_or(Error::ServerNotFound)?;
+        let unchanged = server.filter(|server| server.auth_version == handshake.auth_version);
+        // A secret of today is not for an endpoint of then.
+        let (Some(server), Some(registration)) = (unchanged, registration) else {
+            return Ok(Err(Failure::ServerChanged));
+        };
         let secret = self.open_client_secret(&server, &registration).await?;
         let snapshot = &handshake.snapshot;
-        let auth = ClientAuth::new(snapshot.auth_method, secret)
-            .map_err(|error| Error::Internal(Box::new(error)))?;
+        let Ok(auth) = ClientAuth::new(snapshot.auth_method, secret) else {
+            return Ok(Err(Failure::ClientRefused));
+        };
         let flow = self.open_flow(handshake).await?;
         let endpoint = Endpoint {
             url: &snapshot.token_endpoint,
@@ -104,7 +113,7 @@ impl App {
             redirect_uri: &snapshot.redirect_uri,
             resource: snapshot.resource.as_ref(),
         };
-        Ok(oauth::exchange(&self.0.fetch, &endpoint, &grant).await)
+        Ok(Ok(oauth::exchange(&self.0.fetch, &endpoint, &grant).await))
     }
 
     /// Stores a grant and ends its handshake, in one transaction. A user's older connection to the

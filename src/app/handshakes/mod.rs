@@ -42,6 +42,22 @@ pub struct Options {
     pub completion_url: Option<String>,
 }
 
+impl Options {
+    /// Whether the caller said anything about how.
+    pub(super) fn is_said(&self) -> bool {
+        let Self {
+            binding,
+            return_url,
+            opener_origin,
+            completion_url,
+        } = self;
+        binding.is_some()
+            || return_url.is_some()
+            || opener_origin.is_some()
+            || completion_url.is_some()
+    }
+}
+
 /// A handshake to be started.
 #[derive(Debug)]
 pub struct NewHandshake {
@@ -201,11 +217,13 @@ impl App {
         })
     }
 
-    /// Deletes handshakes of yesterday and before. Answers how many.
+    /// Deletes handshakes of yesterday and before, and forgets requests as old. Answers how many
+    /// handshakes.
     pub async fn sweep(&self) -> Result<u64> {
         let before = self.0.clock.now().before(KEPT);
         let mut tx = self.0.store.upkeep().await?;
         let gone = tx.handshake_steps().delete_old(before).await?;
+        tx.past_requests().delete_old(before).await?;
         tx.commit().await?;
         Ok(gone)
     }

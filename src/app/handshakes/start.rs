@@ -54,7 +54,11 @@ impl App {
     }
 
     /// The binding to use, and whether every URL given is on the deployment's lists.
-    fn check_options(&self, caller: &Caller, options: &Options) -> Result<Binding> {
+    pub(in super::super) fn check_options(
+        &self,
+        caller: &Caller,
+        options: &Options,
+    ) -> Result<Binding> {
         let settings = &self.0.settings;
         let by_link = settings.allow_link && caller.role == Role::Daemon;
         let default = if by_link {

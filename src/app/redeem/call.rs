@@ -9,6 +9,7 @@ use super::super::vault::Unopened;
 use super::WRITE;
 use crate::domain::connections::{Connection, Settled};
 use crate::domain::keys::{Place, SealedColumn};
+use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::RefreshToken;
 use crate::oauth::{self, ClientAuth, Endpoint, Outcome, RefreshGrant};
 
@@ -20,6 +21,8 @@ pub(super) enum Uncalled {
     Client,
     /// The lease could end before the answer is written.
     LeaseTooShort,
+    /// The server changed: its secret of today is not for the endpoint of then.
+    ServerChanged,
     /// The store did not answer, or what was needed is gone.
     Store(Error),
 }
@@ -31,6 +34,7 @@ impl Uncalled {
             Self::Unreadable => (Settled::Unreadable, "unreadable"),
             Self::Client => (Settled::ClientRefused, "client_secret_missing"),
             Self::LeaseTooShort => (Settled::NotSent, "lease_too_short"),
+            Self::ServerChanged => (Settled::NotSent, "server_changed"),
             Self::Store(error) => {
                 tracing::warn!(%error, "renewal could not begin");
                 (Settled::NotSent, "store_unavailable")
@@ -70,10 +74,24 @@ impl App {
             .get(tenant, connection.registration)
             .await
             .map_err(store)?;
+        let newest = tx
+            .registrations()
+            .find_current(tenant, connection.server, &connection.issuer)
+            .await
+            .map_err(store)?;
         drop(tx);
         let (Some(server), Some(registration)) = (server, registration) else {
             return Err(Uncalled::Store(Error::ConnectionNotFound));
         };
+        // A client made by hand stays the same client when the way it authenticates was corrected.
+        let same = |newest: &Registration| {
+            newest.kind == RegistrationKind::Preregistered
+                && newest.client_id == registration.client_id
+        };
+        let registration = newest.filter(same).unwrap_or(registration);
+        if server.auth_version != connection.auth_version {
+            return Err(Uncalled::ServerChanged);
+        }
         let sealed = connection
             .refresh_token
             .as_ref()

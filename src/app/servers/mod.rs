@@ -261,27 +261,25 @@ impl App {
         server: &ServerRef,
         etag: Option<&str>,
     ) -> Result<Written<usize>> {
-        let mut tx = self.0.store.read().await?;
-        let current = find(&mut tx, &caller.tenant, server).await?;
-        let current = current.filter(|current| may_see(caller, None, current));
-        let current = current.ok_or(Error::ServerNotFound)?;
-        check_etag(&current, etag)?;
-        drop(tx);
-        let mut event = self.event(&caller.tenant, caller.origin(), "server.delete", current.id);
-        event.detail = serde_json::json!({ "before": describe(&current) });
-        let mut tx = self.0.store.write().await?;
-        let ended = tx
-            .connections_mut()
-            .delete_of_server(&caller.tenant, current.id)
-            .await?;
-        if !tx.servers_mut().delete(&caller.tenant, current.id).await? {
-            return Err(Error::ServerNotFound);
+        for _ in 0..UPDATE_TRIES {
+            let mut tx = self.0.store.read().await?;
+            let current = find(&mut tx, &caller.tenant, server).await?;
+            let current = current.filter(|current| may_see(caller, None, current));
+            let current = current.ok_or(Error::ServerNotFound)?;
+            check_etag(&current, etag)?;
+            drop(tx);
+            let mut event =
+                self.event(&caller.tenant, caller.origin(), "server.delete", current.id);
+            event.detail = serde_json::json!({ "before": describe(&current) });
+            let (tenant, id) = (&caller.tenant, current.id);
+            let mut tx = self.0.store.write().await?;
+            let value = tx.connections_mut().delete_of_server(tenant, id).await?;
+            if tx.servers_mut().delete(tenant, id, current.version).await? {
+                let revision = tx.commit(&event).await?;
+                return Ok(Written { value, revision });
+            }
         }
-        let revision = tx.commit(&event).await?;
-        Ok(Written {
-            value: ended,
-            revision,
-        })
+        Err(Error::StoreUnavailable(store::Error::Conflict))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use url::Url;
 
+use super::super::authorization::RESERVED_PARAMETERS;
 use super::super::headers;
 use super::super::text::{self, Violations};
 use super::{
@@ -21,20 +22,6 @@ pub enum Rules {
 
 const MAX_URL: usize = 2048;
 const MAX_PARAMS: usize = 16;
-
-/// Parameters of the authorization request that are ours alone.
-const PROTOCOL_PARAMS: [&str; 10] = [
-    "response_type",
-    "client_id",
-    "redirect_uri",
-    "state",
-    "scope",
-    "resource",
-    "code_challenge",
-    "code_challenge_method",
-    "request",
-    "request_uri",
-];
 
 /// What is stored already and may be kept: nothing, for a creation.
 #[derive(Debug, Clone, Copy, Default)]
@@ -221,7 +208,7 @@ fn check_oauth2(found: &mut Violations, oauth2: &OAuth2, rules: Rules) {
     }
     for (name, value) in &oauth2.extra_authorize_params {
         let field = "server.oauth2.extra_authorize_params";
-        if PROTOCOL_PARAMS.contains(&name.as_str()) {
+        if RESERVED_PARAMETERS.contains(&name.as_str()) {
             found.add(field, format!("`{name}` is set by the protocol"));
         }
         if text::required(name, 64).is_err() || text::line(value, 1024).is_err() {

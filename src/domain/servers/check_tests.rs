@@ -119,3 +119,22 @@ fn every_offence_is_found_at_once() {
         ]
     );
 }
+
+#[test]
+fn a_parameter_of_the_protocol_cannot_be_added() {
+    for name in RESERVED_PARAMETERS {
+        let params = [(name.to_owned(), "x".to_owned())];
+        let oauth2 = OAuth2 {
+            extra_authorize_params: params.into(),
+            ..OAuth2::default()
+        };
+
+        let draft = draft(Auth::OAuth2(Box::new(oauth2)));
+
+        assert_eq!(
+            fields(&draft),
+            ["server.oauth2.extra_authorize_params"],
+            "{name}"
+        );
+    }
+}

@@ -4,6 +4,7 @@
 //! A write-only secret must not be steerable: whoever may change where it is sent, without knowing
 //! it, must supply it again.
 
+use super::super::authorization::Issuer;
 use super::super::text::Violations;
 use super::{Auth, Draft, Edit, OAuth2, Server, origin};
 
@@ -38,11 +39,15 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
         (Auth::OAuth2(before), Auth::OAuth2(after)) => {
             let steers = secret_goes_elsewhere(before, after);
             entails.ends_grants = moved || steers || client(before) != client(after);
+            let holds = old.secrets.client_secret.is_some();
+            // A client made by hand authenticates with its secret when it has one.
+            let by_secret =
+                client(after).is_some() && draft.secrets.client_secret.leaves(holds) != holds;
             entails.needs_provision = entails.ends_grants
+                || by_secret
                 || before.redirect != after.redirect
                 || before.token_endpoint_auth_method != after.token_endpoint_auth_method
                 || before.overrides != after.overrides;
-            let holds = old.secrets.client_secret.is_some();
             if steers && holds && matches!(draft.secrets.client_secret, Edit::Keep) {
                 found.add(
                     "server.oauth2.client_secret",
@@ -53,9 +58,66 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
         (before, after) => {
             entails.ends_grants = moved || before != after;
             entails.needs_provision = entails.clears_auth;
+            if !entails.clears_auth && (moved || destinations(before) != destinations(after)) {
+                demand_again(&mut found, old, draft);
+            }
         }
     }
     (entails, found)
+}
+
+/// Where the secrets of a kind without handshakes are sent.
+fn destinations(auth: &Auth) -> Vec<Option<&str>> {
+    match auth {
+        Auth::None | Auth::OAuth2(_) | Auth::ApiKey(_) | Auth::CustomHeaders(_) => Vec::new(),
+        Auth::UserOidc(oidc) => vec![oidc.exchange_token_endpoint.as_deref()],
+        Auth::ClientCredentials(client) => {
+            vec![
+                client.token_endpoint.as_deref(),
+                client.issuer.as_ref().map(Issuer::as_str),
+            ]
+        }
+        Auth::Enterprise(enterprise) => vec![
+            enterprise.issuer.as_ref().map(Issuer::as_str),
+            Some(enterprise.idp_issuer.as_str()),
+            Some(enterprise.idp_token_endpoint.as_str()),
+        ],
+        Auth::Workload(workload) => vec![workload.issuer.as_ref().map(Issuer::as_str)],
+    }
+}
+
+/// Notes every stored secret that would be sent elsewhere and was not supplied again.
+fn demand_again(found: &mut Violations, old: &Server, draft: &Draft) {
+    let (held, given) = (&old.secrets, &draft.secrets);
+    let kind = draft.spec.auth.kind().as_str();
+    let kept = [
+        (
+            "client_secret",
+            held.client_secret.is_some() && is_kept(&given.client_secret),
+        ),
+        (
+            "private_key",
+            held.private_key.is_some() && is_kept(&given.private_key),
+        ),
+        (
+            "idp_client_secret",
+            held.idp_client_secret.is_some() && is_kept(&given.idp_client_secret),
+        ),
+        (
+            "assertion",
+            held.assertion.is_some() && is_kept(&given.assertion),
+        ),
+    ];
+    for (name, _) in kept.into_iter().filter(|(_, kept)| *kept) {
+        found.add(
+            format!("server.{kind}.{name}"),
+            "must be given again, because it would be sent elsewhere",
+        );
+    }
+}
+
+fn is_kept<T>(edit: &Edit<T>) -> bool {
+    matches!(edit, Edit::Keep)
 }
 
 /// Whether an issuer or an endpoint that receives a secret differs.

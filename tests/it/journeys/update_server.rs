@@ -17,6 +17,7 @@ on_both_engines! {
     another_origin_demands_the_key_again,
     another_path_keeps_the_key_and_ends_grants,
     a_new_token_endpoint_demands_the_secret_and_ends_connections,
+    a_secret_added_later_is_used,
     a_new_address_ends_connections_and_registers_anew,
     a_change_that_cannot_be_discovered_changes_nothing,
     a_slug_can_be_changed_but_not_to_a_taken_one,
@@ -204,6 +205,34 @@ async fn a_new_token_endpoint_demands_the_secret_and_ends_connections(engine: En
     assert_eq!(resolved.status(), Status::ReconnectRequired);
     assert_eq!(resolved.reason(), Reason::ServerChanged);
     assert!(resolved.headers.is_empty());
+}
+
+async fn a_secret_added_later_is_used(engine: Engine) {
+    let world = World::start(engine).await;
+    let mut public = world.manual("tools");
+    let Some(Auth::Oauth2(oauth2)) = &mut public.auth else {
+        panic!("{public:?}");
+    };
+    oauth2.client_secret = None;
+    let server = world.create(public).await.unwrap();
+    world
+        .idp
+        .add_client("by-hand", "hush", &server.redirect_uri);
+    let secret = v1::Server {
+        auth: Some(Auth::Oauth2(v1::OAuth2Auth {
+            client_secret: Some("hush".to_owned()),
+            ..v1::OAuth2Auth::default()
+        })),
+        ..patch()
+    };
+
+    world
+        .update(secret, &["oauth2.client_secret"])
+        .await
+        .unwrap();
+    world.connect("alice", "tools").await;
+
+    assert!(world.header("alice", "tools").await.starts_with("Bearer "));
 }
 
 async fn a_new_address_ends_connections_and_registers_anew(engine: Engine) {

@@ -47,6 +47,7 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "COUNT_BY_ID",
         "an id is unique over all tenants; nothing of the row is read",
     ),
+    ("requests", "DELETE_OLD", "sweeps all tenants"),
     ("keys", "RESERVE", "by the id of a key that was read"),
 ];
 

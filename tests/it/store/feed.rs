@@ -81,7 +81,7 @@ async fn every_change_has_its_entry(db: &Db) {
     );
     assert!(
         tx.servers_mut()
-            .delete(&home.tenant, server.id)
+            .delete(&home.tenant, server.id, 2)
             .await
             .unwrap()
     );
@@ -126,7 +126,7 @@ async fn what_changed_nothing_has_no_entry(db: &Db) {
     assert!(!tx.servers_mut().update(&absent).await.unwrap());
     assert!(
         !tx.servers_mut()
-            .delete(&home.tenant, absent.id)
+            .delete(&home.tenant, absent.id, 1)
             .await
             .unwrap()
     );

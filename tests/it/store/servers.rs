@@ -72,7 +72,7 @@ async fn another_tenant_never_sees_a_server(db: &Db) {
     assert!(!tx.servers_mut().update(&stolen).await.unwrap());
     assert!(
         !tx.servers_mut()
-            .delete(&other.tenant, server.id)
+            .delete(&other.tenant, server.id, 1)
             .await
             .unwrap()
     );
@@ -213,8 +213,24 @@ async fn deleting_a_server_takes_all_that_is_its(db: &Db) {
     tx.commit(&home.event()).await.unwrap();
 
     let mut tx = db.write().await.unwrap();
-    assert!(tx.servers_mut().delete(&home.tenant, server).await.unwrap());
-    assert!(!tx.servers_mut().delete(&home.tenant, server).await.unwrap());
+    assert!(
+        !tx.servers_mut()
+            .delete(&home.tenant, server, 2)
+            .await
+            .unwrap()
+    );
+    assert!(
+        tx.servers_mut()
+            .delete(&home.tenant, server, 1)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !tx.servers_mut()
+            .delete(&home.tenant, server, 1)
+            .await
+            .unwrap()
+    );
     tx.commit(&home.event()).await.unwrap();
 
     let mut tx = db.read().await.unwrap();
