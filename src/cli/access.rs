@@ -124,7 +124,7 @@ struct Create {
     /// Only calls from here, such as 10.0.0.0/8; repeat for more
     #[arg(long = "source-cidr", value_name = "CIDR")]
     source_cidrs: Vec<String>,
-    /// Every call that names a user must carry that user's own JWT
+    /// Every call that names a user must carry that user's own JWT (not in this release: refused)
     #[arg(long)]
     requires_user_token: bool,
     /// When it ends by itself, from now: 90s, 15m, 12h, 30d, 8w
@@ -172,7 +172,7 @@ impl Create {
     }
 }
 
-/// List keys, newest first, without their secrets
+/// List keys, by name, without their secrets
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  stationmaster apikey list --role daemon")]
 struct List {
@@ -230,7 +230,7 @@ impl List {
     }
 }
 
-/// Revoke a key: it stops working within a second, and its streams end
+/// Revoke a key: calls that begin later are refused; streams that are open go on
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  stationmaster apikey revoke key_0190…")]
 struct Revoke {
