@@ -19,6 +19,7 @@ use crate::domain::secrets::{SecretHash, ShownOnce};
 use crate::domain::tenants::{DEFAULT_TENANT, TenantId, TenantState};
 use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
+use crate::store;
 
 /// What every key starts with.
 const KEY_PREFIX: &str = "stm_";
@@ -187,17 +188,8 @@ impl App {
         }
         let principal = caller.principal();
         let once = new.once.clone();
-        if let Some(once) = &once {
-            let mut tx = self.0.store.read().await?;
-            if let Some(subject) = served(&mut tx, &once.of(caller, &principal)).await? {
-                let id = subject.parse().map_err(|_| Error::ApiKeyNotFound)?;
-                let key = tx.api_keys().get(id).await?.ok_or(Error::ApiKeyNotFound)?;
-                let revision = tx.feed().head(&caller.tenant).await?;
-                return Ok(Written {
-                    value: (key, None),
-                    revision,
-                });
-            }
+        if let Some(past) = self.key_made_before(caller, once.as_ref()).await? {
+            return Ok(past);
         }
         let tenant = (new.role != Role::Operator).then(|| caller.tenant.clone());
         let (key, secret) = self.mint_key(tenant, new, principal.clone());
@@ -207,15 +199,42 @@ impl App {
         tx.api_keys_mut().insert(&key).await?;
         if let Some(once) = &once {
             let request = once.of(caller, &principal);
-            tx.requests_mut()
-                .insert(&request, &key.id.to_string(), event.at)
-                .await?;
+            let id = key.id.to_string();
+            let remembered = tx.requests_mut().insert(&request, &id, event.at).await;
+            if let Err(store::Error::Conflict) = remembered {
+                // The same request was served at the same time.
+                drop(tx);
+                let past = self.key_made_before(caller, Some(once)).await?;
+                return past.ok_or(Error::RequestIdReused);
+            }
+            remembered?;
         }
         let revision = tx.commit(&event).await?;
         Ok(Written {
             value: (key, Some(secret)),
             revision,
         })
+    }
+
+    /// The key that this very request made before, without its secret.
+    async fn key_made_before(
+        &self,
+        caller: &Caller,
+        once: Option<&Once>,
+    ) -> Result<Option<Written<(ApiKey, Option<ShownOnce>)>>> {
+        let Some(once) = once else { return Ok(None) };
+        let principal = caller.principal();
+        let mut tx = self.0.store.read().await?;
+        let Some(subject) = served(&mut tx, &once.of(caller, &principal)).await? else {
+            return Ok(None);
+        };
+        let id = subject.parse().map_err(|_| Error::ApiKeyNotFound)?;
+        let key = tx.api_keys().get(id).await?.ok_or(Error::ApiKeyNotFound)?;
+        let revision = tx.feed().head(&caller.tenant).await?;
+        Ok(Some(Written {
+            value: (key, None),
+            revision,
+        }))
     }
 
     fn mint_key(

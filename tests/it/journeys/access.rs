@@ -1,5 +1,8 @@
 //! Keys: shown once, narrowed, ended.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
 use stationmaster::client::{Client, Error, answer, v1};
 
 use crate::harness::client::{actor, fields, reason, refusal};
@@ -8,6 +11,7 @@ use crate::harness::world::{World, get, list, on_both_engines, open, resolve_man
 
 on_both_engines! {
     a_key_is_shown_once,
+    the_same_request_at_the_same_time_makes_one_key,
     a_revoked_key_is_refused_at_once,
     a_key_ends_by_itself,
     a_users_key_acts_for_its_user_only,
@@ -77,6 +81,28 @@ async fn a_key_is_shown_once(engine: Engine) {
         .unwrap();
     assert_eq!((own.role(), own.name.as_str()), (v1::Role::Daemon, "mine"));
     assert_eq!((own.tenant.as_str(), own.principal), ("default", id));
+}
+
+async fn the_same_request_at_the_same_time_makes_one_key(engine: Engine) {
+    let world = World::start(engine).await;
+    let request = || v1::CreateApiKeyRequest {
+        role: v1::Role::Daemon.into(),
+        name: "one".to_owned(),
+        request_id: "0b9a1a52-5a0a-4b7e-9a3c-2f1f3a1f0003".to_owned(),
+        ..v1::CreateApiKeyRequest::default()
+    };
+    let ask = || async { answer(world.admin.access().create_api_key(request())).await };
+
+    let made = join_all((0..4).map(|_| ask())).await;
+
+    let made: Vec<_> = made.into_iter().map(Result::unwrap).collect();
+    let ids: BTreeSet<_> = made
+        .iter()
+        .map(|made| made.api_key.clone().unwrap().id)
+        .collect();
+    let shown = made.iter().filter(|made| !made.secret.is_empty());
+    assert_eq!(ids.len(), 1);
+    assert_eq!(shown.count(), 1);
 }
 
 async fn a_revoked_key_is_refused_at_once(engine: Engine) {
