@@ -121,6 +121,9 @@ pub enum Error {
     /// The database does not answer.
     #[error("the store is unavailable")]
     StoreUnavailable(#[source] store::Error),
+    /// This process ends; what watches goes on elsewhere.
+    #[error("the replica is shutting down")]
+    ShuttingDown,
     /// An upstream does not answer.
     #[error("the upstream is unavailable")]
     UpstreamUnavailable {

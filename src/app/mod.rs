@@ -36,6 +36,7 @@ pub use servers::{ListServers, NewServer, ServerRef, ServerView, UpdatedServer};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -114,6 +115,7 @@ struct Inner {
     replica: ReplicaId,
     flights: redeem::Flights,
     bell: handshakes::Bell,
+    ending: CancellationToken,
 }
 
 /// Something written, and where in the feed it can be seen.

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::access::default_tenant;
 use super::error::Result;
 use super::handshakes::Bell;
@@ -48,6 +50,7 @@ impl App {
             replica,
             flights: Flights::default(),
             bell: Bell::default(),
+            ending: CancellationToken::new(),
         }));
         let tenant = default_tenant()?;
         app.ensure_tenant(&tenant).await?;
@@ -112,6 +115,11 @@ impl App {
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Ends what watches: streams that would otherwise hold up an orderly stop.
+    pub fn end_watches(&self) {
+        self.0.ending.cancel();
     }
 
     /// Whether the database answers.

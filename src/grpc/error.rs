@@ -72,6 +72,7 @@ fn retry(after: Duration) -> Details<'static> {
 }
 
 /// Code, reason and details of a failure, as the comments of `errors.proto` have them.
+#[expect(clippy::too_many_lines, reason = "one match over every error")]
 fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
     use Code::{
         Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied,
@@ -166,6 +167,7 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
         }
         Error::NotImplemented => (Unimplemented, Reason::NotImplemented, about(&["method"])),
         Error::StoreUnavailable(_) => (Unavailable, Reason::StoreUnavailable, retry(STORE_RETRY)),
+        Error::ShuttingDown => (Unavailable, Reason::ShuttingDown, retry(STORE_RETRY)),
         Error::UpstreamUnavailable { retry_after } => (
             Unavailable,
             Reason::UpstreamUnavailable,

@@ -265,7 +265,7 @@ fn new_handshake(caller: &Caller, ask: pb::StartHandshakeRequest) -> Done<NewHan
 async fn get(app: &App, caller: &Caller, id: &str) -> Done<pb::GetHandshakeResponse> {
     let read = app.get_handshake(caller, named(id)?).await?;
     Ok(pb::GetHandshakeResponse {
-        handshake: Some(handshake(&read, None)),
+        handshake: Some(handshake(&read.value, Some(read.revision))),
     })
 }
 
@@ -301,7 +301,7 @@ impl Following {
     async fn next(mut self) -> Option<(Result<pb::WatchHandshakeResponse, Status>, Option<Self>)> {
         let now = loop {
             match tokio::time::timeout(REPEAT, self.watch.next()).await {
-                Ok(Ok(Some(now))) => break handshake(&now, None),
+                Ok(Ok(Some(now))) => break handshake(&now.value, Some(now.revision)),
                 Ok(Ok(None)) => return None,
                 Ok(Err(error)) => return Some((Err(self.call.refuse(&error)), None)),
                 Err(_) => {

@@ -170,12 +170,18 @@ impl Service {
         let door = doors::pages(listeners.operations, probes, stopping());
         tasks.serve("operations", door);
 
+        let watched = app.clone();
         let (sweeper, until) = (worker::Sweeper::new(app, random), stopping());
         tasks.serve("sweeper", async move {
             sweeper.run(until).await;
             Ok::<_, Infallible>(())
         });
         status.follow(&tasks);
+        let until = stopping();
+        tasks.tracker().spawn(async move {
+            until.cancelled().await;
+            watched.end_watches();
+        });
 
         info!(
             listen.grpc = %addresses.grpc,

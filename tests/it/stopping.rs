@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stationmaster::client::v1;
 use stationmaster::runtime::lifecycle::Outcome;
 use tokio::sync::mpsc;
 use tonic_health::pb::HealthCheckRequest;
@@ -12,6 +13,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::harness::http;
 use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::web::{Reply, Web};
+use crate::harness::world::World;
 use crate::walks::wire::{As, Wire};
 use crate::walks::world::{browse, text};
 
@@ -145,4 +147,24 @@ async fn a_redemption_under_way_is_finished_and_stored() {
     assert!(kept.to_string().contains("Bearer second"), "{kept}");
     assert_eq!(web.seen_at("/token").len(), 2);
     again.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_watch_does_not_hold_up_the_stop_and_is_told() {
+    let world = World::start(Engine::Sqlite).await;
+    world.found("tools").await;
+    let handshake = world.begin("alice", "tools").await.handshake.unwrap();
+    let request = v1::WatchHandshakeRequest {
+        handshake: handshake.id.clone(),
+    };
+    let watch = world.daemon.handshakes().watch_handshake(request).await;
+    let mut watch = watch.unwrap().into_inner();
+    let first = watch.message().await.unwrap().unwrap().handshake.unwrap();
+
+    let World { service, .. } = world;
+    let (told, ()) = tokio::join!(watch.message(), service.stop());
+
+    assert_eq!(first.id, handshake.id);
+    assert!(first.revision > 0);
+    assert_eq!(told.unwrap_err().code(), tonic::Code::Unavailable);
 }

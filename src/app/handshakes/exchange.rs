@@ -264,7 +264,7 @@ impl App {
         actor: &Actor,
     ) -> Result<Written<(Handshake, Connection, Slug)>> {
         check_actor(caller, Some(actor))?;
-        let mut handshake = self.get_handshake(caller, id).await?;
+        let mut handshake = self.get_handshake(caller, id).await?.value;
         if handshake.state != State::AwaitingConfirmation {
             return Err(Error::HandshakeNotPending);
         }

@@ -112,18 +112,23 @@ pub struct HandshakeWatch {
 
 impl HandshakeWatch {
     /// The handshake as it is, then again after every change; `None` after its end was told.
-    pub async fn next(&mut self) -> Result<Option<Handshake>> {
+    ///
+    /// Fails with [`Error::ShuttingDown`] when the process ends before.
+    pub async fn next(&mut self) -> Result<Option<Written<Handshake>>> {
         if self.seen.is_some_and(State::is_final) {
             return Ok(None);
         }
         loop {
             let handshake = self.app.get_handshake(&self.caller, self.id).await?;
-            if self.seen != Some(handshake.state) {
-                self.seen = Some(handshake.state);
+            if self.seen != Some(handshake.value.state) {
+                self.seen = Some(handshake.value.state);
                 return Ok(Some(handshake));
             }
             // The bell is for this process; what others did is seen by looking.
-            let _ = tokio::time::timeout(LOOK, self.bell.changed()).await;
+            tokio::select! {
+                () = self.app.0.ending.cancelled() => return Err(Error::ShuttingDown),
+                _ = tokio::time::timeout(LOOK, self.bell.changed()) => {}
+            }
         }
     }
 }
@@ -134,22 +139,21 @@ impl App {
         random::token(&*self.0.random)
     }
 
-    /// A handshake, for who started it.
-    pub async fn get_handshake(&self, caller: &Caller, id: HandshakeId) -> Result<Handshake> {
-        let found = self
-            .0
-            .store
-            .read()
-            .await?
-            .handshakes()
-            .get(&caller.tenant, id)
-            .await?;
+    /// A handshake, for who started it, and a revision at which all it led to can be seen.
+    pub async fn get_handshake(
+        &self,
+        caller: &Caller,
+        id: HandshakeId,
+    ) -> Result<Written<Handshake>> {
+        let mut tx = self.0.store.read().await?;
+        let found = tx.handshakes().get(&caller.tenant, id).await?;
+        let revision = tx.feed().head(&caller.tenant).await?;
         let own = |handshake: &Handshake| {
             handshake.created_by == caller.principal() && caller.may_act_for(&handshake.user)
         };
-        let mut handshake = found.filter(own).ok_or(Error::HandshakeNotFound)?;
-        handshake.state = handshake.state_at(self.0.clock.now());
-        Ok(handshake)
+        let mut value = found.filter(own).ok_or(Error::HandshakeNotFound)?;
+        value.state = value.state_at(self.0.clock.now());
+        Ok(Written { value, revision })
     }
 
     /// Follows a handshake, for who started it.
@@ -175,18 +179,13 @@ impl App {
         caller: &Caller,
         id: HandshakeId,
     ) -> Result<Written<Handshake>> {
-        let mut handshake = self.get_handshake(caller, id).await?;
+        let Written {
+            value: mut handshake,
+            revision,
+        } = self.get_handshake(caller, id).await?;
         match handshake.state {
             State::Pending | State::AwaitingConfirmation => {}
             State::Cancelled => {
-                let revision = self
-                    .0
-                    .store
-                    .read()
-                    .await?
-                    .feed()
-                    .head(&caller.tenant)
-                    .await?;
                 return Ok(Written {
                     value: handshake,
                     revision,
