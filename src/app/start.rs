@@ -12,8 +12,8 @@ use super::metrics::Metrics;
 use super::redeem::Flights;
 use super::vault::Vault;
 use super::{App, Inner, Parts};
-use crate::domain::audit::{NewAuditEvent, Origin, Verdict};
-use crate::domain::ids::{AuditEventId, ReplicaId};
+use crate::domain::audit::{NewAuditEvent, Origin};
+use crate::domain::ids::ReplicaId;
 use crate::domain::tenants::{Tenant, TenantId, TenantState};
 use crate::store;
 
@@ -135,16 +135,7 @@ impl App {
         action: &'static str,
         subject: impl Display,
     ) -> NewAuditEvent {
-        NewAuditEvent {
-            id: AuditEventId::mint(&*self.0.clock, &*self.0.random),
-            tenant: tenant.clone(),
-            at: self.0.clock.now(),
-            origin,
-            action,
-            subject: subject.to_string(),
-            verdict: Verdict::Done,
-            user: None,
-            detail: serde_json::Value::Null,
-        }
+        let seams = (&*self.0.clock, &*self.0.random);
+        NewAuditEvent::done(seams, tenant, origin, action, subject.to_string())
     }
 }

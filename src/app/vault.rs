@@ -12,8 +12,8 @@ use tokio::sync::Mutex;
 use super::error::{Error, Result};
 use crate::crypto;
 use crate::crypto::{DataKeyMaterial, Payload, RootKeys};
-use crate::domain::audit::{NewAuditEvent, Origin, Verdict};
-use crate::domain::ids::{AuditEventId, DataKeyId};
+use crate::domain::audit::{NewAuditEvent, Origin};
+use crate::domain::ids::DataKeyId;
 use crate::domain::keys::{DataKey, Place, RolloverPolicy, RootKey};
 use crate::domain::random::Random;
 use crate::domain::secrets::Sealed;
@@ -77,17 +77,8 @@ impl Vault {
     }
 
     fn event(&self, tenant: &TenantId, action: &'static str, subject: String) -> NewAuditEvent {
-        NewAuditEvent {
-            id: AuditEventId::mint(&*self.clock, &*self.random),
-            tenant: tenant.clone(),
-            at: self.clock.now(),
-            origin: Origin::service(),
-            action,
-            subject,
-            verdict: Verdict::Done,
-            user: None,
-            detail: serde_json::Value::Null,
-        }
+        let seams = (&*self.clock, &*self.random);
+        NewAuditEvent::done(seams, tenant, Origin::service(), action, subject)
     }
 
     /// Opens the canaries: refuses to go on with root keys that are not those of the store, and

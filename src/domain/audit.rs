@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::ids::AuditEventId;
+use super::random::Random;
 use super::tenants::TenantId;
-use super::time::Timestamp;
+use super::time::{Clock, Timestamp};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,4 +99,27 @@ pub struct NewAuditEvent {
     pub user: Option<String>,
     /// What changed, as JSON without secrets: `{"before": ..., "after": ...}` or details.
     pub detail: serde_json::Value,
+}
+
+impl NewAuditEvent {
+    /// The record of something done now, about no user and without details; both may be added.
+    pub fn done(
+        (clock, random): (&dyn Clock, &dyn Random),
+        tenant: &TenantId,
+        origin: Origin,
+        action: &'static str,
+        subject: String,
+    ) -> Self {
+        Self {
+            id: AuditEventId::mint(clock, random),
+            tenant: tenant.clone(),
+            at: clock.now(),
+            origin,
+            action,
+            subject,
+            verdict: Verdict::Done,
+            user: None,
+            detail: serde_json::Value::Null,
+        }
+    }
 }
