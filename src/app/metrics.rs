@@ -84,6 +84,8 @@ labels! {
         Refused = "refused",
         /// Our registration was refused.
         RegistrationTrouble = "registration_trouble",
+        /// Refused, with a word that means nothing known.
+        Unclear = "unclear",
         /// Answered that it may work later.
         Transient = "transient",
         /// Nothing was sent.

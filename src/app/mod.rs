@@ -20,6 +20,7 @@ mod secrets;
 mod servers;
 mod start;
 mod tenants;
+mod uses;
 mod vault;
 
 pub use access::{NewApiKey, Presented, SecretText};
@@ -48,6 +49,7 @@ use crate::domain::random::Random;
 use crate::domain::servers::Rules;
 use crate::domain::time::Clock;
 use crate::fetch::Fetch;
+use crate::oauth::Profiles;
 use crate::store::Store;
 use metrics::Metrics;
 use vault::Vault;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub handshake_ttl: Duration,
     /// When to renew, and how.
     pub tokens: lifecycle::Policy,
+    /// What is known of providers.
+    pub profiles: Profiles,
     /// Where a browser may be sent when a handshake is over.
     pub return_urls: Vec<Url>,
     /// Front ends that may take the code that confirms a handshake.
@@ -114,6 +118,8 @@ struct Inner {
     tasks: TaskTracker,
     replica: ReplicaId,
     flights: redeem::Flights,
+    places: redeem::Places,
+    uses: uses::Uses,
     bell: handshakes::Bell,
     ending: CancellationToken,
 }

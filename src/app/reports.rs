@@ -60,6 +60,13 @@ pub enum Denial {
     ScopesAlreadyGranted,
     /// This release does not serve the server's kind of authorisation.
     AuthKindUnsupported,
+    /// The provider refuses our client: an administrator must act.
+    RegistrationRefused,
+    /// Too many of its credentials were rejected right after they were made.
+    RefreshLimit {
+        /// When a report can cause a renewal again.
+        retry_after: Duration,
+    },
     /// The provider does not answer.
     UpstreamUnavailable {
         /// When to try again.
@@ -150,24 +157,25 @@ impl App {
         }
     }
 
-    /// Applies an event to the grant a report is about, and answers the grant as it is then.
+    /// Applies an event to the grant a report is about, and answers the grant as it is then and what
+    /// was said of it.
     async fn note(
         &self,
         report: &Report,
         server: &Server,
         event: Event,
-    ) -> Result<Option<Connection>> {
+    ) -> Result<Option<(Connection, Effect)>> {
         let key = Self::key(report, server);
         loop {
             let Some(mut connection) = self.connection(&key).await? else {
                 return Ok(None);
             };
-            let decision = decide(&connection.life, &event, &self.0.settings.tokens);
+            let decision = decide(&connection.life, &event, &self.policy(&connection));
             if decision.effect == Effect::Discard
                 || decision.next == connection.life
                 || self.save(&mut connection, &decision, None).await?
             {
-                return Ok(Some(connection));
+                return Ok(Some((connection, decision.effect)));
             }
         }
     }
@@ -183,13 +191,17 @@ impl App {
             now: self.0.clock.now(),
             generation: version,
         };
-        let Some(connection) = self.note(report, server, rejected).await? else {
+        let Some((connection, noted)) = self.note(report, server, rejected).await? else {
             return self
                 .authorize(caller, report, server, Scopes::default())
                 .await;
         };
+        if let Effect::Tell(Unusable::RefreshLimit(retry_after)) = noted {
+            return Ok(Answer::Denied(Denial::RefreshLimit { retry_after }));
+        }
         let current = connection.life.generation;
-        if version < current && connection.is_connected(self.0.clock.now()) {
+        // What was rejected is not what there is: older, or of another database than this.
+        if version != current && connection.is_connected(self.0.clock.now()) {
             return Ok(Answer::Retry {
                 credential_version: current,
             });
@@ -209,11 +221,15 @@ impl App {
             Effect::HandOut(_) if connection.life.generation > version => Ok(Answer::Retry {
                 credential_version: connection.life.generation,
             }),
-            Effect::Tell(Unusable::RetryAfter(retry_after)) => {
-                Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after }))
+            Effect::Tell(
+                Unusable::RetryAfter(retry_after) | Unusable::RefreshLimit(retry_after),
+            ) => Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after })),
+            Effect::Tell(Unusable::ClientRefused(_)) => {
+                Ok(Answer::Denied(Denial::RegistrationRefused))
             }
             Effect::Redeem | Effect::Await { .. } => {
-                let retry_after = Duration::from_secs(1);
+                let wait = self.0.places.wait(&connection.token_endpoint);
+                let retry_after = wait.unwrap_or(Duration::from_secs(1));
                 Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after }))
             }
             Effect::HandOut(_)

@@ -18,7 +18,9 @@ use crate::domain::changes::Revision;
 use crate::domain::connections::{Connection, Effect, Living, Unusable};
 use crate::domain::headers;
 use crate::domain::keys::{Place, SealedColumn};
-use crate::domain::resolution::{ConfigProblem, Outcome, Reconnect, Resolved, Validity, Warning};
+use crate::domain::resolution::{
+    ConfigProblem, Outcome, Reconnect, Resolved, Trouble, Validity, Warning,
+};
 use crate::domain::secrets::{AccessToken, HeaderSecret};
 use crate::domain::servers::{Auth, Server};
 use crate::store::Read;
@@ -233,16 +235,15 @@ impl App {
         match connection.auth_version.cmp(&server.auth_version) {
             Ordering::Equal => self.outcome(&connection, effect).await,
             Ordering::Less => Ok(Outcome::ReconnectRequired(Reconnect::ServerChanged)),
-            Ordering::Greater => Ok(Outcome::UpstreamUnavailable {
-                retry_after: ASK_AGAIN,
-            }),
+            Ordering::Greater => Ok(unavailable(Trouble::StillWorking, ASK_AGAIN)),
         }
     }
 
     /// What an effect means to the daemon, once all that could be done in time is done.
     async fn outcome(&self, connection: &Connection, effect: Effect) -> Result<Outcome> {
-        let unfinished = || Outcome::UpstreamUnavailable {
-            retry_after: ASK_AGAIN,
+        let unfinished = || match self.0.places.wait(&connection.token_endpoint) {
+            Some(wait) => unavailable(Trouble::LeftAlone, wait),
+            None => unavailable(Trouble::StillWorking, ASK_AGAIN),
         };
         match effect {
             Effect::HandOut(living)
@@ -256,8 +257,11 @@ impl App {
             Effect::Tell(Unusable::Reconnect(why)) => Ok(Outcome::ReconnectRequired(why)),
             Effect::Tell(Unusable::Expired) => Ok(Outcome::Expired),
             Effect::Tell(Unusable::Unreadable) => Ok(Outcome::Unreadable),
-            Effect::Tell(Unusable::RetryAfter(retry_after)) => {
-                Ok(Outcome::UpstreamUnavailable { retry_after })
+            Effect::Tell(
+                Unusable::RetryAfter(retry_after) | Unusable::RefreshLimit(retry_after),
+            ) => Ok(unavailable(Trouble::Failing, retry_after)),
+            Effect::Tell(Unusable::ClientRefused(_)) => {
+                Ok(Outcome::ConfigError(ConfigProblem::RegistrationRefused))
             }
             Effect::Redeem
             | Effect::Await {
@@ -291,6 +295,7 @@ impl App {
             Err(Unopened::Unreadable(_)) => return Ok(Outcome::Unreadable),
             Err(error @ Unopened::Store(_)) => return Err(error.into()),
         };
+        self.note_use(connection);
         let life = &connection.life;
         let mut warnings = match living {
             Living::Fresh => Vec::new(),
@@ -312,6 +317,10 @@ impl App {
             warnings,
         })
     }
+}
+
+fn unavailable(why: Trouble, retry_after: Duration) -> Outcome {
+    Outcome::UpstreamUnavailable { why, retry_after }
 }
 
 /// Headers that do not end.

@@ -9,7 +9,8 @@ use super::access::default_tenant;
 use super::error::Result;
 use super::handshakes::Bell;
 use super::metrics::Metrics;
-use super::redeem::Flights;
+use super::redeem::{Flights, Places};
+use super::uses::Uses;
 use super::vault::Vault;
 use super::{App, Inner, Parts};
 use crate::domain::audit::{NewAuditEvent, Origin};
@@ -37,6 +38,7 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
+        let places = Places::new(Arc::clone(&clock));
         let replica = ReplicaId::mint(&*clock, &*random);
         let app = Self(Arc::new(Inner {
             store,
@@ -49,6 +51,8 @@ impl App {
             tasks,
             replica,
             flights: Flights::default(),
+            places,
+            uses: Uses::default(),
             bell: Bell::default(),
             ending: CancellationToken::new(),
         }));

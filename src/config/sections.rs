@@ -2,6 +2,7 @@
 //! `--dev` changes, and what it is for. A secret may also be given as `<key>_file`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -166,6 +167,9 @@ sections! {
         client_name: String = "Stationmaster";
         /// How long one request may take, from connecting to the last byte: 1 s to 2 min.
         request_timeout: Duration = "15s";
+        /// A directory of provider profiles (`*.toml`) that adds to those built in; one of the same
+        /// name takes the built-in one's place.
+        profiles: Option<PathBuf>;
     }
 
     /// Attempts to obtain a grant.

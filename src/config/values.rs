@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use super::error::Problem;
 use super::layers::{Entries, Raw};
+use crate::domain::time::parse_duration;
 
 /// What a setting can be.
 pub(super) trait Value: Sized {
@@ -142,34 +143,8 @@ impl Single for IpNet {
 
 impl Single for Duration {
     fn parse(text: &str) -> Result<Self, String> {
-        duration(text)
+        parse_duration(text)
             .ok_or_else(|| format!("`{text}` is not a duration such as `500ms`, `10s` or `1h30m`"))
-    }
-}
-
-/// Numbers with units (`ms`, `s`, `m`, `h`, `d`), added up.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut sum = Duration::ZERO;
-    loop {
-        let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let end = after.find(|c: char| c.is_ascii_digit());
-        let (unit, next) = after.split_at(end.unwrap_or(after.len()));
-        let number: u64 = digits.parse().ok()?;
-        let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
-        let part = match unit {
-            "ms" => Duration::from_millis(number),
-            "s" => seconds(1)?,
-            "m" => seconds(60)?,
-            "h" => seconds(3_600)?,
-            "d" => seconds(86_400)?,
-            _ => return None,
-        };
-        sum = sum.checked_add(part)?;
-        rest = next;
-        if rest.is_empty() {
-            return Some(sum);
-        }
     }
 }
 
@@ -285,9 +260,9 @@ mod tests {
 
     #[test]
     fn durations_need_units() {
-        assert_eq!(duration("1h30m"), Some(Duration::from_mins(90)));
-        assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
-        assert_eq!(duration("0s"), Some(Duration::ZERO));
+        assert_eq!(parse_duration("1h30m"), Some(Duration::from_mins(90)));
+        assert_eq!(parse_duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_duration("0s"), Some(Duration::ZERO));
         for bad in [
             "",
             "10",
@@ -298,7 +273,7 @@ mod tests {
             "1y",
             "99999999999999999999d",
         ] {
-            assert_eq!(duration(bad), None, "{bad}");
+            assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }
 

@@ -22,6 +22,7 @@
 pub mod access;
 pub mod audit;
 pub mod authorization;
+pub mod breaker;
 pub mod changes;
 pub mod chats;
 pub mod connections;
@@ -30,6 +31,7 @@ pub mod headers;
 pub mod ids;
 pub mod keys;
 pub mod page;
+pub mod profiles;
 pub mod random;
 pub mod registrations;
 pub mod resolution;

@@ -8,7 +8,7 @@ use super::servers::Server;
 use super::time::Timestamp;
 
 /// Why a connection cannot be used until its user connects again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reconnect {
     /// The provider refused the refresh token for good.
     RefreshRefused,
@@ -56,6 +56,17 @@ pub enum ConfigProblem {
     SecretMissing,
     /// The authorization server refuses our client.
     RegistrationRefused,
+}
+
+/// Why a credential cannot be renewed right now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The work goes on.
+    StillWorking,
+    /// The provider had trouble, and is asked again after a pause.
+    Failing,
+    /// The provider is in trouble with everybody's grants, and left alone for a while.
+    LeftAlone,
 }
 
 /// How long a credential is good for.
@@ -106,6 +117,8 @@ pub enum Outcome {
     ConfigError(ConfigProblem),
     /// The provider does not answer; try again.
     UpstreamUnavailable {
+        /// What is the matter.
+        why: Trouble,
         /// After this long.
         retry_after: Duration,
     },

@@ -60,6 +60,32 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// Numbers with units (`ms`, `s`, `m`, `h`, `d`), added up.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut sum = Duration::ZERO;
+    loop {
+        let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let end = after.find(|c: char| c.is_ascii_digit());
+        let (unit, next) = after.split_at(end.unwrap_or(after.len()));
+        let number: u64 = digits.parse().ok()?;
+        let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
+        let part = match unit {
+            "ms" => Duration::from_millis(number),
+            "s" => seconds(1)?,
+            "m" => seconds(60)?,
+            "h" => seconds(3_600)?,
+            "d" => seconds(86_400)?,
+            _ => return None,
+        };
+        sum = sum.checked_add(part)?;
+        rest = next;
+        if rest.is_empty() {
+            return Some(sum);
+        }
+    }
+}
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The wall clock. May jump in either direction.

@@ -6,7 +6,7 @@ use super::convert::{
 use super::resolve::connection_state;
 use crate::app::{App, Result};
 use crate::domain::access::{Caller, Role};
-use crate::domain::connections::Connection;
+use crate::domain::connections::{Connection, Origin};
 use crate::domain::text::{self, Slug, Violations};
 use crate::pb::v1 as pb;
 
@@ -26,17 +26,28 @@ pub(super) fn connection(connection: &Connection, slug: &Slug) -> pb::Connection
         issuer: connection.issuer.to_string(),
         resource: resource.map(ToString::to_string).unwrap_or_default(),
         generation: life.generation,
-        origin: pb::ConnectionOrigin::Handshake.into(),
+        origin: origin(connection.origin).into(),
         obtain_time: Some(timestamp(connection.connected_at)),
         refresh_time: connection.refreshed_at.map(timestamp),
+        last_use_time: connection.used_at.map(timestamp),
         expire_time: life.expires_at.map(timestamp),
         renewable: life.renewable,
         failures: i32::try_from(life.failures).unwrap_or(i32::MAX),
-        next_attempt_time: life.next_attempt_at.map(timestamp),
+        next_attempt_time: connection.due_at.or(life.next_attempt_at).map(timestamp),
+        reconnect_before_time: connection.reconnect_before.map(timestamp),
         last_error_code: connection.last_error.clone().unwrap_or_default(),
+        last_failure_time: connection.failed_at.map(timestamp),
         registration_id: connection.registration.to_string(),
         create_time: Some(timestamp(connection.connected_at)),
+        update_time: Some(timestamp(connection.updated_at)),
         ..pb::Connection::default()
+    }
+}
+
+fn origin(origin: Origin) -> pb::ConnectionOrigin {
+    match origin {
+        Origin::Handshake => pb::ConnectionOrigin::Handshake,
+        Origin::Import => pb::ConnectionOrigin::Import,
     }
 }
 

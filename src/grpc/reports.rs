@@ -146,6 +146,10 @@ fn denied(denial: &Denial) -> (pb::StatusReason, Option<Duration>) {
         Denial::TokenRejected => (pb::StatusReason::TokenRejected, None),
         Denial::ScopesAlreadyGranted => (pb::StatusReason::ScopesAlreadyGranted, None),
         Denial::AuthKindUnsupported => (pb::StatusReason::AuthKindUnsupported, None),
+        Denial::RegistrationRefused => (pb::StatusReason::RegistrationRefused, None),
+        Denial::RefreshLimit { retry_after } => {
+            (pb::StatusReason::RefreshLimit, Some(*retry_after))
+        }
         Denial::UpstreamUnavailable { retry_after } => {
             (pb::StatusReason::UpstreamUnreachable, Some(*retry_after))
         }

@@ -2,7 +2,7 @@
 //! request that say what it belongs to.
 
 use crate::domain::connections::Status;
-use crate::domain::resolution::{ConfigProblem, Outcome, Reconnect, Warning};
+use crate::domain::resolution::{ConfigProblem, Outcome, Reconnect, Trouble, Warning};
 use crate::domain::text::{self, ChatId, InvalidText, UserId, Violations};
 use crate::pb::v1 as pb;
 
@@ -31,14 +31,18 @@ pub(super) fn reason(outcome: &Outcome) -> pb::StatusReason {
             ConfigProblem::SecretMissing => pb::StatusReason::SecretMissing,
             ConfigProblem::RegistrationRefused => pb::StatusReason::RegistrationRefused,
         },
+        Outcome::UpstreamUnavailable { why, .. } => match why {
+            Trouble::StillWorking => pb::StatusReason::StillWorking,
+            Trouble::Failing => pb::StatusReason::UpstreamFailing,
+            Trouble::LeftAlone => pb::StatusReason::BreakerOpen,
+        },
         Outcome::Expired => pb::StatusReason::NotRenewable,
         Outcome::Unreadable => pb::StatusReason::KeyMissing,
         Outcome::Ready { .. }
         | Outcome::NotConnected
         | Outcome::ScopeUpgradeRequired(_)
         | Outcome::NoUserIdentity
-        | Outcome::MissingUserHeaders(_)
-        | Outcome::UpstreamUnavailable { .. } => pb::StatusReason::Unspecified,
+        | Outcome::MissingUserHeaders(_) => pb::StatusReason::Unspecified,
     }
 }
 

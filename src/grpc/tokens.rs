@@ -219,7 +219,7 @@ fn with_outcome(mut answer: pb::ResolvedServer, outcome: Outcome) -> pb::Resolve
         }
         Outcome::ScopeUpgradeRequired(scopes) => answer.missing_scopes = scopes.to_vec(),
         Outcome::MissingUserHeaders(names) => answer.missing_headers = names,
-        Outcome::UpstreamUnavailable { retry_after } => {
+        Outcome::UpstreamUnavailable { retry_after, .. } => {
             answer.retry_after = Some(duration(retry_after));
         }
         Outcome::NotConnected

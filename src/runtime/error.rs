@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::{app, crypto, fetch, store};
+use crate::{app, crypto, fetch, oauth, store};
 
 /// What the runtime can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum Error {
     /// The root keys cannot be used.
     #[error("`keys.root_keys` cannot be used")]
     RootKeys(#[from] crypto::Error),
+    /// A provider profile cannot be used.
+    #[error("`oauth.profiles` cannot be used")]
+    Profiles(#[from] oauth::ProfileError),
     /// Requests to upstreams cannot be made.
     #[error("requests to upstreams cannot be made")]
     Fetch(#[from] fetch::Error),

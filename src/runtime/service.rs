@@ -23,6 +23,7 @@ use crate::domain::random::{Random, SystemRandom};
 use crate::domain::servers::Rules;
 use crate::domain::time::{Clock, SystemClock};
 use crate::fetch::{Fetch, FetchRules, Loopback, PlainHttp};
+use crate::oauth::Profiles;
 use crate::{grpc, web, worker};
 
 /// How long the database may take to be closed. All was committed before.
@@ -98,7 +99,7 @@ impl Service {
             fetch,
             clock: Arc::clone(&seams.clock),
             random: Arc::clone(&seams.random),
-            settings: settings(config, public_url.clone()),
+            settings: settings(config, public_url.clone())?,
             metrics: Metrics::new(),
             tasks: tasks.tracker().clone(),
         };
@@ -170,17 +171,18 @@ impl Service {
         let door = doors::pages(listeners.operations, probes, stopping());
         tasks.serve("operations", door);
 
-        let watched = app.clone();
-        let (sweeper, until) = (worker::Sweeper::new(app, random), stopping());
-        tasks.serve("sweeper", async move {
-            sweeper.run(until).await;
-            Ok::<_, Infallible>(())
-        });
+        for worker in worker::WORKERS {
+            let work = worker.run(app.clone(), Arc::clone(&random), stopping());
+            tasks.serve(worker.name, async move {
+                work.await;
+                Ok::<_, Infallible>(())
+            });
+        }
         status.follow(&tasks);
         let until = stopping();
         tasks.tracker().spawn(async move {
             until.cancelled().await;
-            watched.end_watches();
+            app.end_watches();
         });
 
         info!(
@@ -271,10 +273,10 @@ fn fetch_rules(config: &Config) -> FetchRules {
 }
 
 /// What the settings mean for the use cases.
-fn settings(config: &Config, public_url: Url) -> Settings {
+fn settings(config: &Config, public_url: Url) -> Result<Settings, Error> {
     let public = &config.public;
     let origins = public.allowed_opener_origins.iter();
-    Settings {
+    Ok(Settings {
         public_url,
         url_rules: if config.egress.allow_http {
             Rules::HttpAllowed
@@ -290,8 +292,9 @@ fn settings(config: &Config, public_url: Url) -> Settings {
             lease: config.tokens.lease,
             ..Policy::default()
         },
+        profiles: Profiles::load(config.oauth.profiles.as_deref())?,
         return_urls: public.allowed_return_urls.clone(),
         completion_urls: public.allowed_completion_urls.clone(),
         opener_origins: origins.map(ToString::to_string).collect(),
-    }
+    })
 }

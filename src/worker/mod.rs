@@ -1,13 +1,74 @@
-//! The door of time: what is done without anybody asking. Each loop does one thing in `tick` and
-//! repeats it, with jitter, until the process stops; what is due, `app` knows.
+//! The door of time: what is done without anybody asking. Each worker does one thing in a tick and
+//! repeats it, with jitter, until the process stops; what is due, `app` knows. Every replica has
+//! all of them: what must be done once is shared through leases.
 
-mod sweeper;
-
-pub use sweeper::Sweeper;
-
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::app::{App, Result};
 use crate::domain::random::Random;
+
+/// One thing that is done again and again.
+#[derive(Debug, Clone, Copy)]
+pub struct Worker {
+    /// Its name.
+    pub name: &'static str,
+    every: Duration,
+    /// Whether it is done once more at the end, for what is gathered in memory.
+    at_the_end: bool,
+    tick: fn(App) -> BoxFuture<'static, Result<u64>>,
+}
+
+/// All of them.
+pub const WORKERS: [Worker; 3] = [
+    // Deletes what nobody can use any more.
+    Worker {
+        name: "sweeper",
+        every: Duration::from_mins(10),
+        at_the_end: false,
+        tick: |app| Box::pin(async move { app.sweep().await }),
+    },
+    // Renews tokens ahead of time.
+    Worker {
+        name: "renewer",
+        every: Duration::from_secs(5),
+        at_the_end: false,
+        tick: |app| Box::pin(async move { app.renew_due().await }),
+    },
+    // Writes down which credentials were handed out.
+    Worker {
+        name: "uses",
+        every: Duration::from_secs(20),
+        at_the_end: true,
+        tick: |app| Box::pin(async move { app.write_uses().await }),
+    },
+];
+
+impl Worker {
+    /// Works until told to stop. A failure is tried again at the next turn.
+    pub async fn run(self, app: App, random: Arc<dyn Random>, stopping: CancellationToken) {
+        loop {
+            let pause = jittered(self.every, &*random);
+            let stopped = tokio::select! {
+                () = stopping.cancelled() => true,
+                () = tokio::time::sleep(pause) => false,
+            };
+            if !stopped || self.at_the_end {
+                match (self.tick)(app.clone()).await {
+                    Ok(count) => debug!(worker = self.name, count, "did {count}"),
+                    Err(error) => warn!(worker = self.name, %error, "could not work"),
+                }
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+}
 
 /// Somewhere between three quarters and five quarters of the time, so that replicas that started
 /// together do not work together.

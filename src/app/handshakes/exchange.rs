@@ -13,7 +13,7 @@ use crate::domain::access::{Actor, Caller};
 use crate::domain::audit::Origin;
 use crate::domain::authorization::Issuer;
 use crate::domain::changes::Revision;
-use crate::domain::connections::{Connection, Lifecycle, Status};
+use crate::domain::connections::{self as lifecycle, Connection, Lifecycle};
 use crate::domain::handshakes::{Binding, Failure, Handshake, State};
 use crate::domain::ids::{ConnectionId, HandshakeId};
 use crate::domain::keys::{Place, SealedColumn};
@@ -154,6 +154,8 @@ impl App {
                 .last_generation(tenant, user, handshake.server)
                 .await?;
             connection.life.generation = last + 1;
+            connection.profile = server.spec.auth.profile().map(str::to_owned);
+            connection.due_at = connection.next_due(None, &self.policy(&connection));
             tx.connections_mut()
                 .delete(tenant, user, handshake.server)
                 .await?;
@@ -183,6 +185,7 @@ impl App {
             tokens,
             obtained_at,
         } = grant;
+        let now = self.0.clock.now();
         let snapshot = &handshake.snapshot;
         let asked = snapshot.scopes.clone().unwrap_or_default();
         Connection {
@@ -197,26 +200,25 @@ impl App {
             token_type: tokens.token_type.clone(),
             token_endpoint: snapshot.token_endpoint.clone(),
             auth_version: handshake.auth_version,
-            life: Lifecycle {
-                generation: 0,
-                status: Status::Active,
-                renewable: tokens.refresh_token.is_some(),
-                obtained_at: *obtained_at,
-                expires_at: tokens
+            life: Lifecycle::granted(
+                *obtained_at,
+                tokens
                     .expires_in
                     .map(|lifetime| obtained_at.after(lifetime)),
-                rejected: false,
-                forced: false,
-                attempt: None,
-                unknown_outcomes: 0,
-                failures: 0,
-                next_attempt_at: None,
-            },
+                tokens.refresh_token.is_some(),
+            ),
             access_token: None,
             refresh_token: None,
-            connected_at: self.0.clock.now(),
+            origin: lifecycle::Origin::Handshake,
+            profile: None,
+            connected_at: now,
             refreshed_at: None,
+            used_at: None,
+            reconnect_before: None,
             last_error: None,
+            failed_at: None,
+            due_at: None,
+            updated_at: now,
             version: 1,
         }
     }

@@ -16,15 +16,22 @@ use super::error::Result;
 use super::metrics::RefreshOutcome;
 use super::resolve::Wanted;
 use crate::domain::audit::{NewAuditEvent, Origin};
-use crate::domain::connections::{Attempt, Connection, Decision, Effect, Event, Settled, decide};
+use crate::domain::connections::{
+    Attempt, Connection, Decision, Effect, Event, Policy, Settled, decide,
+};
 use crate::domain::ids::{IntentId, ServerId};
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
 use crate::oauth::{About, Outcome};
 
+mod ahead;
 mod call;
+mod places;
 mod settle;
 
+pub(super) use places::Places;
+
+use places::{Behaved, Passage};
 use settle::Tried;
 
 /// How often a holder elsewhere is looked at.
@@ -98,10 +105,12 @@ impl Flights {
 /// What became of an attempt to take the lease.
 enum Claim {
     /// The attempt is declared: redeem.
-    Ours(Box<Tried>),
-    /// Somebody else redeems, or wrote in between: look again.
+    Ours(Box<Tried>, Passage),
+    /// Somebody wrote in between: look again.
     LookAgain,
-    /// There is nothing to redeem.
+    /// Somebody else redeems: look again later.
+    Theirs,
+    /// There is nothing to redeem, or not now.
     Nothing,
 }
 
@@ -122,6 +131,7 @@ impl App {
             intent: IntentId::from_bytes([0; 16]),
             owner: self.0.replica,
             until: now,
+            serial: 0,
         };
         let event = Event::Asked {
             now,
@@ -129,7 +139,16 @@ impl App {
             min_valid_for,
             attempt,
         };
-        decide(&connection.life, &event, &self.0.settings.tokens)
+        decide(&connection.life, &event, &self.policy(connection))
+    }
+
+    /// The rules for one grant: the deployment's, and what is known of its provider.
+    pub(super) fn policy(&self, connection: &Connection) -> Policy {
+        let profiles = &self.0.settings.profiles;
+        Policy {
+            provider: profiles.find(connection.profile.as_deref(), &connection.issuer),
+            ..self.0.settings.tokens
+        }
     }
 
     /// Waits, as long as patience lasts, until a grant was renewed or could not be. The flight goes
@@ -153,8 +172,9 @@ impl App {
         loop {
             let started = self.0.clock.monotonic();
             match self.claim(key, min_valid_for).await? {
-                Claim::Ours(tried) => return self.redeem(*tried, started).await,
-                Claim::LookAgain => tokio::time::sleep(POLL).await,
+                Claim::Ours(tried, passage) => return self.redeem(*tried, passage, started).await,
+                Claim::LookAgain => {}
+                Claim::Theirs => tokio::time::sleep(POLL).await,
                 Claim::Nothing => {
                     let waited = started.saturating_sub(waiting);
                     if !waited.is_zero() {
@@ -182,6 +202,7 @@ impl App {
             intent: IntentId::mint(&*self.0.clock, &*self.0.random),
             owner: self.0.replica,
             until: lease_now.after(self.0.settings.tokens.lease),
+            serial: connection.life.attempts.saturating_add(1),
         };
         let event = Event::Asked {
             now: self.0.clock.now(),
@@ -189,22 +210,32 @@ impl App {
             min_valid_for,
             attempt,
         };
-        let decision = decide(&connection.life, &event, &self.0.settings.tokens);
+        let decision = decide(&connection.life, &event, &self.policy(&connection));
+        let passage = if decision.effect == Effect::Redeem {
+            match self.0.places.admit(&connection.token_endpoint) {
+                Ok(passage) => Some(passage),
+                Err(_wait) => return Ok(Claim::Nothing),
+            }
+        } else {
+            None
+        };
         if decision.next != connection.life && !self.save(&mut connection, &decision, None).await? {
             return Ok(Claim::LookAgain);
         }
+        if let Some(passage) = passage {
+            let sent_at = self.0.clock.now();
+            let tried = Tried {
+                connection,
+                attempt,
+                sent_at,
+            };
+            return Ok(Claim::Ours(Box::new(tried), passage));
+        }
         Ok(match decision.effect {
-            Effect::Redeem => {
-                let sent_at = self.0.clock.now();
-                Claim::Ours(Box::new(Tried {
-                    connection,
-                    attempt,
-                    sent_at,
-                }))
-            }
-            Effect::Await { .. } => Claim::LookAgain,
+            Effect::Await { .. } => Claim::Theirs,
             Effect::HandOut(_)
             | Effect::Tell(_)
+            | Effect::Redeem
             | Effect::Persist
             | Effect::Note
             | Effect::Discard => Claim::Nothing,
@@ -220,10 +251,14 @@ impl App {
         error: Option<&str>,
     ) -> Result<bool> {
         let status_changes = connection.life.status != decision.next.status;
+        let now = self.0.clock.now();
         connection.life = decision.next;
+        connection.updated_at = now;
         if let Some(error) = error {
             connection.last_error = Some(error.to_owned());
+            connection.failed_at = Some(now);
         }
+        connection.due_at = connection.next_due(connection.used_at, &self.policy(connection));
         let saved = if status_changes {
             let mut event = self.service_event(connection, "connection.end");
             event.detail = serde_json::json!({ "status": format!("{:?}", decision.next.status) });
@@ -251,53 +286,49 @@ impl App {
 
     /// Redeems under a declared attempt and writes what came of it. `started` is when the lease was
     /// asked for, on the monotonic clock.
-    async fn redeem(&self, tried: Tried, started: Duration) -> Result<()> {
-        let (settled, outcome, error) = match self.call(&tried.connection, started).await {
-            Ok(Outcome::Granted(tokens)) => {
-                self.count(&tried.connection, RefreshOutcome::Success);
-                self.keep_tokens(&tried, &tokens).await;
-                return Ok(());
-            }
-            Ok(Outcome::NotSent(error)) => {
-                (Settled::NotSent, RefreshOutcome::NotSent, error.to_string())
-            }
-            Ok(Outcome::Refused(refused)) => {
-                let (settled, outcome) = match refused.about {
-                    About::Grant => (Settled::Refused, RefreshOutcome::Refused),
-                    About::Client => (Settled::ClientRefused, RefreshOutcome::RegistrationTrouble),
-                    About::Other => (
-                        Settled::Transient { retry_after: None },
-                        RefreshOutcome::Transient,
-                    ),
-                };
-                (
-                    settled,
-                    outcome,
-                    refused.code.unwrap_or_else(|| "refused".to_owned()),
-                )
-            }
-            Ok(Outcome::Transient {
-                status,
-                retry_after,
-            }) => {
-                let code = format!("status_{}", status.as_u16());
-                (
-                    Settled::Transient { retry_after },
-                    RefreshOutcome::Transient,
-                    code,
-                )
-            }
-            Ok(Outcome::Unknown(_)) => (
-                Settled::Unknown,
-                RefreshOutcome::Unknown,
-                "outcome_unknown".to_owned(),
-            ),
+    async fn redeem(&self, tried: Tried, passage: Passage, started: Duration) -> Result<()> {
+        let outcome = match self.call(&tried.connection, started).await {
+            Ok(outcome) => outcome,
             Err(uncalled) => {
+                drop(passage);
                 let (settled, code) = uncalled.settled();
                 return self.settle(&tried, settled, &code).await;
             }
         };
-        self.count(&tried.connection, outcome);
+        passage.report(behaved(&outcome));
+        let (settled, counted, error) = match outcome {
+            Outcome::Granted(tokens) => {
+                self.count(&tried.connection, RefreshOutcome::Success);
+                self.keep_tokens(&tried, &tokens).await;
+                return Ok(());
+            }
+            Outcome::NotSent(error) => {
+                (Settled::NotSent, RefreshOutcome::NotSent, error.to_string())
+            }
+            Outcome::Refused(refused) => {
+                let (settled, counted) = match refused.about {
+                    About::Grant => (Settled::Refused, RefreshOutcome::Refused),
+                    About::Client => (Settled::ClientRefused, RefreshOutcome::RegistrationTrouble),
+                    About::Other => (Settled::Unclear, RefreshOutcome::Unclear),
+                };
+                let code = refused.code.unwrap_or_else(|| "refused".to_owned());
+                (settled, counted, code)
+            }
+            Outcome::Transient {
+                status,
+                retry_after,
+            } => (
+                Settled::Transient { retry_after },
+                RefreshOutcome::Transient,
+                format!("status_{}", status.as_u16()),
+            ),
+            Outcome::Unknown(_) => (
+                Settled::Unknown,
+                RefreshOutcome::Unknown,
+                "outcome_unknown".to_owned(),
+            ),
+        };
+        self.count(&tried.connection, counted);
         self.settle(&tried, settled, &error).await
     }
 
@@ -305,5 +336,13 @@ impl App {
         self.0
             .metrics
             .refreshed(connection.issuer.as_str(), outcome);
+    }
+}
+
+/// What an outcome says about the place itself.
+fn behaved(outcome: &Outcome) -> Behaved {
+    match outcome {
+        Outcome::Granted(_) | Outcome::Refused(_) => Behaved::Well,
+        Outcome::NotSent(_) | Outcome::Transient { .. } | Outcome::Unknown(_) => Behaved::Badly,
     }
 }

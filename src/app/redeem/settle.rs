@@ -41,7 +41,7 @@ impl App {
             generation: tried.connection.life.generation,
             outcome,
         };
-        decide(&now.life, &event, &self.0.settings.tokens)
+        decide(&now.life, &event, &self.policy(now))
     }
 
     /// Writes an outcome without tokens, unless a newer state stands.
@@ -93,6 +93,7 @@ impl App {
         let redemption = Redemption {
             obtained_at: tried.sent_at,
             expires_at: lifetime.map(|lifetime| tried.sent_at.after(lifetime)),
+            kept: tokens.refresh_token.is_none(),
         };
         let decision = self.judge(tried, &next, Settled::Success(redemption));
         if decision.effect != Effect::Persist {
@@ -100,7 +101,11 @@ impl App {
         }
         next.life = decision.next;
         self.seal_tokens(&mut next, tokens).await?;
-        next.refreshed_at = Some(self.0.clock.now());
+        let now = self.0.clock.now();
+        next.refreshed_at = Some(now);
+        next.updated_at = now;
+        next.last_error = None;
+        next.due_at = next.next_due(next.used_at, &self.policy(&next));
         let event = self.service_event(&next, "connection.refresh");
         let mut tx = self.0.store.write().await?;
         let written = tx.connections_mut().renew(&next).await?;

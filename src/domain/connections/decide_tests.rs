@@ -1,42 +1,38 @@
-//! What [`decide`] decides, one rule a test.
+//! What [`decide`] decides when asked, one rule a test; what an attempt's end does is in `settle_tests`.
 
+use std::time::Duration;
+
+use super::super::{Redemption, Settled};
 use super::*;
 use crate::domain::ids::{IntentId, ReplicaId};
 use crate::domain::random::SeededRandom;
 use crate::domain::time::{Clock, FixedClock};
 
-fn attempt(seed: u64, until: Timestamp) -> Attempt {
+pub(in super::super) fn attempt(seed: u64, until: Timestamp) -> Attempt {
     let (clock, random) = (FixedClock::default(), SeededRandom::new(seed));
     Attempt {
         intent: IntentId::mint(&clock, &random),
         owner: ReplicaId::mint(&clock, &random),
         until,
+        serial: i64::try_from(seed).unwrap(),
     }
 }
 
-fn now() -> Timestamp {
+pub(in super::super) fn now() -> Timestamp {
     FixedClock::default().now()
 }
 
 /// An hour's token, obtained so many seconds ago.
-fn life(age: u64) -> Lifecycle {
+pub(in super::super) fn life(age: u64) -> Lifecycle {
     let obtained_at = now().before(Duration::from_secs(age));
+    let expires_at = Some(obtained_at.after(Duration::from_hours(1)));
     Lifecycle {
         generation: 7,
-        status: Status::Active,
-        renewable: true,
-        obtained_at,
-        expires_at: Some(obtained_at.after(Duration::from_hours(1))),
-        rejected: false,
-        forced: false,
-        attempt: None,
-        unknown_outcomes: 0,
-        failures: 0,
-        next_attempt_at: None,
+        ..Lifecycle::granted(obtained_at, expires_at, true)
     }
 }
 
-fn ask(life: &Lifecycle, attempt: Attempt) -> Decision {
+pub(in super::super) fn ask(life: &Lifecycle, attempt: Attempt) -> Decision {
     let event = Event::Asked {
         now: now(),
         lease_now: now(),
@@ -46,7 +42,12 @@ fn ask(life: &Lifecycle, attempt: Attempt) -> Decision {
     decide(life, &event, &Policy::default())
 }
 
-fn settle(life: &Lifecycle, attempt: Attempt, generation: i64, outcome: Settled) -> Decision {
+pub(in super::super) fn settle(
+    life: &Lifecycle,
+    attempt: Attempt,
+    generation: i64,
+    outcome: Settled,
+) -> Decision {
     let event = Event::Settled {
         now: now(),
         attempt,
@@ -56,7 +57,7 @@ fn settle(life: &Lifecycle, attempt: Attempt, generation: i64, outcome: Settled)
     decide(life, &event, &Policy::default())
 }
 
-fn reject(life: &Lifecycle, generation: i64) -> Decision {
+pub(in super::super) fn reject(life: &Lifecycle, generation: i64) -> Decision {
     let event = Event::Rejected {
         now: now(),
         generation,
@@ -64,14 +65,15 @@ fn reject(life: &Lifecycle, generation: i64) -> Decision {
     decide(life, &event, &Policy::default())
 }
 
-fn later() -> Timestamp {
+pub(in super::super) fn later() -> Timestamp {
     now().after(Duration::from_mins(1))
 }
 
-const SUCCESS: fn() -> Settled = || {
+pub(in super::super) const SUCCESS: fn() -> Settled = || {
     Settled::Success(Redemption {
         obtained_at: now(),
         expires_at: None,
+        kept: false,
     })
 };
 
@@ -128,90 +130,6 @@ fn while_another_redeems_a_living_token_may_be_handed_out() {
             until: later(),
             meanwhile: Some(Living::Short)
         }
-    );
-}
-
-#[test]
-fn a_success_is_kept_although_its_lease_ended_and_another_stands() {
-    let mut late = life(4_000);
-    late.attempt = Some(attempt(2, later()));
-
-    let decision = settle(&late, attempt(1, now()), 7, SUCCESS());
-
-    assert_eq!(decision.effect, Effect::Persist);
-    assert_eq!(decision.next.generation, 8);
-    assert_eq!(decision.next.attempt, None);
-}
-
-#[test]
-fn a_success_outranks_a_refusal_already_written() {
-    let mut refused = life(4_000);
-    refused.status = Status::ReconnectRequired(Reconnect::RefreshRefused);
-
-    let decision = settle(&refused, attempt(1, now()), 7, SUCCESS());
-
-    assert_eq!(decision.effect, Effect::Persist);
-    assert_eq!(decision.next.status, Status::Active);
-}
-
-#[test]
-fn a_success_does_not_revive_what_a_changed_server_ended() {
-    let mut ended = life(4_000);
-    ended.status = Status::ReconnectRequired(Reconnect::ServerChanged);
-
-    let decision = settle(&ended, attempt(1, later()), 7, SUCCESS());
-
-    assert_eq!(
-        decision,
-        Decision {
-            next: ended,
-            effect: Effect::Discard
-        }
-    );
-}
-
-#[test]
-fn no_verdict_touches_a_newer_generation() {
-    let newer = life(0);
-
-    for outcome in [
-        Settled::Refused,
-        SUCCESS(),
-        Settled::Unknown,
-        Settled::NotSent,
-    ] {
-        let decision = settle(&newer, attempt(1, now()), 6, outcome);
-
-        assert_eq!(
-            decision,
-            Decision {
-                next: newer,
-                effect: Effect::Discard
-            },
-            "{outcome:?}"
-        );
-    }
-}
-
-#[test]
-fn a_refusal_of_an_attempt_that_no_longer_stands_is_discarded() {
-    let mut held = life(4_000);
-    held.attempt = Some(attempt(2, later()));
-
-    let decision = settle(&held, attempt(1, now()), 7, Settled::Refused);
-
-    assert_eq!(decision.effect, Effect::Discard);
-}
-
-#[test]
-fn a_refusal_keeps_a_living_token_in_use() {
-    let held = ask(&life(3_590), attempt(1, later())).next;
-
-    let refused = settle(&held, attempt(1, later()), 7, Settled::Refused).next;
-
-    assert_eq!(
-        ask(&refused, attempt(2, later())).effect,
-        Effect::HandOut(Living::LastBreath)
     );
 }
 

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use super::super::profiles::Profile;
 use super::super::time::Timestamp;
 use super::Lifecycle;
 
-/// The deployment's choices about renewing.
+/// The deployment's choices about renewing, and the provider's ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// A credential that ends sooner than this is renewed before it is handed out.
@@ -17,6 +18,8 @@ pub struct Policy {
     pub backoff: Duration,
     /// The longest pause.
     pub max_backoff: Duration,
+    /// What is known of the grant's provider.
+    pub provider: Profile,
 }
 
 impl Default for Policy {
@@ -26,12 +29,13 @@ impl Default for Policy {
             lease: Duration::from_mins(1),
             backoff: Duration::from_secs(2),
             max_backoff: Duration::from_mins(5),
+            provider: Profile::default(),
         }
     }
 }
 
 /// A credential this young is handed out as it is: renewing it again would gain nothing.
-const YOUNG: Duration = Duration::from_secs(30);
+pub(super) const YOUNG: Duration = Duration::from_secs(30);
 
 /// What a credential is at a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,24 +88,12 @@ pub fn backoff(failures: i64, retry_after: Option<Duration>, policy: &Policy) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
     use super::*;
 
     fn life(lifetime: Option<u64>) -> Lifecycle {
         let obtained_at = Timestamp::from_secs(1_000_000);
-        Lifecycle {
-            generation: 1,
-            status: Status::Active,
-            renewable: true,
-            obtained_at,
-            expires_at: lifetime.map(|secs| obtained_at.after(Duration::from_secs(secs))),
-            rejected: false,
-            forced: false,
-            attempt: None,
-            unknown_outcomes: 0,
-            failures: 0,
-            next_attempt_at: None,
-        }
+        let expires_at = lifetime.map(|secs| obtained_at.after(Duration::from_secs(secs)));
+        Lifecycle::granted(obtained_at, expires_at, true)
     }
 
     fn at(life: &Lifecycle, secs: u64, min_valid_for: u64) -> Freshness {

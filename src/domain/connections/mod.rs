@@ -4,9 +4,14 @@
 //! service executes it and so does its model. No other code matches on a connection's state.
 
 mod decide;
+mod due;
+mod event;
 mod freshness;
+mod settle;
 
-pub use decide::{Decision, Effect, Event, Living, Redemption, Settled, Unusable, decide};
+pub use decide::decide;
+pub use due::AHEAD;
+pub use event::{Decision, Effect, Event, Living, Redemption, Settled, Unusable};
 pub use freshness::{Freshness, Policy, backoff};
 
 use super::authorization::{Issuer, Resource, Scopes};
@@ -18,7 +23,7 @@ use super::text::UserId;
 use super::time::Timestamp;
 
 /// Whether a grant can be used. Expiry is computed, never stored as a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// It can be used and, where it is renewable, renewed.
     Active,
@@ -32,7 +37,7 @@ pub enum Status {
 ///
 /// Written before the request is, so that a crash leaves its trace: an attempt whose lease ended
 /// without a verdict has an unknown outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Attempt {
     /// Names the attempt; every later conditional write repeats it.
     pub intent: IntentId,
@@ -40,10 +45,46 @@ pub struct Attempt {
     pub owner: ReplicaId,
     /// When the lease ends, on the database's clock.
     pub until: Timestamp,
+    /// Its number among the attempts of this connection, from one: an attempt declared later has a
+    /// higher one.
+    pub serial: i64,
 }
 
-/// The part of a connection that [`decide`] works on.
+/// How a connection came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Its user connected in a handshake.
+    Handshake,
+    /// It was taken over from another system.
+    Import,
+}
+
+impl Origin {
+    /// The name it is stored under.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Import => "import",
+        }
+    }
+
+    /// The origin of a stored name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Handshake, Self::Import]
+            .into_iter()
+            .find(|origin| origin.as_str() == name)
+    }
+}
+
+/// How many renewals forced by rejections are remembered: so many are allowed in an hour.
+pub const FORCED_LIMIT: usize = 3;
+
+/// The part of a connection that [`decide`] works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about one grant, as they are stored"
+)]
 pub struct Lifecycle {
     /// Grows with every new pair of tokens; never used again for this tenant, user and server.
     pub generation: i64,
@@ -59,14 +100,54 @@ pub struct Lifecycle {
     pub rejected: bool,
     /// Whether this generation came from a rejection and has not been seen to work yet.
     pub forced: bool,
+    /// When generations came from rejections, the newest first.
+    pub forced_at: [Option<Timestamp>; FORCED_LIMIT],
     /// The attempt under way or left behind by a crash.
     pub attempt: Option<Attempt>,
+    /// How many attempts were declared since the user connected.
+    pub attempts: i64,
+    /// The number of the attempt this generation came from; zero for the first one.
+    pub redeemed_by: i64,
+    /// Whether the last renewal left the refresh token as it was.
+    pub keeps: bool,
     /// How many redemptions of this generation had an unknown outcome.
     pub unknown_outcomes: i64,
+    /// When the first of those was sent, at the earliest.
+    pub unknown_since: Option<Timestamp>,
+    /// How many refusals in a row meant nothing known.
+    pub unclear_refusals: i64,
+    /// Whether the last attempt failed because the provider refuses our client.
+    pub client_refused: bool,
     /// How many attempts in a row failed for a passing reason.
     pub failures: i64,
     /// Not to be tried again before this.
     pub next_attempt_at: Option<Timestamp>,
+}
+
+impl Lifecycle {
+    /// The beginning of a grant, before it has its first generation.
+    pub fn granted(obtained_at: Timestamp, expires_at: Option<Timestamp>, renewable: bool) -> Self {
+        Self {
+            generation: 0,
+            status: Status::Active,
+            renewable,
+            obtained_at,
+            expires_at,
+            rejected: false,
+            forced: false,
+            forced_at: [None; FORCED_LIMIT],
+            attempt: None,
+            attempts: 0,
+            redeemed_by: 0,
+            keeps: false,
+            unknown_outcomes: 0,
+            unknown_since: None,
+            unclear_refusals: 0,
+            client_refused: false,
+            failures: 0,
+            next_attempt_at: None,
+        }
+    }
 }
 
 /// One user's grant on one server.
@@ -100,14 +181,44 @@ pub struct Connection {
     pub access_token: Option<Sealed>,
     /// The refresh token.
     pub refresh_token: Option<Sealed>,
+    /// How it came to be.
+    pub origin: Origin,
+    /// The provider profile named on the server when its user connected.
+    pub profile: Option<String>,
     /// When its user connected.
     pub connected_at: Timestamp,
     /// When it was last renewed.
     pub refreshed_at: Option<Timestamp>,
-    /// What the last failed attempt said, as a short code.
+    /// When it was last handed out, within a minute.
+    pub used_at: Option<Timestamp>,
+    /// When the provider ends the whole grant, if it said so.
+    pub reconnect_before: Option<Timestamp>,
+    /// What the last failed attempt said, as a short code; empty after a success.
     pub last_error: Option<String>,
+    /// When an attempt last failed.
+    pub failed_at: Option<Timestamp>,
+    /// When it is next renewed without being asked for: [`Connection::next_due`], as it was when
+    /// the row was written.
+    pub due_at: Option<Timestamp>,
+    /// When the row last changed, uses not counted.
+    pub updated_at: Timestamp,
     /// Grows with every write; what a conditional write names, besides id and generation.
     pub version: i64,
+}
+
+/// A credential was handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of which connection.
+    pub connection: ConnectionId,
+    /// Of which generation.
+    pub generation: i64,
+    /// When.
+    pub at: Timestamp,
+    /// When the generation is now to be renewed unasked.
+    pub due_at: Option<Timestamp>,
 }
 
 impl Connection {

@@ -69,6 +69,20 @@ impl AuthKind {
 }
 
 impl Auth {
+    /// The provider profile named, if any.
+    pub fn profile(&self) -> Option<&str> {
+        match self {
+            Self::OAuth2(oauth2) => oauth2.provider_profile.as_deref(),
+            Self::ClientCredentials(client) => client.provider_profile.as_deref(),
+            Self::None
+            | Self::ApiKey(_)
+            | Self::CustomHeaders(_)
+            | Self::UserOidc(_)
+            | Self::Enterprise(_)
+            | Self::Workload(_) => None,
+        }
+    }
+
     /// Which kind it is.
     pub fn kind(&self) -> AuthKind {
         match self {

@@ -1,19 +1,20 @@
 //! Rows of connections. Every write but the first names id and version of the row it was decided
 //! on, so that a late flight of an old grant cannot touch a new one.
 
+mod keep;
 mod row;
+mod write;
 
-use row::{Row, status_columns};
+pub(super) use keep::Keeper;
+pub(super) use write::Writer;
 
-use super::columns::{micros, sealed_columns, text, to_json};
+use row::Row;
+
 use super::engine::{Tx, on, statements};
-use super::error::{Result, conflict};
-use crate::domain::authorization::Resource;
-use crate::domain::changes::{ChangeKind, NewChange, Op};
+use super::error::Result;
 use crate::domain::connections::Connection;
 use crate::domain::ids::ServerId;
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::resolution::Reconnect;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
@@ -24,7 +25,9 @@ macro_rules! columns {
          token_endpoint, auth_version, generation, status, reason, access_token, access_token_key, \
          refresh_token, refresh_token_key, obtained_at, expires_at, rejected, intent, lease_owner, \
          lease_until, unknown_outcomes, failures, next_attempt_at, last_error, connected_at, \
-         refreshed_at, version, forced"
+         refreshed_at, version, forced, attempts, redeemed_by, keeps, forced_at, unknown_since, \
+         unclear_refusals, client_refused, origin, profile, used_at, reconnect_before, failed_at, \
+         due_at, updated_at"
     };
 }
 
@@ -41,17 +44,21 @@ statements! {
         WHERE tenant = $1 AND user_id = $2 AND server = $3) AS past";
     INSERT = concat!("INSERT INTO connections (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
         $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, \
-        $28, $29, $30, $31, $32)");
-    RENEW = "UPDATE connections SET generation = $3, status = $4, reason = $5, access_token = $6, \
-        access_token_key = $7, refresh_token = $8, refresh_token_key = $9, obtained_at = $10, \
-        expires_at = $11, rejected = $12, intent = NULL, lease_owner = NULL, lease_until = NULL, \
-        unknown_outcomes = $13, failures = $14, next_attempt_at = $15, last_error = NULL, scopes = $16, \
-        token_type = $17, refreshed_at = $18, forced = $20, version = version + 1 \
-        WHERE id = $1 AND version = $2 AND tenant = $19";
-    SAVE_LIFE = "UPDATE connections SET status = $3, reason = $4, rejected = $5, intent = $6, \
-        lease_owner = $7, lease_until = $8, unknown_outcomes = $9, failures = $10, \
-        next_attempt_at = $11, last_error = $12, forced = $14, version = version + 1 \
-        WHERE id = $1 AND version = $2 AND tenant = $13";
+        $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46)");
+    RENEW = "UPDATE connections SET generation = $4, access_token = $5, access_token_key = $6, \
+        refresh_token = $7, refresh_token_key = $8, obtained_at = $9, expires_at = $10, scopes = $11, \
+        token_type = $12, refreshed_at = $13, redeemed_by = $14, keeps = $15, forced_at = $16, \
+        reconnect_before = $17 WHERE id = $1 AND version = $2 AND tenant = $3";
+    SAVE_LIFE = "UPDATE connections SET status = $4, reason = $5, rejected = $6, forced = $7, intent = $8, \
+        lease_owner = $9, lease_until = $10, attempts = $11, unknown_outcomes = $12, unknown_since = $13, \
+        unclear_refusals = $14, client_refused = $15, failures = $16, next_attempt_at = $17, \
+        last_error = $18, failed_at = $19, due_at = $20, updated_at = $21, version = version + 1 \
+        WHERE id = $1 AND version = $2 AND tenant = $3";
+    LIST_DUE = concat!("SELECT ", columns!(), " FROM connections \
+        WHERE due_at <= $1 ORDER BY due_at LIMIT $2");
+    USE = "UPDATE connections SET used_at = $3, \
+        due_at = CASE WHEN generation = $4 THEN $5 ELSE due_at END \
+        WHERE id = $1 AND tenant = $2 AND (used_at IS NULL OR used_at < $3)";
     DELETE = "DELETE FROM connections WHERE tenant = $1 AND user_id = $2 AND server = $3 \
         RETURNING id, generation";
     BURY = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
@@ -128,6 +135,16 @@ impl Reader<'_> {
         ))
     }
 
+    /// Connections of all tenants that are to be renewed by now, the longest due first.
+    pub async fn list_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<Connection>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_DUE)
+            .bind(now.as_micros())
+            .bind(limit)
+            .fetch_all(conn)
+            .await)?;
+        rows.into_iter().map(Connection::try_from).collect()
+    }
+
     /// The highest generation a user's connections to a server ever had; zero when there was none.
     pub async fn last_generation(
         &mut self,
@@ -143,236 +160,5 @@ impl Reader<'_> {
         .bind(server.to_string())
         .fetch_one(conn)
         .await)?)
-    }
-}
-
-/// Writes the lifecycle of a connection that is still at the version it was read with.
-async fn save_life(tx: &mut Tx, connection: &Connection) -> Result<bool> {
-    let life = &connection.life;
-    let (status, reason) = status_columns(life.status);
-    let rows = on!(tx, |conn| sqlx::query(SAVE_LIFE)
-        .bind(connection.id.to_string())
-        .bind(connection.version)
-        .bind(status)
-        .bind(reason)
-        .bind(life.rejected)
-        .bind(text(life.attempt.map(|attempt| attempt.intent)))
-        .bind(text(life.attempt.map(|attempt| attempt.owner)))
-        .bind(micros(life.attempt.map(|attempt| attempt.until)))
-        .bind(life.unknown_outcomes)
-        .bind(life.failures)
-        .bind(micros(life.next_attempt_at))
-        .bind(connection.last_error.as_deref())
-        .bind(connection.tenant.as_str())
-        .bind(life.forced)
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected()))?;
-    Ok(rows == 1)
-}
-
-/// Changes connections.
-#[derive(Debug)]
-pub struct Writer<'t> {
-    pub(super) tx: &'t mut Tx,
-    pub(super) changes: &'t mut Vec<NewChange>,
-}
-
-impl Writer<'_> {
-    fn changed(&mut self, tenant: &TenantId, subject: String, op: Op) {
-        let kind = ChangeKind::Connection;
-        self.changes.push(NewChange {
-            tenant: tenant.clone(),
-            kind,
-            subject,
-            op,
-        });
-    }
-
-    /// Adds a connection. A user has one per server: take the old one away first; a conflict means
-    /// that another one was stored at the same time.
-    pub async fn insert(&mut self, connection: &Connection) -> Result<()> {
-        let life = &connection.life;
-        let (status, reason) = status_columns(life.status);
-        let (access, access_key) = sealed_columns(connection.access_token.as_ref());
-        let (refresh, refresh_key) = sealed_columns(connection.refresh_token.as_ref());
-        on!(&mut *self.tx, |conn| sqlx::query(INSERT)
-            .bind(connection.id.to_string())
-            .bind(connection.tenant.as_str())
-            .bind(connection.user.as_str())
-            .bind(connection.server.to_string())
-            .bind(connection.registration.to_string())
-            .bind(connection.issuer.as_str())
-            .bind(connection.resource.as_ref().map(Resource::as_str))
-            .bind(to_json(&connection.scopes))
-            .bind(&connection.token_type)
-            .bind(&connection.token_endpoint)
-            .bind(connection.auth_version)
-            .bind(life.generation)
-            .bind(status)
-            .bind(reason)
-            .bind(access)
-            .bind(access_key)
-            .bind(refresh)
-            .bind(refresh_key)
-            .bind(life.obtained_at.as_micros())
-            .bind(micros(life.expires_at))
-            .bind(life.rejected)
-            .bind(text(life.attempt.map(|attempt| attempt.intent)))
-            .bind(text(life.attempt.map(|attempt| attempt.owner)))
-            .bind(micros(life.attempt.map(|attempt| attempt.until)))
-            .bind(life.unknown_outcomes)
-            .bind(life.failures)
-            .bind(micros(life.next_attempt_at))
-            .bind(connection.last_error.as_deref())
-            .bind(connection.connected_at.as_micros())
-            .bind(micros(connection.refreshed_at))
-            .bind(connection.version)
-            .bind(life.forced)
-            .execute(conn)
-            .await
-            .map(drop))
-        .map_err(conflict)?;
-        self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
-        Ok(())
-    }
-
-    /// Writes new tokens and the lifecycle that goes with them. `false` when the row is no longer
-    /// at the version it was read with.
-    pub async fn renew(&mut self, connection: &Connection) -> Result<bool> {
-        let life = &connection.life;
-        let (status, reason) = status_columns(life.status);
-        let (access, access_key) = sealed_columns(connection.access_token.as_ref());
-        let (refresh, refresh_key) = sealed_columns(connection.refresh_token.as_ref());
-        let rows = on!(&mut *self.tx, |conn| sqlx::query(RENEW)
-            .bind(connection.id.to_string())
-            .bind(connection.version)
-            .bind(life.generation)
-            .bind(status)
-            .bind(reason)
-            .bind(access)
-            .bind(access_key)
-            .bind(refresh)
-            .bind(refresh_key)
-            .bind(life.obtained_at.as_micros())
-            .bind(micros(life.expires_at))
-            .bind(life.rejected)
-            .bind(life.unknown_outcomes)
-            .bind(life.failures)
-            .bind(micros(life.next_attempt_at))
-            .bind(to_json(&connection.scopes))
-            .bind(&connection.token_type)
-            .bind(micros(connection.refreshed_at))
-            .bind(connection.tenant.as_str())
-            .bind(life.forced)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        if rows == 1 {
-            self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
-        }
-        Ok(rows == 1)
-    }
-
-    /// Writes a lifecycle that means something new to others (a refusal, an unknown outcome).
-    /// `false` when the row is no longer at the version it was read with.
-    pub async fn save_life(&mut self, connection: &Connection) -> Result<bool> {
-        let saved = save_life(self.tx, connection).await?;
-        if saved {
-            self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
-        }
-        Ok(saved)
-    }
-
-    /// Takes a connection away and keeps its generation, unless a higher one is kept already. Answers its id, if there was one.
-    pub async fn delete(
-        &mut self,
-        tenant: &TenantId,
-        user: &UserId,
-        server: ServerId,
-    ) -> Result<Option<String>> {
-        let gone: Option<(String, i64)> = on!(&mut *self.tx, |conn| sqlx::query_as(DELETE)
-            .bind(tenant.as_str())
-            .bind(user.as_str())
-            .bind(server.to_string())
-            .fetch_optional(conn)
-            .await)?;
-        let Some((id, generation)) = gone else {
-            return Ok(None);
-        };
-        on!(&mut *self.tx, |conn| sqlx::query(BURY)
-            .bind(tenant.as_str())
-            .bind(user.as_str())
-            .bind(server.to_string())
-            .bind(generation)
-            .execute(conn)
-            .await
-            .map(drop))?;
-        self.changed(tenant, id.clone(), Op::Delete);
-        Ok(Some(id))
-    }
-
-    /// Takes away every connection to a server that is about to be deleted, and keeps their
-    /// generations. Answers how many.
-    pub async fn delete_of_server(&mut self, tenant: &TenantId, server: ServerId) -> Result<usize> {
-        on!(&mut *self.tx, |conn| sqlx::query(BURY_OF_SERVER)
-            .bind(tenant.as_str())
-            .bind(server.to_string())
-            .execute(conn)
-            .await
-            .map(drop))?;
-        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(DELETE_OF_SERVER)
-            .bind(tenant.as_str())
-            .bind(server.to_string())
-            .fetch_all(conn)
-            .await)?;
-        let count = ids.len();
-        for id in ids {
-            self.changed(tenant, id, Op::Delete);
-        }
-        Ok(count)
-    }
-
-    /// Ends every connection to a server, because its configuration changed. Answers how many.
-    pub async fn invalidate_of_server(
-        &mut self,
-        tenant: &TenantId,
-        server: ServerId,
-    ) -> Result<usize> {
-        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(
-            INVALIDATE_OF_SERVER
-        )
-        .bind(tenant.as_str())
-        .bind(server.to_string())
-        .bind(Reconnect::ServerChanged.as_str())
-        .fetch_all(conn)
-        .await)?;
-        let count = ids.len();
-        for id in ids {
-            self.changed(tenant, id, Op::Put);
-        }
-        Ok(count)
-    }
-}
-
-/// Leases and outcomes that leave a connection what it is.
-#[derive(Debug)]
-pub struct Keeper<'t>(pub(super) &'t mut Tx);
-
-impl Keeper<'_> {
-    /// Writes a lifecycle: a lease taken, a pause after a passing failure. `false` when the row is
-    /// no longer at the version it was read with.
-    pub async fn save_life(&mut self, connection: &Connection) -> Result<bool> {
-        save_life(self.0, connection).await
-    }
-
-    /// Ends every lease now: what their holders had begun has an unknown outcome. For the start of
-    /// the one process that has the database. Answers how many.
-    pub async fn end_leases(&mut self, now: Timestamp) -> Result<u64> {
-        Ok(on!(&mut *self.0, |conn| sqlx::query(END_LEASES)
-            .bind(now.as_micros())
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?)
     }
 }

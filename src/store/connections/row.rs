@@ -3,14 +3,18 @@
 use sqlx::FromRow;
 
 use crate::domain::authorization::{Issuer, Resource};
-use crate::domain::connections::{Attempt, Connection, Lifecycle, Status};
+use crate::domain::connections::{Attempt, Connection, FORCED_LIMIT, Lifecycle, Origin, Status};
 use crate::domain::ids::{IntentId, ReplicaId};
 use crate::domain::resolution::Reconnect;
 use crate::domain::time::Timestamp;
-use crate::store::columns::{Reading, time};
+use crate::store::columns::{Reading, time, to_json};
 use crate::store::error::{Error, Result};
 
 #[derive(FromRow)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a row has the columns it has"
+)]
 pub(super) struct Row {
     id: String,
     tenant: String,
@@ -44,6 +48,20 @@ pub(super) struct Row {
     connected_at: i64,
     refreshed_at: Option<i64>,
     version: i64,
+    attempts: i64,
+    redeemed_by: i64,
+    keeps: bool,
+    forced_at: String,
+    unknown_since: Option<i64>,
+    unclear_refusals: i64,
+    client_refused: bool,
+    origin: String,
+    profile: Option<String>,
+    used_at: Option<i64>,
+    reconnect_before: Option<i64>,
+    failed_at: Option<i64>,
+    due_at: Option<i64>,
+    updated_at: i64,
 }
 
 /// A status as its two columns.
@@ -78,7 +96,24 @@ fn attempt(reading: &Reading<'_>, row: &Row) -> Result<Option<Attempt>> {
         intent: reading.parse::<IntentId>("intent", intent)?,
         owner: reading.parse::<ReplicaId>("lease_owner", owner)?,
         until: Timestamp::from_micros(until),
+        // Attempts come one after the other: the one that stands is the last.
+        serial: row.attempts,
     }))
+}
+
+/// The times of forced renewals as text: the newest first, those that are not left out.
+pub(super) fn forced_column(times: &[Option<Timestamp>; FORCED_LIMIT]) -> String {
+    let micros: Vec<i64> = times.iter().flatten().map(|at| at.as_micros()).collect();
+    to_json(&micros)
+}
+
+fn forced_at(reading: &Reading<'_>, text: &str) -> Result<[Option<Timestamp>; FORCED_LIMIT]> {
+    let micros: Vec<i64> = reading.json("forced_at", text)?;
+    let mut times = [None; FORCED_LIMIT];
+    for (time, micros) in times.iter_mut().zip(micros) {
+        *time = Some(Timestamp::from_micros(micros));
+    }
+    Ok(times)
 }
 
 impl TryFrom<Row> for Connection {
@@ -97,8 +132,15 @@ impl TryFrom<Row> for Connection {
             expires_at: time(row.expires_at),
             rejected: row.rejected,
             forced: row.forced,
+            forced_at: forced_at(&reading, &row.forced_at)?,
             attempt: attempt(&reading, &row)?,
+            attempts: row.attempts,
+            redeemed_by: row.redeemed_by,
+            keeps: row.keeps,
             unknown_outcomes: row.unknown_outcomes,
+            unknown_since: time(row.unknown_since),
+            unclear_refusals: row.unclear_refusals,
+            client_refused: row.client_refused,
             failures: row.failures,
             next_attempt_at: time(row.next_attempt_at),
         };
@@ -121,9 +163,16 @@ impl TryFrom<Row> for Connection {
                 row.refresh_token,
                 row.refresh_token_key,
             )?,
+            origin: reading.some("origin", Origin::parse(&row.origin))?,
+            profile: row.profile,
             connected_at: Timestamp::from_micros(row.connected_at),
             refreshed_at: time(row.refreshed_at),
+            used_at: time(row.used_at),
+            reconnect_before: time(row.reconnect_before),
             last_error: row.last_error,
+            failed_at: time(row.failed_at),
+            due_at: time(row.due_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
             version: row.version,
         })
     }

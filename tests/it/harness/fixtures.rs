@@ -7,7 +7,7 @@ use stationmaster::domain::access::{ApiKey, Narrowing, Role};
 use stationmaster::domain::audit::{NewAuditEvent, Origin, Verdict};
 use stationmaster::domain::authorization::{ClientAuthMethod, Issuer, Resource, Scopes};
 use stationmaster::domain::chats::Chat;
-use stationmaster::domain::connections::{Attempt, Connection, Lifecycle, Status};
+use stationmaster::domain::connections::{self, Attempt, Connection, Lifecycle};
 use stationmaster::domain::handshakes::{Binding, Handshake, Snapshot, State};
 use stationmaster::domain::ids::{
     ApiKeyId, AuditEventId, ConnectionId, DataKeyId, HandshakeId, IntentId, RegistrationId,
@@ -230,32 +230,31 @@ impl Home {
             auth_version: 1,
             life: Lifecycle {
                 generation: 1,
-                status: Status::Active,
-                renewable: false,
-                obtained_at: NOW,
-                expires_at: None,
-                forced: false,
-                rejected: false,
-                attempt: None,
-                unknown_outcomes: 0,
-                failures: 0,
-                next_attempt_at: None,
+                ..Lifecycle::granted(NOW, None, false)
             },
             access_token: None,
             refresh_token: None,
+            origin: connections::Origin::Handshake,
+            profile: None,
             connected_at: NOW,
             refreshed_at: None,
+            used_at: None,
+            reconnect_before: None,
             last_error: None,
+            failed_at: None,
+            due_at: None,
+            updated_at: NOW,
             version: 1,
         }
     }
 
-    /// An attempt to redeem.
+    /// The first attempt to redeem.
     pub(crate) fn attempt(&self) -> Attempt {
         Attempt {
             intent: IntentId::mint(&self.clock, &self.random),
             owner: ReplicaId::mint(&self.clock, &self.random),
             until: later(60),
+            serial: 1,
         }
     }
 

@@ -3,7 +3,7 @@
 use stationmaster::domain::authorization::{
     AuthorizationServer, ClientAuthMethod, Discovered, Issuer, ProtectedResource, Resource, Scopes,
 };
-use stationmaster::domain::connections::{Connection, Lifecycle};
+use stationmaster::domain::connections::{Connection, Lifecycle, Origin};
 use stationmaster::domain::registrations::Registration;
 use stationmaster::domain::servers::{
     Access, Auth, Availability, OAuth2, SealedSecrets, Server, Spec, ToolPolicy, Transport,
@@ -70,16 +70,31 @@ impl Home {
                 renewable: true,
                 expires_at: Some(later(3600)),
                 rejected: true,
+                forced: true,
+                forced_at: [Some(later(5)), Some(later(4)), Some(later(3))],
                 attempt: Some(self.attempt()),
+                attempts: self.attempt().serial,
+                redeemed_by: 1,
+                keeps: true,
                 unknown_outcomes: 4,
+                unknown_since: Some(later(1)),
+                unclear_refusals: 2,
+                client_refused: true,
                 failures: 5,
                 next_attempt_at: Some(later(6)),
                 ..plain.life
             },
             access_token: self.sealed(b"access"),
             refresh_token: self.sealed(b"refresh"),
+            origin: Origin::Import,
+            profile: Some("linear".into()),
             refreshed_at: Some(later(2)),
+            used_at: Some(later(7)),
+            reconnect_before: Some(later(8)),
             last_error: Some("http_503".into()),
+            failed_at: Some(later(9)),
+            due_at: Some(later(10)),
+            updated_at: later(11),
             version: 9,
             ..plain
         }

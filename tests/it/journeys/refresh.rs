@@ -219,6 +219,7 @@ async fn a_second_lost_answer_ends_the_grant(engine: Engine) {
     world.idp.once(Fault::Ignored);
 
     let first = world.resolve("alice", "tools").await;
+    world.pass(2);
     let second = world.resolve("alice", "tools").await;
     let third = world.resolve("alice", "tools").await;
 
@@ -236,6 +237,7 @@ async fn a_lost_answer_that_was_a_success_ends_the_grant(engine: Engine) {
     world.idp.once(Fault::AnswerLost);
 
     let first = world.resolve("alice", "tools").await;
+    world.pass(2);
     let second = world.resolve("alice", "tools").await;
 
     assert_eq!(first.status(), Status::UpstreamUnavailable);
@@ -270,7 +272,8 @@ async fn a_refused_client_leaves_the_grant(engine: Engine) {
     world.pass(300);
     let renewed = world.resolve("alice", "tools").await;
 
-    assert_eq!(refused.status(), Status::UpstreamUnavailable);
+    assert_eq!(refused.status(), Status::ConfigError);
+    assert_eq!(refused.reason(), Reason::RegistrationRefused);
     assert_eq!(connection.state(), v1::ConnectionState::Active);
     assert_eq!(connection.last_error_code, "invalid_client");
     assert_eq!(

@@ -43,6 +43,11 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "a process that starts alone ends what all tenants left",
     ),
     (
+        "connections",
+        "LIST_DUE",
+        "what is due is renewed in all tenants",
+    ),
+    (
         "servers",
         "COUNT_BY_ID",
         "an id is unique over all tenants; nothing of the row is read",

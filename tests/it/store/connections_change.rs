@@ -50,16 +50,27 @@ fn renewed(home: &Home, connection: &Connection) -> Connection {
             obtained_at: later(10),
             expires_at: Some(later(20)),
             forced: true,
+            forced_at: [Some(later(12)), Some(later(1)), None],
             rejected: false,
             attempt: None,
+            attempts: 4,
+            redeemed_by: 4,
+            keeps: true,
             unknown_outcomes: 1,
+            unknown_since: Some(later(13)),
+            unclear_refusals: 1,
+            client_refused: true,
             failures: 2,
             next_attempt_at: Some(later(30)),
         },
         access_token: home.sealed(b"new access"),
         refresh_token: home.sealed(b"new refresh"),
         refreshed_at: Some(later(11)),
+        reconnect_before: Some(later(99)),
         last_error: None,
+        failed_at: Some(later(14)),
+        due_at: Some(later(15)),
+        updated_at: later(16),
         ..connection.clone()
     }
 }
@@ -89,6 +100,8 @@ async fn a_renewal_writes_tokens_and_lifecycle_and_ends_the_attempt(db: &Db) {
     bare.life.renewable = false;
     bare.life.expires_at = None;
     bare.life.next_attempt_at = None;
+    bare.life.unknown_since = None;
+    bare.life.forced_at = [None; 3];
     assert!(renew(db, &home, &bare).await);
     bare.version += 1;
     assert_eq!(get(db, &old).await, bare);
@@ -113,12 +126,19 @@ fn refused(home: &Home, connection: &Connection) -> Connection {
             status: Status::ReconnectRequired(Reconnect::RefreshRefused),
             rejected: !connection.life.rejected,
             attempt: Some(home.attempt()),
+            attempts: home.attempt().serial,
             unknown_outcomes: 8,
+            unknown_since: Some(later(3)),
+            unclear_refusals: 2,
+            client_refused: !connection.life.client_refused,
             failures: 9,
             next_attempt_at: None,
             ..connection.life
         },
         last_error: Some("invalid_grant".into()),
+        failed_at: Some(later(5)),
+        due_at: None,
+        updated_at: later(6),
         ..connection.clone()
     }
 }

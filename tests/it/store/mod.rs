@@ -5,6 +5,7 @@ mod audit;
 mod chats;
 mod connections;
 mod connections_change;
+mod connections_due;
 mod corrupt;
 mod feed;
 mod file;

@@ -1,0 +1,20 @@
+-- The history of a connection, its attempts by number, and when it is next renewed unasked.
+
+ALTER TABLE connections ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE connections ADD COLUMN redeemed_by INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE connections ADD COLUMN keeps INTEGER NOT NULL DEFAULT FALSE;
+ALTER TABLE connections ADD COLUMN forced_at TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE connections ADD COLUMN unknown_since INTEGER;
+ALTER TABLE connections ADD COLUMN unclear_refusals INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE connections ADD COLUMN client_refused INTEGER NOT NULL DEFAULT FALSE;
+ALTER TABLE connections ADD COLUMN origin TEXT NOT NULL DEFAULT 'handshake';
+ALTER TABLE connections ADD COLUMN profile TEXT;
+ALTER TABLE connections ADD COLUMN used_at INTEGER;
+ALTER TABLE connections ADD COLUMN reconnect_before INTEGER;
+ALTER TABLE connections ADD COLUMN failed_at INTEGER;
+ALTER TABLE connections ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE connections ADD COLUMN due_at INTEGER;
+
+UPDATE connections SET updated_at = COALESCE(refreshed_at, connected_at);
+
+CREATE INDEX connections_due ON connections (due_at) WHERE due_at IS NOT NULL;

@@ -1,0 +1,67 @@
+//! Renewing what nobody asks for right now: ahead of time what is in use, and now and then what is
+//! idle and would be forgotten. Replicas share the work through the leases alone.
+
+use std::time::Duration;
+
+use super::super::App;
+use super::super::error::Result;
+use super::{Claim, Key};
+use crate::domain::connections::{AHEAD, Connection};
+
+/// How many connections one round looks at, at most.
+const ROUND: i64 = 200;
+
+impl App {
+    /// Renews what is due, as many at a time as each place allows. Answers how many were begun; what
+    /// was left is due still.
+    pub async fn renew_due(&self) -> Result<u64> {
+        let now = self.0.clock.now();
+        let mut tx = self.0.store.read().await?;
+        let due = tx.connections().list_due(now, ROUND).await?;
+        drop(tx);
+        let mut begun = 0;
+        for connection in due {
+            let endpoint = &connection.token_endpoint;
+            if self.0.places.wait(endpoint).is_some() {
+                continue;
+            }
+            let Some(permit) = self.0.places.ahead(endpoint) else {
+                continue;
+            };
+            begun += 1;
+            let app = self.clone();
+            self.0.tasks.spawn(async move {
+                let id = connection.id;
+                if let Err(error) = app.renew_ahead(connection).await {
+                    tracing::warn!(connection.id = %id, %error, "renewal ahead of time did not run");
+                }
+                drop(permit);
+            });
+        }
+        Ok(begun)
+    }
+
+    async fn renew_ahead(&self, connection: Connection) -> Result<()> {
+        let started = self.0.clock.monotonic();
+        match self.claim(&Key::of(&connection), AHEAD).await? {
+            Claim::Ours(tried, passage) => self.redeem(*tried, passage, started).await,
+            // Another replica is at it, or somebody was faster.
+            Claim::Theirs | Claim::LookAgain => Ok(()),
+            Claim::Nothing => self.put_off(connection).await,
+        }
+    }
+
+    /// What was due and needs nothing must not come up again at once.
+    async fn put_off(&self, connection: Connection) -> Result<()> {
+        let mut connection = connection;
+        let now = self.0.clock.now();
+        let next = connection.next_due(connection.used_at, &self.policy(&connection));
+        connection.due_at = next.map(|due| due.max(now.after(PUT_OFF)));
+        let mut tx = self.0.store.upkeep().await?;
+        tx.connection_leases().save_life(&connection).await?;
+        tx.commit().await.map_err(Into::into)
+    }
+}
+
+/// For how long what was due and needed nothing is left alone, at least.
+const PUT_OFF: Duration = Duration::from_mins(1);

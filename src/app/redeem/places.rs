@@ -1,0 +1,126 @@
+//! What this process remembers of the places where refresh tokens are redeemed: whether they are
+//! in trouble, and how many renewals that nobody waits for are under way there. Each replica
+//! remembers for itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::domain::breaker::Breaker;
+use crate::domain::time::Clock;
+
+/// Renewals ahead of time that run side by side at one place.
+const AHEAD_AT_ONCE: usize = 4;
+/// So many places are remembered before those without trouble are forgotten.
+const REMEMBERED: usize = 4096;
+
+#[derive(Debug)]
+struct Place {
+    breaker: Breaker,
+    ahead: Arc<Semaphore>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            breaker: Breaker::default(),
+            ahead: Arc::new(Semaphore::new(AHEAD_AT_ONCE)),
+        }
+    }
+}
+
+/// The places, by token endpoint: an issuer's name is anybody's to claim.
+#[derive(Debug, Clone)]
+pub(in crate::app) struct Places {
+    known: Arc<Mutex<HashMap<String, Place>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Places {
+    pub(in crate::app) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            known: Arc::default(),
+            clock,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Place>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at<T>(&self, endpoint: &str, act: impl FnOnce(&mut Place) -> T) -> T {
+        let mut known = self.known();
+        if known.len() >= REMEMBERED && !known.contains_key(endpoint) {
+            known.retain(|_, place| {
+                !place.breaker.is_idle() || place.ahead.available_permits() < AHEAD_AT_ONCE
+            });
+        }
+        act(known.entry(endpoint.to_owned()).or_default())
+    }
+
+    /// The right to send one request, unless the place is to be left alone.
+    pub(super) fn admit(&self, endpoint: &str) -> Result<Passage, Duration> {
+        let now = self.clock.monotonic();
+        self.at(endpoint, |place| place.breaker.admit(now))?;
+        Ok(Passage {
+            places: self.clone(),
+            endpoint: endpoint.to_owned(),
+            reported: false,
+        })
+    }
+
+    /// How long a place is left alone, if it is.
+    pub(in crate::app) fn wait(&self, endpoint: &str) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        self.known()
+            .get(endpoint)
+            .and_then(|place| place.breaker.wait(now))
+    }
+
+    /// A place among the renewals that nobody waits for; `None` when there are enough.
+    pub(super) fn ahead(&self, endpoint: &str) -> Option<OwnedSemaphorePermit> {
+        let ahead = self.at(endpoint, |place| Arc::clone(&place.ahead));
+        ahead.try_acquire_owned().ok()
+    }
+}
+
+/// The right to send one request. Dropped without a word, nothing was sent.
+#[derive(Debug)]
+pub(super) struct Passage {
+    places: Places,
+    endpoint: String,
+    reported: bool,
+}
+
+/// How a place behaved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behaved {
+    /// It answered, whatever it said.
+    Well,
+    /// It could not be reached, did not answer, or is in trouble.
+    Badly,
+}
+
+impl Passage {
+    /// Says how the place behaved.
+    pub(super) fn report(mut self, behaved: Behaved) {
+        self.reported = true;
+        let now = self.places.clock.monotonic();
+        self.places.at(&self.endpoint, |place| match behaved {
+            Behaved::Well => place.breaker.succeeded(),
+            Behaved::Badly => place.breaker.failed(now),
+        });
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        if !self.reported {
+            let now = self.places.clock.monotonic();
+            self.places
+                .at(&self.endpoint, |place| place.breaker.abandoned(now));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! When credentials were handed out: gathered in memory, written in batches, so that a resolve
+//! writes nothing. What a crash loses is at most a minute of it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::App;
+use super::error::Result;
+use crate::domain::connections::{Connection, Use};
+use crate::domain::ids::ConnectionId;
+
+/// A use is noted again after so long.
+const EACH: Duration = Duration::from_mins(1);
+/// The most that is gathered between two batches; further uses are not noted.
+const MOST: usize = 100_000;
+
+/// Uses that are not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Uses(Mutex<HashMap<ConnectionId, Use>>);
+
+impl Uses {
+    fn note(&self, seen: Use) {
+        let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if gathered.len() < MOST || gathered.contains_key(&seen.connection) {
+            gathered.insert(seen.connection, seen);
+        }
+    }
+
+    fn take(&self) -> Vec<Use> {
+        let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *gathered).into_values().collect()
+    }
+}
+
+impl App {
+    /// Notes that a credential is handed out.
+    pub(super) fn note_use(&self, connection: &Connection) {
+        let at = self.0.clock.now();
+        let known = connection
+            .used_at
+            .is_some_and(|used| used >= connection.life.obtained_at && at < used.after(EACH));
+        if known {
+            return;
+        }
+        self.0.uses.note(Use {
+            tenant: connection.tenant.clone(),
+            connection: connection.id,
+            generation: connection.life.generation,
+            at,
+            due_at: connection.next_due(Some(at), &self.policy(connection)),
+        });
+    }
+
+    /// Writes the uses gathered since the last time. Answers how many. What cannot be written is
+    /// forgotten: the next use is noted again.
+    pub async fn write_uses(&self) -> Result<u64> {
+        let uses = self.0.uses.take();
+        for seen in &uses {
+            // One row a transaction: one that held several could wait for another in a circle.
+            let mut tx = self.0.store.upkeep().await?;
+            tx.connection_leases().note_use(seen).await?;
+            tx.commit().await?;
+        }
+        Ok(u64::try_from(uses.len()).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,200 @@
+//! Provider profiles as they are written: one TOML file a provider, some compiled in, more from a
+//! directory of the deployment. A file of the same name takes the place of one compiled in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::domain::authorization::Issuer;
+use crate::domain::profiles::Profile;
+use crate::domain::time::parse_duration;
+
+/// Name and text of the profiles compiled in.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("entra", include_str!("entra.toml")),
+    ("google", include_str!("google.toml")),
+    ("linear", include_str!("linear.toml")),
+];
+
+/// A profile that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The file or the directory cannot be read.
+    #[error("cannot read provider profiles at {path}")]
+    Read {
+        /// Where.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a profile.
+    #[error("provider profile `{name}` is malformed")]
+    Malformed {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: toml::de::Error,
+    },
+}
+
+/// A file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// Issuers it is for, byte for byte; one that ends in a slash stands for all that begin so.
+    issuers: Vec<String>,
+    #[serde(default)]
+    keeps_refresh_tokens: bool,
+    #[serde(default, deserialize_with = "duration")]
+    replay_grace: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    idle_limit: Option<Duration>,
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    let found = parse_duration(&text);
+    found
+        .map(Some)
+        .ok_or_else(|| serde::de::Error::custom("not a duration such as `30m` or `90d`"))
+}
+
+impl File {
+    fn is_for(&self, issuer: &Issuer) -> bool {
+        self.issuers.iter().any(|known| {
+            issuer.as_str() == known
+                || known.ends_with('/') && issuer.as_str().starts_with(known.as_str())
+        })
+    }
+
+    fn profile(&self) -> Profile {
+        Profile {
+            keeps_refresh_tokens: self.keeps_refresh_tokens,
+            replay_grace: self.replay_grace,
+            idle_limit: self.idle_limit,
+        }
+    }
+}
+
+/// What is known of providers.
+#[derive(Debug, Clone)]
+pub struct Profiles(BTreeMap<String, File>);
+
+impl Profiles {
+    /// Those compiled in, and those of a directory: every `*.toml` in it.
+    ///
+    /// # Errors
+    /// [`ProfileError`] when one cannot be read or is malformed.
+    pub fn load(directory: Option<&Path>) -> Result<Self, ProfileError> {
+        let mut files = BTreeMap::new();
+        for (name, text) in BUILT_IN {
+            files.insert(name.to_owned(), parse(name, text)?);
+        }
+        if let Some(directory) = directory {
+            let unread = |source| ProfileError::Read {
+                path: directory.display().to_string(),
+                source,
+            };
+            for entry in std::fs::read_dir(directory).map_err(unread)? {
+                let path = entry.map_err(unread)?.path();
+                let Some(name) = path.file_stem().and_then(|name| name.to_str()) else {
+                    continue;
+                };
+                if path
+                    .extension()
+                    .is_some_and(|extension| extension == "toml")
+                {
+                    let text = std::fs::read_to_string(&path).map_err(unread)?;
+                    files.insert(name.to_owned(), parse(name, &text)?);
+                }
+            }
+        }
+        Ok(Self(files))
+    }
+
+    /// What is known of a provider: by the profile's name, or by its issuer where none is named. A
+    /// name nobody knows means that nothing is known.
+    pub fn find(&self, name: Option<&str>, issuer: &Issuer) -> Profile {
+        let found = match name {
+            Some(name) => self.0.get(name),
+            None => self.0.values().find(|file| file.is_for(issuer)),
+        };
+        found.map(File::profile).unwrap_or_default()
+    }
+}
+
+fn parse(name: &str, text: &str) -> Result<File, ProfileError> {
+    toml::from_str(text).map_err(|source| ProfileError::Malformed {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(name: Option<&str>, issuer: &str) -> Profile {
+        let profiles = Profiles::load(None).unwrap();
+        profiles.find(name, &Issuer::new(issuer))
+    }
+
+    #[test]
+    fn a_provider_is_known_by_its_issuer() {
+        let day = Duration::from_hours(24);
+
+        let google = find(None, "https://accounts.google.com");
+        let entra = find(None, "https://login.microsoftonline.com/9188040d/v2.0");
+        let linear = find(None, "https://mcp.linear.app");
+
+        assert!(google.keeps_refresh_tokens && entra.keeps_refresh_tokens);
+        assert_eq!(google.idle_limit, Some(180 * day));
+        assert_eq!(entra.idle_limit, Some(90 * day));
+        assert_eq!(linear.replay_grace, Some(Duration::from_mins(30)));
+        assert!(!linear.keeps_refresh_tokens);
+    }
+
+    #[test]
+    fn a_named_profile_goes_before_the_issuers() {
+        let issuer = "https://accounts.google.com";
+
+        assert_eq!(find(Some("linear"), issuer), find(Some("linear"), ""));
+        assert_eq!(find(Some("nobody"), issuer), Profile::default());
+    }
+
+    #[test]
+    fn an_issuer_that_only_looks_like_a_known_one_is_not_known() {
+        for issuer in [
+            "https://accounts.google.com.example",
+            "https://accounts.google.com/",
+            "https://login.microsoftonline.com.example/x",
+        ] {
+            assert_eq!(find(None, issuer), Profile::default(), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn a_directory_adds_and_replaces() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        };
+        write("linear.toml", "issuers = []");
+        write(
+            "own.toml",
+            "issuers = [\"https://own.example\"]\nidle_limit = \"7d\"",
+        );
+        write("notes.txt", "not a profile");
+
+        let profiles = Profiles::load(Some(directory.path())).unwrap();
+
+        let linear = profiles.find(Some("linear"), &Issuer::new(""));
+        let own = profiles.find(None, &Issuer::new("https://own.example"));
+        assert_eq!(linear, Profile::default());
+        assert_eq!(own.idle_limit, Some(Duration::from_hours(7 * 24)));
+        write("bad.toml", "issuers = []\nreplay_grace = \"soon\"");
+        assert!(Profiles::load(Some(directory.path())).is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! What is written of connections that leaves them what they are.
+
+use super::write::save_life;
+use super::{END_LEASES, USE};
+use crate::domain::connections::{Connection, Use};
+use crate::domain::time::Timestamp;
+use crate::store::columns::micros;
+use crate::store::engine::{Tx, on};
+use crate::store::error::Result;
+
+/// Leases and outcomes that leave a connection what it is.
+#[derive(Debug)]
+pub struct Keeper<'t>(pub(in crate::store) &'t mut Tx);
+
+impl Keeper<'_> {
+    /// Writes a lifecycle: a lease taken, a pause after a passing failure. `false` when the row is
+    /// no longer at the version it was read with.
+    pub async fn save_life(&mut self, connection: &Connection) -> Result<bool> {
+        save_life(self.0, connection).await
+    }
+
+    /// Ends every lease now: what their holders had begun has an unknown outcome. For the start of
+    /// the one process that has the database. Answers how many.
+    pub async fn end_leases(&mut self, now: Timestamp) -> Result<u64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query(END_LEASES)
+            .bind(now.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?)
+    }
+
+    /// Notes that a credential was handed out, unless a later use is known. Leaves the version:
+    /// nothing that is decided on a row depends on it.
+    pub async fn note_use(&mut self, seen: &Use) -> Result<()> {
+        on!(&mut *self.0, |conn| sqlx::query(USE)
+            .bind(seen.connection.to_string())
+            .bind(seen.tenant.as_str())
+            .bind(seen.at.as_micros())
+            .bind(seen.generation)
+            .bind(micros(seen.due_at))
+            .execute(conn)
+            .await
+            .map(drop))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! What is written of connections.
+
+use super::row::{forced_column, status_columns};
+use super::{
+    BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INSERT, INVALIDATE_OF_SERVER, RENEW, SAVE_LIFE,
+};
+use crate::domain::authorization::Resource;
+use crate::domain::changes::{ChangeKind, NewChange, Op};
+use crate::domain::connections::Connection;
+use crate::domain::ids::ServerId;
+use crate::domain::resolution::Reconnect;
+use crate::domain::tenants::TenantId;
+use crate::domain::text::UserId;
+use crate::store::columns::{micros, sealed_columns, text, to_json};
+use crate::store::engine::{Tx, on};
+use crate::store::error::{Result, conflict};
+
+/// Writes the lifecycle of a connection that is still at the version it was read with.
+pub(super) async fn save_life(tx: &mut Tx, connection: &Connection) -> Result<bool> {
+    let life = &connection.life;
+    let (status, reason) = status_columns(life.status);
+    let rows = on!(tx, |conn| sqlx::query(SAVE_LIFE)
+        .bind(connection.id.to_string())
+        .bind(connection.version)
+        .bind(connection.tenant.as_str())
+        .bind(status)
+        .bind(reason)
+        .bind(life.rejected)
+        .bind(life.forced)
+        .bind(text(life.attempt.map(|attempt| attempt.intent)))
+        .bind(text(life.attempt.map(|attempt| attempt.owner)))
+        .bind(micros(life.attempt.map(|attempt| attempt.until)))
+        .bind(life.attempts)
+        .bind(life.unknown_outcomes)
+        .bind(micros(life.unknown_since))
+        .bind(life.unclear_refusals)
+        .bind(life.client_refused)
+        .bind(life.failures)
+        .bind(micros(life.next_attempt_at))
+        .bind(connection.last_error.as_deref())
+        .bind(micros(connection.failed_at))
+        .bind(micros(connection.due_at))
+        .bind(connection.updated_at.as_micros())
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+/// Changes connections.
+#[derive(Debug)]
+pub struct Writer<'t> {
+    pub(in crate::store) tx: &'t mut Tx,
+    pub(in crate::store) changes: &'t mut Vec<NewChange>,
+}
+
+impl Writer<'_> {
+    fn changed(&mut self, tenant: &TenantId, subject: String, op: Op) {
+        let kind = ChangeKind::Connection;
+        self.changes.push(NewChange {
+            tenant: tenant.clone(),
+            kind,
+            subject,
+            op,
+        });
+    }
+
+    /// Adds a connection. A user has one per server: take the old one away first; a conflict means
+    /// that another one was stored at the same time.
+    pub async fn insert(&mut self, connection: &Connection) -> Result<()> {
+        let life = &connection.life;
+        let (status, reason) = status_columns(life.status);
+        let (access, access_key) = sealed_columns(connection.access_token.as_ref());
+        let (refresh, refresh_key) = sealed_columns(connection.refresh_token.as_ref());
+        on!(&mut *self.tx, |conn| sqlx::query(INSERT)
+            .bind(connection.id.to_string())
+            .bind(connection.tenant.as_str())
+            .bind(connection.user.as_str())
+            .bind(connection.server.to_string())
+            .bind(connection.registration.to_string())
+            .bind(connection.issuer.as_str())
+            .bind(connection.resource.as_ref().map(Resource::as_str))
+            .bind(to_json(&connection.scopes))
+            .bind(&connection.token_type)
+            .bind(&connection.token_endpoint)
+            .bind(connection.auth_version)
+            .bind(life.generation)
+            .bind(status)
+            .bind(reason)
+            .bind(access)
+            .bind(access_key)
+            .bind(refresh)
+            .bind(refresh_key)
+            .bind(life.obtained_at.as_micros())
+            .bind(micros(life.expires_at))
+            .bind(life.rejected)
+            .bind(text(life.attempt.map(|attempt| attempt.intent)))
+            .bind(text(life.attempt.map(|attempt| attempt.owner)))
+            .bind(micros(life.attempt.map(|attempt| attempt.until)))
+            .bind(life.unknown_outcomes)
+            .bind(life.failures)
+            .bind(micros(life.next_attempt_at))
+            .bind(connection.last_error.as_deref())
+            .bind(connection.connected_at.as_micros())
+            .bind(micros(connection.refreshed_at))
+            .bind(connection.version)
+            .bind(life.forced)
+            .bind(life.attempts)
+            .bind(life.redeemed_by)
+            .bind(life.keeps)
+            .bind(forced_column(&life.forced_at))
+            .bind(micros(life.unknown_since))
+            .bind(life.unclear_refusals)
+            .bind(life.client_refused)
+            .bind(connection.origin.as_str())
+            .bind(connection.profile.as_deref())
+            .bind(micros(connection.used_at))
+            .bind(micros(connection.reconnect_before))
+            .bind(micros(connection.failed_at))
+            .bind(micros(connection.due_at))
+            .bind(connection.updated_at.as_micros())
+            .execute(conn)
+            .await
+            .map(drop))
+        .map_err(conflict)?;
+        self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
+        Ok(())
+    }
+
+    /// Writes new tokens and the lifecycle that goes with them. `false` when the row is no longer
+    /// at the version it was read with.
+    pub async fn renew(&mut self, connection: &Connection) -> Result<bool> {
+        let life = &connection.life;
+        let (access, access_key) = sealed_columns(connection.access_token.as_ref());
+        let (refresh, refresh_key) = sealed_columns(connection.refresh_token.as_ref());
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(RENEW)
+            .bind(connection.id.to_string())
+            .bind(connection.version)
+            .bind(connection.tenant.as_str())
+            .bind(life.generation)
+            .bind(access)
+            .bind(access_key)
+            .bind(refresh)
+            .bind(refresh_key)
+            .bind(life.obtained_at.as_micros())
+            .bind(micros(life.expires_at))
+            .bind(to_json(&connection.scopes))
+            .bind(&connection.token_type)
+            .bind(micros(connection.refreshed_at))
+            .bind(life.redeemed_by)
+            .bind(life.keeps)
+            .bind(forced_column(&life.forced_at))
+            .bind(micros(connection.reconnect_before))
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        // The row is this transaction's now: its version moves with the rest.
+        if rows == 1 {
+            self.save_life(connection).await
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// Writes a lifecycle that means something new to others (a refusal, an unknown outcome).
+    /// `false` when the row is no longer at the version it was read with.
+    pub async fn save_life(&mut self, connection: &Connection) -> Result<bool> {
+        let saved = save_life(self.tx, connection).await?;
+        if saved {
+            self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
+        }
+        Ok(saved)
+    }
+
+    /// Takes a connection away and keeps its generation, unless a higher one is kept already. Answers its id, if there was one.
+    pub async fn delete(
+        &mut self,
+        tenant: &TenantId,
+        user: &UserId,
+        server: ServerId,
+    ) -> Result<Option<String>> {
+        let gone: Option<(String, i64)> = on!(&mut *self.tx, |conn| sqlx::query_as(DELETE)
+            .bind(tenant.as_str())
+            .bind(user.as_str())
+            .bind(server.to_string())
+            .fetch_optional(conn)
+            .await)?;
+        let Some((id, generation)) = gone else {
+            return Ok(None);
+        };
+        on!(&mut *self.tx, |conn| sqlx::query(BURY)
+            .bind(tenant.as_str())
+            .bind(user.as_str())
+            .bind(server.to_string())
+            .bind(generation)
+            .execute(conn)
+            .await
+            .map(drop))?;
+        self.changed(tenant, id.clone(), Op::Delete);
+        Ok(Some(id))
+    }
+
+    /// Takes away every connection to a server that is about to be deleted, and keeps their
+    /// generations. Answers how many.
+    pub async fn delete_of_server(&mut self, tenant: &TenantId, server: ServerId) -> Result<usize> {
+        on!(&mut *self.tx, |conn| sqlx::query(BURY_OF_SERVER)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .execute(conn)
+            .await
+            .map(drop))?;
+        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(DELETE_OF_SERVER)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .fetch_all(conn)
+            .await)?;
+        let count = ids.len();
+        for id in ids {
+            self.changed(tenant, id, Op::Delete);
+        }
+        Ok(count)
+    }
+
+    /// Ends every connection to a server, because its configuration changed. Answers how many.
+    pub async fn invalidate_of_server(
+        &mut self,
+        tenant: &TenantId,
+        server: ServerId,
+    ) -> Result<usize> {
+        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(
+            INVALIDATE_OF_SERVER
+        )
+        .bind(tenant.as_str())
+        .bind(server.to_string())
+        .bind(Reconnect::ServerChanged.as_str())
+        .fetch_all(conn)
+        .await)?;
+        let count = ids.len();
+        for id in ids {
+            self.changed(tenant, id, Op::Put);
+        }
+        Ok(count)
+    }
+}
