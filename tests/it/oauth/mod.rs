@@ -4,6 +4,7 @@ mod discovery;
 mod guard;
 mod probe;
 mod registration;
+mod sending;
 mod token;
 
 use std::time::Duration;
