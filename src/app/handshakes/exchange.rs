@@ -106,6 +106,8 @@ impl App {
             client_id: &snapshot.client_id,
             auth: &auth,
             deadline: self.0.settings.request_timeout,
+            send_before: None,
+            now: self.0.clock.now(),
         };
         let grant = CodeGrant {
             code,
