@@ -6,7 +6,7 @@
 //! client itself; under [`Policy::Tenant`] every address, written or resolved, admitted by
 //! [`address`]. **A request is written at most once**: connections are never reused, since a reused
 //! one may turn out dead after the request was written to it, and every retry of the client is off.
-//! A request with a body knows whether it was written ([`gate`]).
+//! A request with a body knows whether it was written: see `gate`.
 //!
 //! Begin with [`Fetch::send`]; what may be asked for is in [`Request`], what may go wrong in
 //! [`Error`].
