@@ -139,6 +139,8 @@ struct StoredTokens {
     refresh_token: Option<String>,
     token_type: String,
     expires_in_micros: Option<u64>,
+    #[serde(default)]
+    refresh_expires_in_micros: Option<u64>,
     scopes: Option<Vec<String>>,
 }
 
@@ -154,6 +156,7 @@ impl Payload for TokenSet {
                 .map(|t| t.expose_secret().to_owned()),
             token_type: self.token_type.clone(),
             expires_in_micros: self.expires_in.map(micros),
+            refresh_expires_in_micros: self.refresh_expires_in.map(micros),
             scopes: self.scopes.as_ref().map(Scopes::to_vec),
         })
     }
@@ -166,6 +169,9 @@ impl Payload for TokenSet {
             token_type: std::mem::take(&mut stored.token_type),
             expires_in: stored
                 .expires_in_micros
+                .map(std::time::Duration::from_micros),
+            refresh_expires_in: stored
+                .refresh_expires_in_micros
                 .map(std::time::Duration::from_micros),
             scopes: stored.scopes.take().map(|scopes| scopes.iter().collect()),
         })
@@ -183,6 +189,7 @@ mod tests {
             refresh_token: Some(RefreshToken::new("r".into())),
             token_type: "Bearer".into(),
             expires_in: Some(std::time::Duration::from_mins(1)),
+            refresh_expires_in: Some(std::time::Duration::from_hours(1)),
             scopes: Some(Scopes::parse("x y")),
         };
 
@@ -191,9 +198,20 @@ mod tests {
         assert_eq!(back.access_token.expose_secret(), "a");
         assert_eq!(back.refresh_token.unwrap().expose_secret(), "r");
         assert_eq!(
-            (back.expires_in, back.scopes),
-            (tokens.expires_in, tokens.scopes)
+            (back.expires_in, back.refresh_expires_in, back.scopes),
+            (tokens.expires_in, tokens.refresh_expires_in, tokens.scopes)
         );
+    }
+
+    #[test]
+    fn a_token_set_of_an_older_release_reads_back() {
+        let older = br#"{"access_token":"a","refresh_token":null,"token_type":"Bearer",
+            "expires_in_micros":60000000,"scopes":null}"#;
+
+        let back = TokenSet::from_bytes(older).unwrap();
+
+        assert_eq!(back.expires_in, Some(std::time::Duration::from_mins(1)));
+        assert_eq!(back.refresh_expires_in, None);
     }
 
     #[test]

@@ -233,6 +233,9 @@ pub struct TokenSet {
     pub token_type: String,
     /// How long the access token lives from when the answer arrived, when known.
     pub expires_in: Option<Duration>,
+    /// How long the refresh token lives, likewise; `None` also when it has no end. May be there
+    /// without a new refresh token and then speaks of the old one.
+    pub refresh_expires_in: Option<Duration>,
     /// The scopes granted; `None` means as requested.
     pub scopes: Option<Scopes>,
 }

@@ -94,6 +94,16 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Time since some fixed point in this process. Never goes backwards; used where a lease must
     /// not be outlived.
     fn monotonic(&self) -> Duration;
+
+    /// The point of the process's own monotonic time at which [`Self::monotonic`] reads this; for
+    /// what must stop by itself, far from any clock. A clock that stands still is taken to run from
+    /// now on.
+    fn instant(&self, monotonic: Duration) -> Instant;
+}
+
+/// Whether this point is over. Asks the process's monotonic clock, whatever [`Clock`] made the point.
+pub fn has_passed(point: Instant) -> bool {
+    !point.elapsed().is_zero()
 }
 
 /// The system's clocks.
@@ -135,6 +145,10 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn instant(&self, monotonic: Duration) -> Instant {
+        self.started + monotonic
     }
 }
 
@@ -184,6 +198,18 @@ impl Clock for FixedClock {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .1
     }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place the system clock is read"
+    )]
+    fn instant(&self, monotonic: Duration) -> Instant {
+        let (now, at) = (Instant::now(), self.monotonic());
+        let later = now + monotonic.saturating_sub(at);
+        later
+            .checked_sub(at.saturating_sub(monotonic))
+            .unwrap_or(later)
+    }
 }
 
 #[cfg(test)]
@@ -214,5 +240,20 @@ mod tests {
 
         assert_eq!(clock.now().since(start), Duration::from_secs(3));
         assert_eq!(clock.monotonic(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_point_of_the_past_has_passed_and_one_of_the_future_has_not() {
+        let fixed = FixedClock::default();
+        fixed.advance(Duration::from_mins(1));
+        let clocks: [&dyn Clock; 2] = [&SystemClock::new(), &fixed];
+
+        for clock in clocks {
+            assert!(has_passed(clock.instant(Duration::ZERO)), "{clock:?}");
+            assert!(
+                !has_passed(clock.instant(Duration::from_hours(1))),
+                "{clock:?}"
+            );
+        }
     }
 }

@@ -46,6 +46,8 @@ pub enum Cause {
     Connection,
     /// The request could not be formed.
     Request,
+    /// The time until which it might be sent was over.
+    TooLate,
     /// No complete answer in time.
     Deadline,
     /// The connection ended before the answer's head.
@@ -60,6 +62,7 @@ impl fmt::Display for Cause {
             Self::Name => "name not resolved",
             Self::Connection => "no connection",
             Self::Request => "malformed request",
+            Self::TooLate => "too late to be sent",
             Self::Deadline => "deadline exceeded",
             Self::Reset => "connection ended",
             Self::Truncated => "answer cut short",

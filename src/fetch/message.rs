@@ -1,7 +1,7 @@
 //! What goes out and what comes back. Neither shows headers' values, bodies or queries in `Debug`.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -47,6 +47,7 @@ pub struct Request {
     pub(super) redirects: Redirects,
     pub(super) read: ReadBody,
     pub(super) deadline: Duration,
+    pub(super) send_before: Option<Instant>,
 }
 
 impl Request {
@@ -61,6 +62,7 @@ impl Request {
             redirects: Redirects::default(),
             read: ReadBody::UpTo(DEFAULT_CAP),
             deadline: DEFAULT_DEADLINE,
+            send_before: None,
         }
     }
 
@@ -126,6 +128,14 @@ impl Request {
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Sets until when it may be written: checked directly before the first byte would be, after
+    /// names, TCP and TLS. It is for requests with a body; one without is not sent at all then.
+    #[must_use]
+    pub fn send_before(mut self, before: Instant) -> Self {
+        self.send_before = Some(before);
         self
     }
 }

@@ -6,12 +6,14 @@
 //! client itself; under [`Policy::Tenant`] every address, written or resolved, admitted by
 //! [`address`]. **A request is written at most once**: connections are never reused, since a reused
 //! one may turn out dead after the request was written to it, and every retry of the client is off.
+//! A request with a body knows whether it was written: see `gate`.
 //!
 //! Begin with [`Fetch::send`]; what may be asked for is in [`Request`], what may go wrong in
 //! [`Error`].
 
 pub mod address;
 mod error;
+mod gate;
 mod message;
 mod resolver;
 mod rules;
@@ -30,6 +32,7 @@ pub use error::{Cause, Error, Sent, Why};
 pub use message::{DEFAULT_CAP, DEFAULT_DEADLINE, ReadBody, Redirects, Request, Response};
 pub use rules::{FetchRules, Loopback, PlainHttp, Policy, is_loopback};
 
+use gate::{Gate, TooLate};
 use resolver::{Forbidden, Guarded};
 
 /// How long names, TCP and TLS may take together.
@@ -74,31 +77,39 @@ impl Fetch {
 
     /// Sends a request and reads the answer, whatever its status.
     ///
-    /// The request is written at most once for each hop. Dropping the future abandons it.
+    /// The request is written at most once for each hop. Dropping the future abandons it. A request
+    /// with a body whose time ends before anything of it was written is [`Error::NotSent`].
     ///
     /// # Errors
     /// Every [`Error`] but `Setup`; [`Error::sent`] tells whether repeating is safe.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         let deadline = request.deadline;
         let host = host(&request.url);
-        timeout(deadline, self.follow(request))
+        let gate = (!request.body.is_empty()).then(Gate::default);
+        let answer = timeout(deadline, self.follow(request, gate.as_ref()))
             .await
             .unwrap_or_else(|_elapsed| {
-                // Perhaps it was still connecting, but that cannot be known.
                 Err(Error::Unknown {
                     host,
                     cause: Cause::Deadline,
                 })
-            })
+            });
+        match answer {
+            // Perhaps it was still connecting. Without a gate that cannot be known.
+            Err(Error::Unknown { host, cause }) if gate.is_some_and(|gate| gate.shut()) => {
+                Err(Error::NotSent { host, cause })
+            }
+            answer => answer,
+        }
     }
 
-    async fn follow(&self, mut request: Request) -> Result<Response, Error> {
+    async fn follow(&self, mut request: Request, gate: Option<&Gate>) -> Result<Response, Error> {
         let follows = request.redirects == Redirects::Checked
             && request.method == Method::GET
             && request.body.is_empty()
             && !request.headers.contains_key(AUTHORIZATION);
         for _hop in 0..=MAX_HOPS {
-            let response = self.once(&request).await?;
+            let response = self.once(&request, gate).await?;
             if !follows || !is_redirect(response.status) {
                 return Ok(response);
             }
@@ -111,8 +122,18 @@ impl Fetch {
         })
     }
 
-    async fn once(&self, request: &Request) -> Result<Response, Error> {
+    async fn once(&self, request: &Request, gate: Option<&Gate>) -> Result<Response, Error> {
         let url = self.rules.check(request.policy, &request.url)?;
+        let body = match gate {
+            Some(gate) => reqwest::Body::wrap(gate.body(request.body.clone(), request.send_before)),
+            None if request.send_before.is_some() => {
+                return Err(Error::NotSent {
+                    host: host(&url),
+                    cause: Cause::Request,
+                });
+            }
+            None => reqwest::Body::default(),
+        };
         let client = match request.policy {
             Policy::Tenant => &self.tenant,
             Policy::Operator => &self.operator,
@@ -120,7 +141,7 @@ impl Fetch {
         let mut answer = client
             .request(request.method.clone(), url.clone())
             .headers(request.headers.clone())
-            .body(request.body.clone())
+            .body(body)
             .send()
             .await
             .map_err(|error| no_answer(&url, &error))?;
@@ -200,7 +221,9 @@ fn no_answer(url: &Url, error: &reqwest::Error) -> Error {
             why: Why::Address(*special),
         };
     }
-    let (sent, cause) = if error.is_builder() {
+    let (sent, cause) = if in_chain::<TooLate>(error).is_some() {
+        (Sent::No, Cause::TooLate)
+    } else if error.is_builder() {
         (Sent::No, Cause::Request)
     } else if error.is_connect() && error.is_dns() {
         (Sent::No, Cause::Name)

@@ -9,8 +9,10 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
+use super::lifetime::{self, Given};
 use super::metadata::text;
 use crate::domain::authorization::Scopes;
+use crate::domain::time::Timestamp;
 
 /// Longest error code believed to be one.
 const MAX_CODE: usize = 64;
@@ -20,7 +22,8 @@ const MAX_CODE: usize = 64;
 #[derive(PartialEq)]
 #[cfg_attr(test, derive(Debug))]
 pub(super) enum Answer {
-    /// Tokens: the members of RFC 6749, section 5.1, exactly as it wants them.
+    /// Tokens: the members of RFC 6749, section 5.1, exactly as it wants them, and
+    /// `refresh_token_expires_in` in seconds.
     Granted(Map<String, Value>),
     /// A refusal, with its code if it is well-formed (RFC 6749, section 5.2).
     Refused(Option<String>),
@@ -31,8 +34,14 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Reads a complete answer. Total.
-    pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    /// Reads a complete answer, given now by our clock. Total. What kind of body it is, the body
+    /// itself shows: content types are wrong too often.
+    pub(super) fn read(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Self {
         let transient = Self::Transient(retry_after(headers));
         if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
             return transient;
@@ -40,14 +49,14 @@ impl Answer {
         let Some(members) = members(body) else {
             // A page in place of an answer comes from something in front of the server. Anything
             // else that claims success comes from the server itself.
-            let page = body.trim_ascii_start().starts_with(b"<");
-            return if status.is_success() && !page {
+            return if status.is_success() && !is_page(body) {
                 Self::Malformed
             } else {
                 transient
             };
         };
-        let refused = members.contains_key("error") || members.get("ok") == Some(&json!(false));
+        let refused =
+            members.get("error").is_some_and(is_said) || members.get("ok") == Some(&json!(false));
         if refused || !status.is_success() {
             let code = members.get("error").and_then(code);
             return match code.as_deref() {
@@ -55,12 +64,22 @@ impl Answer {
                 _ => Self::Refused(code),
             };
         }
-        granted(&members).map_or(Self::Malformed, Self::Granted)
+        granted(&members, Given::read(headers, now)).map_or(Self::Malformed, Self::Granted)
     }
 }
 
+/// Whether a body is a page for people: from something in front of the server.
+pub(super) fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+/// Whether an `error` is one: some write the member into every answer.
+fn is_said(error: &Value) -> bool {
+    !matches!(error, Value::Null | Value::Bool(false)) && *error != json!("") && *error != json!(0)
+}
+
 /// The members of a JSON object or of a form, whatever the content type says.
-fn members(body: &[u8]) -> Option<Map<String, Value>> {
+pub(super) fn members(body: &[u8]) -> Option<Map<String, Value>> {
     if let Some(object) = super::metadata::object(body) {
         return Some(object);
     }
@@ -71,19 +90,29 @@ fn members(body: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// The members of a success in canonical form; `None` without access token.
-fn granted(members: &Map<String, Value>) -> Option<Map<String, Value>> {
+///
+/// Slack nests the user's own token in `authed_user` when a code is exchanged, with the bot's beside
+/// it at the top if one was asked for; on refresh the user's token is at the top. Grants here are
+/// users', so the nested token is the right one wherever there is one, and nothing from around it
+/// belongs to it.
+fn granted(members: &Map<String, Value>, given: Given) -> Option<Map<String, Value>> {
+    let members = members
+        .get("authed_user")
+        .and_then(Value::as_object)
+        .filter(|user| text(user, "access_token").is_some())
+        .unwrap_or(members);
     let mut canonical = Map::new();
     let mut set = |name: &str, value: Value| canonical.insert(name.to_owned(), value);
     set("access_token", json!(text(members, "access_token")?));
-    set(
-        "token_type",
-        json!(text(members, "token_type").unwrap_or("bearer")),
-    );
+    set("token_type", json!(token_type(text(members, "token_type"))));
     if let Some(token) = text(members, "refresh_token") {
         set("refresh_token", json!(token));
     }
-    if let Some(lifetime) = members.get("expires_in").and_then(lifetime) {
+    if let Some(lifetime) = lifetime::access(members, given) {
         set("expires_in", json!(lifetime.as_secs()));
+    }
+    if let Some(lifetime) = lifetime::refresh(members, given) {
+        set("refresh_token_expires_in", json!(lifetime.as_secs()));
     }
     let scopes = match members.get("scope") {
         Some(Value::String(scopes)) => Scopes::parse(scopes),
@@ -96,15 +125,12 @@ fn granted(members: &Map<String, Value>) -> Option<Map<String, Value>> {
     Some(canonical)
 }
 
-/// A lifetime in seconds, as number or text, fractions dropped. What is not positive says nothing.
-fn lifetime(value: &Value) -> Option<Duration> {
-    let seconds = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse::<f64>().ok()?,
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    let seconds = seconds.min(f64::from(u32::MAX)).floor();
-    (seconds >= 1.0).then(|| Duration::from_secs_f64(seconds))
+/// The type of a token. Slack writes whose it is instead: it is a bearer's.
+fn token_type(said: Option<&str>) -> &str {
+    match said.map(str::trim) {
+        None | Some("user" | "bot") => "bearer",
+        Some(said) => said,
+    }
 }
 
 /// An error code, out of a text or an object that names one. Only what looks like a code: this is
@@ -165,6 +191,7 @@ mod tests {
             StatusCode::from_u16(status).unwrap(),
             &HeaderMap::new(),
             body.as_bytes(),
+            Timestamp::default(),
         )
     }
 
@@ -260,20 +287,6 @@ mod tests {
         assert_eq!(member(form, "expires_in"), 28_800);
 
         for (value, expected) in [
-            ("3600", json!(3600)),
-            (r#""3600""#, json!(3600)),
-            ("3599.9", json!(3599)),
-            ("0", Value::Null),
-            ("-1", Value::Null),
-            (r#""soon""#, Value::Null),
-            ("null", Value::Null),
-            ("1e300", json!(u32::MAX)),
-        ] {
-            let body = format!(r#"{{"access_token":"t","expires_in":{value}}}"#);
-            assert_eq!(member(&body, "expires_in"), expected, "{value}");
-        }
-
-        for (value, expected) in [
             (r#""a b""#, json!("a b")),
             (r#""a,b""#, json!("a b")),
             (r#"["a","b"]"#, json!("a b")),
@@ -282,6 +295,39 @@ mod tests {
         ] {
             let body = format!(r#"{{"access_token":"t","scope":{value}}}"#);
             assert_eq!(member(&body, "scope"), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_users_own_token_is_chosen_nested_and_at_the_top() {
+        let nested = r#"{"ok":true,"access_token":"bot","token_type":"bot","scope":"chat:write",
+            "refresh_token":"bots","expires_in":1,"authed_user":{"id":"U1","scope":"search:read",
+            "access_token":"users","token_type":"user","refresh_token":"r1","expires_in":43200}}"#;
+        let alone = r#"{"ok":true,"authed_user":{"id":"U1","access_token":"users"}}"#;
+        let refreshed = r#"{"ok":true,"access_token":"users","token_type":"user",
+            "refresh_token":"r1","expires_in":43200,"authed_user":{"id":"U1"}}"#;
+        let of_bot = r#"{"ok":true,"access_token":"bot","authed_user":{"id":"U1"}}"#;
+
+        for body in [nested, alone, refreshed] {
+            assert_eq!(member(body, "access_token"), "users", "{body}");
+            assert_eq!(member(body, "token_type"), "bearer", "{body}");
+        }
+        for body in [nested, refreshed] {
+            assert_eq!(member(body, "refresh_token"), "r1", "{body}");
+            assert_eq!(member(body, "expires_in"), 43_200, "{body}");
+        }
+        assert_eq!(member(nested, "scope"), "search:read");
+        for name in ["refresh_token", "expires_in", "scope"] {
+            assert_eq!(member(alone, name), Value::Null, "{name}");
+        }
+        assert_eq!(member(of_bot, "access_token"), "bot");
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_does_not_spoil_a_success() {
+        for error in ["null", r#""""#, "false", "0"] {
+            let body = format!(r#"{{"access_token":"t","error":{error}}}"#);
+            assert_eq!(member(&body, "access_token"), "t", "{error}");
         }
     }
 
@@ -314,7 +360,7 @@ mod tests {
             body in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             let status = StatusCode::from_u16(status).unwrap();
-            let _ = Answer::read(status, &HeaderMap::new(), &body);
+            let _ = Answer::read(status, &HeaderMap::new(), &body, Timestamp::default());
         }
 
         #[test]

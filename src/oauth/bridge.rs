@@ -3,24 +3,33 @@
 //! a wild one and its errors never hold a body.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http::header::AUTHORIZATION;
-use oauth2::basic::BasicClient;
-use oauth2::{AsyncHttpClient, AuthType, ClientId, HttpRequest, HttpResponse};
+use oauth2::basic::{
+    BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
+    BasicTokenType,
+};
+use oauth2::{
+    AsyncHttpClient, AuthType, ClientId, ExtraTokenFields, HttpRequest, HttpResponse,
+    StandardRevocableToken, StandardTokenResponse,
+};
 use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::answer::Answer;
 use super::error::Error;
+use super::revocation::{self, Revocation};
 use crate::domain::authorization::ClientAuthMethod;
 use crate::domain::secrets::ClientSecret;
+use crate::domain::time::Timestamp;
 use crate::fetch::{self, Fetch, ReadBody, Request, Response};
 
 /// Largest answer read, in bytes.
-const ANSWER_CAP: usize = 256 * 1024;
+pub(super) const ANSWER_CAP: usize = 256 * 1024;
 
 /// What the `oauth2` crate is told about every endpoint. The crate refuses http for revocation and
 /// rewrites URLs; which endpoint may be contacted is for the fetch rules to say, and the bridge
@@ -70,12 +79,38 @@ pub struct Endpoint<'a> {
     pub auth: &'a ClientAuth,
     /// The deadline of the whole call.
     pub deadline: Duration,
+    /// Until when the request may be written, checked directly before its first byte would be;
+    /// `None` for always.
+    pub send_before: Option<Instant>,
+    /// Our time, for answers that name points of time and bear no `Date`.
+    pub now: Timestamp,
 }
+
+/// What we read of a token answer beyond RFC 6749.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Extra {
+    /// In seconds.
+    pub(super) refresh_token_expires_in: Option<u64>,
+}
+
+impl ExtraTokenFields for Extra {}
+
+/// A token answer, typed.
+pub(super) type Tokens = StandardTokenResponse<Extra, BasicTokenType>;
+
+/// The `oauth2` crate's client with such answers.
+pub(super) type Client = oauth2::Client<
+    BasicErrorResponse,
+    Tokens,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+>;
 
 impl Endpoint<'_> {
     /// The `oauth2` crate's view of our client.
-    pub(super) fn client(&self) -> BasicClient {
-        let client = BasicClient::new(ClientId::new(self.client_id.to_owned()));
+    pub(super) fn client(&self) -> Client {
+        let client = Client::new(ClientId::new(self.client_id.to_owned()));
         let secret =
             |secret: &ClientSecret| oauth2::ClientSecret::new(secret.expose_secret().to_owned());
         match self.auth {
@@ -87,6 +122,35 @@ impl Endpoint<'_> {
                 .set_auth_type(AuthType::RequestBody)
                 .set_client_secret(secret(held)),
         }
+    }
+
+    /// The secret that is sent to it, if there is one.
+    pub(super) fn secret(&self) -> Option<&ClientSecret> {
+        match self.auth {
+            ClientAuth::Public => None,
+            ClientAuth::Basic(secret) | ClientAuth::Post(secret) => Some(secret),
+        }
+    }
+
+    /// The HTTP client of one call.
+    ///
+    /// # Errors
+    /// [`Error::Endpoint`] with this name.
+    pub(super) fn bridge<'f>(
+        &self,
+        fetch: &'f Fetch,
+        name: &'static str,
+        normalise: Normalise,
+    ) -> Result<Bridge<'f>, Error> {
+        let url = Url::parse(self.url).map_err(|_error| Error::Endpoint { name })?;
+        Ok(Bridge {
+            fetch,
+            url,
+            deadline: self.deadline,
+            send_before: self.send_before,
+            now: self.now,
+            normalise,
+        })
     }
 }
 
@@ -105,17 +169,22 @@ pub(super) enum Failure {
     /// Success without content.
     #[error("malformed answer")]
     Malformed,
+    /// A complete answer of a revocation endpoint that is not "done".
+    #[error("not revoked")]
+    NotRevoked(Revocation),
 }
 
 /// Makes an answer canonical.
-pub(super) type Normalise = fn(&Response) -> Result<HttpResponse, Failure>;
+pub(super) type Normalise = fn(&Response, Timestamp) -> Result<HttpResponse, Failure>;
 
 /// The HTTP client of one call.
 pub(super) struct Bridge<'a> {
-    pub(super) fetch: &'a Fetch,
-    pub(super) url: Url,
-    pub(super) deadline: Duration,
-    pub(super) normalise: Normalise,
+    fetch: &'a Fetch,
+    url: Url,
+    deadline: Duration,
+    send_before: Option<Instant>,
+    now: Timestamp,
+    normalise: Normalise,
 }
 
 impl<'c> AsyncHttpClient<'c> for Bridge<'_> {
@@ -127,18 +196,21 @@ impl<'c> AsyncHttpClient<'c> for Bridge<'_> {
         if let Some(value) = head.headers.get_mut(AUTHORIZATION) {
             value.set_sensitive(true);
         }
-        let request = Request::new(head.method, self.url.clone())
+        let mut request = Request::new(head.method, self.url.clone())
             .headers(head.headers)
             .body(body)
             .read(ReadBody::UpTo(ANSWER_CAP))
             .deadline(self.deadline);
-        Box::pin(async move { (self.normalise)(&self.fetch.send(request).await?) })
+        if let Some(before) = self.send_before {
+            request = request.send_before(before);
+        }
+        Box::pin(async move { (self.normalise)(&self.fetch.send(request).await?, self.now) })
     }
 }
 
 /// A token endpoint's answer: 200 with canonical members, or 400 with a code (empty for none).
-pub(super) fn token_answer(answer: &Response) -> Result<HttpResponse, Failure> {
-    match Answer::read(answer.status, &answer.headers, &answer.body) {
+pub(super) fn token_answer(answer: &Response, now: Timestamp) -> Result<HttpResponse, Failure> {
+    match Answer::read(answer.status, &answer.headers, &answer.body, now) {
         Answer::Granted(members) => Ok(canonical(StatusCode::OK, &Value::Object(members))),
         Answer::Refused(code) => Ok(canonical(StatusCode::BAD_REQUEST, &error(code))),
         Answer::Transient(retry_after) => Err(Failure::Transient {
@@ -149,19 +221,16 @@ pub(super) fn token_answer(answer: &Response) -> Result<HttpResponse, Failure> {
     }
 }
 
-/// A revocation endpoint's answer: its body says nothing when the status is good (RFC 7009,
-/// section 2.2), unless it is a refusal in disguise.
-pub(super) fn revocation_answer(answer: &Response) -> Result<HttpResponse, Failure> {
-    match Answer::read(answer.status, &answer.headers, &answer.body) {
-        Answer::Refused(code) => Ok(canonical(StatusCode::BAD_REQUEST, &error(code))),
-        Answer::Transient(retry_after) if !answer.status.is_success() => Err(Failure::Transient {
-            status: answer.status,
-            retry_after,
-        }),
-        Answer::Granted(_) | Answer::Malformed | Answer::Transient(_) => {
-            Ok(canonical(StatusCode::OK, &json!({})))
-        }
+/// A revocation endpoint's answer: 200, or what it is instead.
+pub(super) fn revocation_answer(
+    answer: &Response,
+    _now: Timestamp,
+) -> Result<HttpResponse, Failure> {
+    let revocation = revocation::read(answer);
+    if let Revocation::Done = revocation {
+        return Ok(canonical(StatusCode::OK, &json!({})));
     }
+    Err(Failure::NotRevoked(revocation))
 }
 
 fn error(code: Option<String>) -> Value {

@@ -87,6 +87,12 @@ pub enum Error {
         /// When to try again, if it said so.
         retry_after: Option<Duration>,
     },
+    /// What was said to be an endpoint does not do what it is for (404, 405, 410, 501).
+    #[error("no such endpoint: status {status}")]
+    NoEndpoint {
+        /// The status.
+        status: StatusCode,
+    },
     /// A URL that must be sent to or redirected to cannot be.
     #[error("{name} is not a usable URL")]
     Endpoint {

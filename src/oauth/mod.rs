@@ -7,19 +7,21 @@
 //! something is written at most once.
 //!
 //! In order of use: [`discover`], [`choose_scopes`], [`register`], [`authorization_url`],
-//! [`exchange`], [`refresh`], [`revoke`].
+//! [`exchange`], [`refresh`], [`revoke`], [`unregister`].
 
 mod answer;
 mod authorize;
 mod bridge;
 mod discovery;
 mod error;
+mod lifetime;
 mod metadata;
 mod outcome;
 mod places;
 mod profiles;
 mod registration;
 mod report;
+mod revocation;
 mod scopes;
 mod target;
 mod token;
@@ -28,10 +30,11 @@ pub use authorize::{AuthorizationRequest, authorization_url, is_reserved, pkce_v
 pub use bridge::{ClientAuth, Endpoint};
 pub use discovery::{Discovery, discover};
 pub use error::Error;
-pub use outcome::{About, Lost, Outcome, Refused, Revocation};
+pub use outcome::{About, Lost, Outcome, Refused};
 pub use profiles::{ProfileError, Profiles};
 pub use registration::{NewClient, RegisteredClient, register};
 pub use report::{Attempt, Finding, Report, Sought};
+pub use revocation::{Revocation, Revoked, revoke, unregister};
 pub use scopes::choose_scopes;
 pub use target::{Hint, MissingPkce, OtherOrigins, Target};
-pub use token::{CodeGrant, RefreshGrant, Revoked, exchange, refresh, revoke};
+pub use token::{CodeGrant, RefreshGrant, exchange, refresh};

@@ -1,5 +1,5 @@
-//! What became of a redemption or a revocation: the words the refresh engine decides by (design,
-//! section 5, rule 6).
+//! What became of a redemption: the words the refresh engine decides by (design, section 5,
+//! rule 6).
 
 use std::time::Duration;
 
@@ -8,6 +8,9 @@ use http::StatusCode;
 use super::error::Error;
 use crate::domain::authorization::TokenSet;
 use crate::fetch;
+
+/// So many characters of a secret in a row are an echo of it; nothing shorter is a secret.
+const ECHO: usize = 8;
 
 /// What became of a code or refresh token that was to be redeemed.
 #[derive(Debug)]
@@ -66,9 +69,33 @@ impl Refused {
         let about = code.as_deref().map_or(About::Other, about);
         Self { about, code }
     }
+
+    /// The refusal, without its code if that repeats a part of one of these secrets: some servers
+    /// put what they were sent where the code belongs. Codes known by name are kept.
+    #[must_use]
+    pub(super) fn without_echo<'s>(self, secrets: impl IntoIterator<Item = &'s str>) -> Self {
+        let repeats = |code: &str| {
+            secrets.into_iter().any(|secret| {
+                secret.as_bytes().windows(ECHO).any(|part| {
+                    let mut parts = code.as_bytes().windows(ECHO);
+                    parts.any(|of_code| of_code.eq_ignore_ascii_case(part))
+                })
+            })
+        };
+        match self.code {
+            Some(code) if self.about == About::Other && repeats(&code) => Self::new(None),
+            code => Self { code, ..self },
+        }
+    }
 }
 
 /// What a code means (RFC 6749, section 5.2), aliases of large providers included.
+///
+/// Nothing but the code is believed. Some servers (better-auth) say `invalid_grant` for a client
+/// they do not know and tell the two apart in the description only, which is prose in any language,
+/// may repeat what it was sent, and differs from release to release. It stays a matter of the grant:
+/// that costs this user a consent, and the new consent finds out about the client; the other way
+/// round a dead grant would make us register a new client, to the harm of all users.
 fn about(code: &str) -> About {
     match code {
         "invalid_grant"
@@ -101,25 +128,32 @@ fn about(code: &str) -> About {
     }
 }
 
-/// What became of a token that was to be revoked (RFC 7009, section 2.2).
-#[derive(Debug)]
-pub enum Revocation {
-    /// It is invalid now, or was already.
-    Done,
-    /// It was refused for good.
-    Refused(Refused),
-    /// Try again: no answer, or a complete one that says so. Revoking is idempotent.
-    Later {
-        /// When, if it was said.
-        retry_after: Option<Duration>,
-    },
-    /// It cannot be tried: the endpoint is unusable or may not be contacted.
-    Impossible(Error),
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_that_repeats_a_secret_is_dropped() {
+        let secrets = ["Tok3n-0123456789abcdef", "short"];
+
+        for (code, kept) in [
+            ("tok3n-0123456789abcdef", false),
+            ("unknown_0123456789", false),
+            ("bad.89abcdef", false),
+            ("too_short", true),
+            ("some_other_reason", true),
+        ] {
+            let refused = Refused::new(Some(code.to_owned())).without_echo(secrets);
+
+            assert_eq!(refused.code.is_some(), kept, "{code}");
+        }
+        let known = Refused::new(Some("invalid_grant".to_owned()));
+        assert_eq!(
+            known.without_echo(["my invalid_grant"]).about,
+            About::Grant,
+            "a code known by name is no secret"
+        );
+    }
 
     #[test]
     fn codes_are_sorted_by_whom_they_are_about() {

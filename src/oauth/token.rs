@@ -1,24 +1,20 @@
-//! Redeeming codes and refresh tokens (RFC 6749, sections 4.1.3 and 6; RFC 7636; RFC 8707) and
-//! revoking tokens (RFC 7009). Each call writes its request at most once and says what is known
-//! about its fate.
+//! Redeeming codes and refresh tokens (RFC 6749, sections 4.1.3 and 6; RFC 7636; RFC 8707). Each
+//! call writes its request at most once and says what is known about its fate.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use oauth2::basic::{BasicErrorResponse, BasicTokenResponse, BasicTokenType};
-use oauth2::{
-    PkceCodeVerifier, RedirectUrl, RequestTokenError, RevocationUrl, Scope, StandardRevocableToken,
-    TokenResponse, TokenUrl,
-};
+use oauth2::basic::{BasicErrorResponse, BasicTokenType};
+use oauth2::{PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse, TokenUrl};
 use secrecy::ExposeSecret;
-use url::Url;
 
-use super::bridge::{
-    Bridge, Endpoint, Failure, Normalise, PLACEHOLDER, revocation_answer, token_answer,
-};
+use super::bridge::{Endpoint, Failure, PLACEHOLDER, Tokens, token_answer};
 use super::error::Error;
-use super::outcome::{Lost, Outcome, Refused, Revocation};
+use super::outcome::{Lost, Outcome, Refused};
 use crate::domain::authorization::{Resource, Scopes, TokenSet};
-use crate::domain::secrets::{AccessToken, AuthorizationCode, PkceVerifier, RefreshToken};
+use crate::domain::secrets::{
+    AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RefreshToken,
+};
 use crate::fetch::{Fetch, Sent};
 
 /// A code to be redeemed, with everything the authorization request fixed.
@@ -45,18 +41,9 @@ pub struct RefreshGrant<'a> {
     pub scopes: Option<&'a Scopes>,
 }
 
-/// A token to be revoked, and with it its hint (RFC 7009, section 2.1).
-#[derive(Debug, Clone, Copy)]
-pub enum Revoked<'a> {
-    /// A refresh token; most servers end the whole grant with it.
-    Refresh(&'a RefreshToken),
-    /// An access token.
-    Access(&'a AccessToken),
-}
-
 /// Redeems a code at the token endpoint. Never more than once: repeat only what was not sent.
 pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<'_>) -> Outcome {
-    let bridge = match bridge(fetch, endpoint, "token endpoint", token_answer) {
+    let bridge = match endpoint.bridge(fetch, "token endpoint", token_answer) {
         Ok(bridge) => bridge,
         Err(error) => return Outcome::NotSent(error),
     };
@@ -78,13 +65,14 @@ pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<
     if let Some(resource) = grant.resource {
         request = request.add_extra_param("resource", resource.as_str());
     }
-    outcome(request.request_async(&bridge).await)
+    let sent = [grant.code.expose_secret(), grant.verifier.expose_secret()];
+    outcome(request.request_async(&bridge).await, endpoint, &sent)
 }
 
 /// Redeems a refresh token at the token endpoint. Never more than once: repeat only what was not
-/// sent.
+/// sent. An answer that repeats the refresh token, or has none, leaves the old one in use.
 pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGrant<'_>) -> Outcome {
-    let bridge = match bridge(fetch, endpoint, "token endpoint", token_answer) {
+    let bridge = match endpoint.bridge(fetch, "token endpoint", token_answer) {
         Ok(bridge) => bridge,
         Err(error) => return Outcome::NotSent(error),
     };
@@ -102,76 +90,27 @@ pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGran
     if let Some(resource) = grant.resource {
         request = request.add_extra_param("resource", resource.as_str());
     }
-    outcome(request.request_async(&bridge).await)
-}
-
-/// Revokes a token at the revocation endpoint. Idempotent.
-pub async fn revoke(fetch: &Fetch, endpoint: &Endpoint<'_>, token: Revoked<'_>) -> Revocation {
-    let impossible = || {
-        Revocation::Impossible(Error::Endpoint {
-            name: "revocation endpoint",
-        })
-    };
-    let bridge = match bridge(fetch, endpoint, "revocation endpoint", revocation_answer) {
-        Ok(bridge) => bridge,
-        Err(error) => return Revocation::Impossible(error),
-    };
-    let Ok(placeholder) = RevocationUrl::new(PLACEHOLDER.to_owned()) else {
-        return impossible();
-    };
-    let client = endpoint.client().set_revocation_url(placeholder);
-    let token = match token {
-        Revoked::Refresh(token) => StandardRevocableToken::RefreshToken(oauth2::RefreshToken::new(
-            token.expose_secret().to_owned(),
-        )),
-        Revoked::Access(token) => StandardRevocableToken::AccessToken(oauth2::AccessToken::new(
-            token.expose_secret().to_owned(),
-        )),
-    };
-    let Ok(request) = client.revoke_token(token) else {
-        return impossible();
-    };
-    match request.request_async(&bridge).await {
-        Ok(()) => Revocation::Done,
-        Err(RequestTokenError::ServerResponse(refusal)) => {
-            Revocation::Refused(refused(refusal.error().as_ref()))
-        }
-        Err(RequestTokenError::Request(Failure::Fetch(
-            error @ crate::fetch::Error::Blocked { .. },
-        ))) => Revocation::Impossible(error.into()),
-        Err(RequestTokenError::Request(Failure::Transient { retry_after, .. })) => {
-            Revocation::Later { retry_after }
-        }
-        Err(
-            RequestTokenError::Request(Failure::Fetch(_) | Failure::Malformed)
-            | RequestTokenError::Parse(..)
-            | RequestTokenError::Other(_),
-        ) => Revocation::Later { retry_after: None },
+    let sent = [grant.refresh_token.expose_secret()];
+    let mut outcome = outcome(request.request_async(&bridge).await, endpoint, &sent);
+    if let Outcome::Granted(tokens) = &mut outcome {
+        // The same one again says no more than none does: the old one stays.
+        let same = |token: &mut RefreshToken| token.expose_secret() == sent[0];
+        tokens.refresh_token.take_if(same);
     }
+    outcome
 }
 
-fn bridge<'a>(
-    fetch: &'a Fetch,
-    endpoint: &Endpoint<'_>,
-    name: &'static str,
-    normalise: Normalise,
-) -> Result<Bridge<'a>, Error> {
-    let url = Url::parse(endpoint.url).map_err(|_error| Error::Endpoint { name })?;
-    Ok(Bridge {
-        fetch,
-        url,
-        deadline: endpoint.deadline,
-        normalise,
-    })
-}
+type Typed = Result<Tokens, RequestTokenError<Failure, BasicErrorResponse>>;
 
-type Typed = Result<BasicTokenResponse, RequestTokenError<Failure, BasicErrorResponse>>;
-
-fn outcome(typed: Typed) -> Outcome {
+/// What an answer means; `sent` are the secrets that it must not repeat.
+fn outcome(typed: Typed, endpoint: &Endpoint<'_>, sent: &[&str]) -> Outcome {
     match typed {
         Ok(response) => Outcome::Granted(token_set(&response)),
         Err(RequestTokenError::ServerResponse(refusal)) => {
-            Outcome::Refused(refused(refusal.error().as_ref()))
+            let code: &str = refusal.error().as_ref();
+            let refused = Refused::new((!code.is_empty()).then(|| code.to_owned()));
+            let secret = endpoint.secret().map(ClientSecret::expose_secret);
+            Outcome::Refused(refused.without_echo(sent.iter().copied().chain(secret)))
         }
         Err(RequestTokenError::Request(Failure::Fetch(error))) => match error.sent() {
             Sent::No => Outcome::NotSent(error.into()),
@@ -184,20 +123,16 @@ fn outcome(typed: Typed) -> Outcome {
             status,
             retry_after,
         },
-        // The last two cannot follow a canonical answer; if they do, the worst is assumed.
+        // The last three cannot follow a canonical answer; if they do, the worst is assumed.
         Err(
-            RequestTokenError::Request(Failure::Malformed)
+            RequestTokenError::Request(Failure::Malformed | Failure::NotRevoked(_))
             | RequestTokenError::Parse(..)
             | RequestTokenError::Other(_),
         ) => Outcome::Unknown(Lost::Malformed),
     }
 }
 
-fn refused(code: &str) -> Refused {
-    Refused::new((!code.is_empty()).then(|| code.to_owned()))
-}
-
-fn token_set(response: &BasicTokenResponse) -> TokenSet {
+fn token_set(response: &Tokens) -> TokenSet {
     // Type names have no case (RFC 6749, section 5.1), and the crate lowers it; headers are
     // written with the registered spelling.
     let token_type = match response.token_type() {
@@ -213,6 +148,10 @@ fn token_set(response: &BasicTokenResponse) -> TokenSet {
             .map(|token| RefreshToken::new(token.secret().clone())),
         token_type,
         expires_in: response.expires_in(),
+        refresh_expires_in: response
+            .extra_fields()
+            .refresh_token_expires_in
+            .map(Duration::from_secs),
         scopes: response
             .scopes()
             .map(|scopes| scopes.iter().map(|scope| scope.as_str()).collect()),

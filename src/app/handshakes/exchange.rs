@@ -106,6 +106,8 @@ impl App {
             client_id: &snapshot.client_id,
             auth: &auth,
             deadline: self.0.settings.request_timeout,
+            send_before: None,
+            now: self.0.clock.now(),
         };
         let grant = CodeGrant {
             code,
@@ -214,7 +216,7 @@ impl App {
             connected_at: now,
             refreshed_at: None,
             used_at: None,
-            reconnect_before: None,
+            reconnect_before: tokens.refresh_expires_in.map(|in_| obtained_at.after(in_)),
             last_error: None,
             failed_at: None,
             due_at: None,

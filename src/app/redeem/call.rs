@@ -108,15 +108,21 @@ impl App {
         let auth =
             ClientAuth::new(registration.auth_method, secret).map_err(|_| Uncalled::Client)?;
         let deadline = self.0.settings.request_timeout;
+        let lease = self.0.settings.tokens.lease;
         let spent = self.0.clock.monotonic().saturating_sub(started);
-        if spent + deadline + WRITE > self.0.settings.tokens.lease {
+        if spent + deadline + WRITE > lease {
             return Err(Uncalled::LeaseTooShort);
         }
+        // Names, TCP and TLS come first and may find the process asleep: whoever wakes up too late
+        // must not write any more, since another replica may have redeemed meanwhile.
+        let send_before = started + lease.saturating_sub(WRITE);
         let endpoint = Endpoint {
             url: &connection.token_endpoint,
             client_id: &registration.client_id,
             auth: &auth,
             deadline,
+            send_before: Some(self.0.clock.instant(send_before)),
+            now: self.0.clock.now(),
         };
         let grant = RefreshGrant {
             refresh_token: &refresh_token,

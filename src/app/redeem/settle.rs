@@ -105,6 +105,10 @@ impl App {
         next.refreshed_at = Some(now);
         next.updated_at = now;
         next.last_error = None;
+        let grant_ends = tokens
+            .refresh_expires_in
+            .map(|in_| tried.sent_at.after(in_));
+        next.reconnect_before = grant_ends.or(next.reconnect_before);
         next.due_at = next.next_due(next.used_at, &self.policy(&next));
         let event = self.service_event(&next, "connection.refresh");
         let mut tx = self.0.store.write().await?;

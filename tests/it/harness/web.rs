@@ -66,6 +66,8 @@ pub(crate) enum Reply {
     Truncated(&'static str),
     /// A body that never ends.
     Endless,
+    /// A body that comes a byte at a time, each just soon enough to seem alive, and never ends.
+    Dripping,
     /// The request is read, then the connection ends without a byte of answer.
     Reset,
     /// The request is read and never answered.
@@ -248,6 +250,13 @@ async fn perform(reply: Reply, seen: &Seen) -> Response {
         Reply::Endless => {
             let chunks = stream::repeat_with(|| Ok::<_, &str>("x".repeat(1024)));
             Response::new(Body::from_stream(chunks))
+        }
+        Reply::Dripping => {
+            let drip = |()| async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((Ok::<_, &str>("x"), ()))
+            };
+            Response::new(Body::from_stream(stream::unfold((), drip)))
         }
         // Unwinds the connection's task, which closes the connection; says nothing on the console.
         Reply::Reset => std::panic::resume_unwind(Box::new("reset")),

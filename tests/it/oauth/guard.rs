@@ -6,20 +6,11 @@ use stationmaster::fetch::{
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{IMPATIENCE, PATIENCE, fetch};
+use super::{IMPATIENCE, PATIENCE, fetch, strict};
 use crate::harness::web::{Reply, Web};
 
 fn get(url: &str) -> Request {
     Request::document(Url::parse(url).unwrap()).deadline(PATIENCE)
-}
-
-/// A way out that may speak http but not to loopback.
-fn strict() -> Fetch {
-    Fetch::new(FetchRules {
-        plain_http: PlainHttp::Allowed,
-        ..FetchRules::default()
-    })
-    .unwrap()
 }
 
 fn is_address(error: &Error) -> bool {

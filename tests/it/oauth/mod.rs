@@ -1,14 +1,29 @@
 //! `fetch`, `mcp` and `oauth` against a scripted web.
 
+mod answers;
 mod discovery;
 mod guard;
 mod probe;
 mod registration;
+mod revocation;
+mod sending;
 mod token;
 
 use std::time::Duration;
 
-use stationmaster::fetch::{Fetch, FetchRules};
+use stationmaster::domain::authorization::Resource;
+use stationmaster::domain::secrets::RefreshToken;
+use stationmaster::domain::time::Timestamp;
+use stationmaster::fetch::{Fetch, FetchRules, PlainHttp};
+use stationmaster::oauth::{ClientAuth, Endpoint, Outcome, RefreshGrant, refresh};
+
+use crate::harness::web::Web;
+
+/// The resource that tokens are asked for.
+const RESOURCE: &str = "https://MCP.example";
+
+/// What the time is: 2026-11-21T03:00:00Z.
+const NOW: i64 = 1_795_230_000;
 
 /// Longer than anything here takes, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,4 +34,47 @@ pub(crate) const IMPATIENCE: Duration = Duration::from_millis(200);
 /// The way out with http and loopback allowed.
 pub(crate) fn fetch() -> Fetch {
     Fetch::new(FetchRules::development()).unwrap()
+}
+
+/// A way out that may speak http but not to loopback.
+fn strict() -> Fetch {
+    Fetch::new(FetchRules {
+        plain_http: PlainHttp::Allowed,
+        ..FetchRules::default()
+    })
+    .unwrap()
+}
+
+/// An endpoint for a public client.
+fn public(url: &str) -> Endpoint<'_> {
+    Endpoint {
+        url,
+        client_id: "the client",
+        auth: &ClientAuth::Public,
+        deadline: PATIENCE,
+        send_before: None,
+        now: Timestamp::from_secs(NOW),
+    }
+}
+
+async fn redeem_by(fetch: &Fetch, endpoint: &Endpoint<'_>) -> Outcome {
+    let grant = RefreshGrant {
+        refresh_token: &RefreshToken::new("old".to_owned()),
+        resource: Some(&Resource::new(RESOURCE)),
+        scopes: None,
+    };
+    detachable(refresh(fetch, endpoint, &grant)).await
+}
+
+async fn redeem(endpoint: &Endpoint<'_>) -> Outcome {
+    redeem_by(&fetch(), endpoint).await
+}
+
+async fn redeem_at(web: &Web) -> Outcome {
+    redeem(&public(&web.url("/token"))).await
+}
+
+/// Redemptions run detached, so their futures must be able to move between threads.
+fn detachable<F: Future + Send>(future: F) -> F {
+    future
 }

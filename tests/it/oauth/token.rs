@@ -1,53 +1,19 @@
-//! Redeeming and revoking.
+//! Redeeming.
 
 use secrecy::ExposeSecret;
 use serde_json::json;
 use stationmaster::domain::authorization::{ClientAuthMethod, Resource};
-use stationmaster::domain::secrets::{
-    AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RefreshToken,
-};
-use stationmaster::fetch::{self, Cause, Fetch, FetchRules};
+use stationmaster::domain::secrets::{AuthorizationCode, ClientSecret, PkceVerifier, RefreshToken};
+use stationmaster::fetch::{self, Cause};
 use stationmaster::oauth::{
-    About, ClientAuth, CodeGrant, Endpoint, Error, Lost, Outcome, RefreshGrant, Revocation,
-    Revoked, exchange, refresh, revoke,
+    About, ClientAuth, CodeGrant, Endpoint, Error, Lost, Outcome, RefreshGrant, exchange, refresh,
 };
 use tokio::net::TcpListener;
 
-use super::{IMPATIENCE, PATIENCE};
+use super::{
+    IMPATIENCE, PATIENCE, RESOURCE, detachable, fetch as way_out, public, redeem, redeem_at,
+};
 use crate::harness::web::{Reply, Seen, Web};
-
-const RESOURCE: &str = "https://MCP.example";
-
-fn way_out() -> Fetch {
-    super::fetch()
-}
-
-fn public(url: &str) -> Endpoint<'_> {
-    Endpoint {
-        url,
-        client_id: "the client",
-        auth: &ClientAuth::Public,
-        deadline: PATIENCE,
-    }
-}
-
-async fn redeem(endpoint: &Endpoint<'_>) -> Outcome {
-    let grant = RefreshGrant {
-        refresh_token: &RefreshToken::new("old".to_owned()),
-        resource: Some(&Resource::new(RESOURCE)),
-        scopes: None,
-    };
-    detachable(refresh(&way_out(), endpoint, &grant)).await
-}
-
-/// Redemptions run detached, so their futures must be able to move between threads.
-fn detachable<F: Future + Send>(future: F) -> F {
-    future
-}
-
-async fn redeem_at(web: &Web) -> Outcome {
-    redeem(&public(&web.url("/token"))).await
-}
 
 #[tokio::test]
 async fn an_exchange_sends_what_the_specification_wants() {
@@ -290,59 +256,4 @@ async fn what_never_left_was_not_sent() {
         Outcome::NotSent(Error::Fetch(fetch::Error::Blocked { .. }))
     ));
     assert!(matches!(odd, Outcome::NotSent(Error::Endpoint { .. })));
-}
-
-#[tokio::test]
-async fn revocation_is_done_refused_or_later() {
-    let web = Web::start().await;
-    web.once("/revoke", Reply::status(200));
-    web.once(
-        "/revoke",
-        Reply::json(400, &json!({"error": "unsupported_token_type"})),
-    );
-    web.once("/revoke", Reply::status(503).with("retry-after", "5"));
-    web.once("/revoke", Reply::Reset);
-    let url = web.url("/revoke");
-    let (token, access) = (
-        RefreshToken::new("r".to_owned()),
-        AccessToken::new("a".to_owned()),
-    );
-    let way_out = way_out();
-    let endpoint = public(&url);
-    let run = |token| revoke(&way_out, &endpoint, token);
-
-    assert!(matches!(
-        run(Revoked::Refresh(&token)).await,
-        Revocation::Done
-    ));
-    assert!(matches!(
-        run(Revoked::Access(&access)).await,
-        Revocation::Refused(_)
-    ));
-    assert!(matches!(
-        run(Revoked::Refresh(&token)).await,
-        Revocation::Later {
-            retry_after: Some(_)
-        }
-    ));
-    assert!(matches!(
-        run(Revoked::Refresh(&token)).await,
-        Revocation::Later { .. }
-    ));
-
-    let seen = web.seen();
-    assert_eq!(seen[0].form("token").as_deref(), Some("r"));
-    assert_eq!(
-        seen[0].form("token_type_hint").as_deref(),
-        Some("refresh_token")
-    );
-    assert_eq!(
-        seen[1].form("token_type_hint").as_deref(),
-        Some("access_token")
-    );
-    let strict = Fetch::new(FetchRules::default()).unwrap();
-    assert!(matches!(
-        revoke(&strict, &public(&url), Revoked::Refresh(&token)).await,
-        Revocation::Impossible(_)
-    ));
 }

@@ -1,0 +1,192 @@
+//! Ending over there what was ended here: tokens (RFC 7009) and registrations of clients (RFC 7592).
+//! Both are idempotent, and both are favours to the other side: what cannot be ended is reported and
+//! left alone.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{HeaderValue, Method};
+use oauth2::{RequestTokenError, RevocationUrl, StandardRevocableToken};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::answer::{Answer, is_page, members, retry_after};
+use super::bridge::{ANSWER_CAP, Endpoint, Failure, PLACEHOLDER, revocation_answer};
+use super::error::Error;
+use super::outcome::Refused;
+use crate::domain::secrets::{AccessToken, ClientSecret, RefreshToken, RegistrationAccessToken};
+use crate::domain::time::Timestamp;
+use crate::fetch::{self, Fetch, ReadBody, Request, Response};
+
+/// A token to be revoked, and with it its hint (RFC 7009, section 2.1).
+#[derive(Debug, Clone, Copy)]
+pub enum Revoked<'a> {
+    /// A refresh token; most servers end the whole grant with it.
+    Refresh(&'a RefreshToken),
+    /// An access token.
+    Access(&'a AccessToken),
+}
+
+/// What became of a token or a registration that was to be ended.
+#[derive(Debug)]
+pub enum Revocation {
+    /// It is ended now, or was already.
+    Done,
+    /// It was refused for good. [`Refused::is_unsupported_token_type`] means that the other token of
+    /// the grant may be tried (RFC 7009, section 2.2.1).
+    Refused(Refused),
+    /// Try again: no answer, or a complete one that says so.
+    Later {
+        /// When, if it was said.
+        retry_after: Option<Duration>,
+    },
+    /// It cannot be tried: the endpoint is unusable, is none, or may not be contacted.
+    Impossible(Error),
+}
+
+impl Revocation {
+    /// See [`Refused::without_echo`].
+    fn without_echo<'s>(self, secrets: impl IntoIterator<Item = &'s str>) -> Self {
+        if let Self::Refused(refused) = self {
+            return Self::Refused(refused.without_echo(secrets));
+        }
+        self
+    }
+}
+
+impl Refused {
+    /// Whether a revocation endpoint does not revoke tokens of this kind (RFC 7009,
+    /// section 2.2.1).
+    pub fn is_unsupported_token_type(&self) -> bool {
+        self.code.as_deref() == Some("unsupported_token_type")
+    }
+}
+
+/// Revokes a token at the revocation endpoint (RFC 7009). Idempotent.
+pub async fn revoke(fetch: &Fetch, endpoint: &Endpoint<'_>, token: Revoked<'_>) -> Revocation {
+    const NAME: &str = "revocation endpoint";
+    let bridge = match endpoint.bridge(fetch, NAME, revocation_answer) {
+        Ok(bridge) => bridge,
+        Err(error) => return Revocation::Impossible(error),
+    };
+    let (secret, token) = match token {
+        Revoked::Refresh(token) => {
+            let token = token.expose_secret();
+            let typed = oauth2::RefreshToken::new(token.to_owned());
+            (token, StandardRevocableToken::RefreshToken(typed))
+        }
+        Revoked::Access(token) => {
+            let token = token.expose_secret();
+            let typed = oauth2::AccessToken::new(token.to_owned());
+            (token, StandardRevocableToken::AccessToken(typed))
+        }
+    };
+    let Ok(placeholder) = RevocationUrl::new(PLACEHOLDER.to_owned()) else {
+        return Revocation::Impossible(Error::Endpoint { name: NAME });
+    };
+    let client = endpoint.client().set_revocation_url(placeholder);
+    let Ok(request) = client.revoke_token(token) else {
+        return Revocation::Impossible(Error::Endpoint { name: NAME });
+    };
+    match request.request_async(&bridge).await {
+        Ok(()) => Revocation::Done,
+        Err(RequestTokenError::Request(Failure::NotRevoked(revocation))) => {
+            let client_secret = endpoint.secret().map(ClientSecret::expose_secret);
+            revocation.without_echo([secret].into_iter().chain(client_secret))
+        }
+        Err(RequestTokenError::Request(Failure::Fetch(error))) => no_answer(error),
+        // The rest cannot follow a canonical answer.
+        Err(
+            RequestTokenError::Request(Failure::Transient { .. } | Failure::Malformed)
+            | RequestTokenError::ServerResponse(_)
+            | RequestTokenError::Parse(..)
+            | RequestTokenError::Other(_),
+        ) => Revocation::Later { retry_after: None },
+    }
+}
+
+/// Deletes a client at its `registration_client_uri` (RFC 7592, section 2.3). Idempotent.
+///
+/// A client or a token for it that is unknown there (401, 404) is gone already; 403 means that the
+/// client may not delete itself.
+pub async fn unregister(
+    fetch: &Fetch,
+    registration_client_uri: &str,
+    token: &RegistrationAccessToken,
+    deadline: Duration,
+) -> Revocation {
+    let unusable = || {
+        Revocation::Impossible(Error::Endpoint {
+            name: "registration client URI",
+        })
+    };
+    let Ok(url) = Url::parse(registration_client_uri) else {
+        return unusable();
+    };
+    let secret = token.expose_secret();
+    let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {secret}")) else {
+        return unusable();
+    };
+    bearer.set_sensitive(true);
+    let request = Request::new(Method::DELETE, url)
+        .header(AUTHORIZATION, bearer)
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .read(ReadBody::UpTo(ANSWER_CAP))
+        .deadline(deadline);
+    let answer = match fetch.send(request).await {
+        Ok(answer) => answer,
+        Err(error) => return no_answer(error),
+    };
+    match answer.status.as_u16() {
+        401 | 404 | 410 => Revocation::Done,
+        _ => read(&answer).without_echo([secret]),
+    }
+}
+
+/// What a complete answer says. With a good status the body says nothing (RFC 7009, section 2.2),
+/// unless it is a refusal in disguise; a token or client that is invalid is as good as ended.
+pub(super) fn read(answer: &Response) -> Revocation {
+    let (status, body) = (answer.status, &answer.body);
+    let read = Answer::read(status, &answer.headers, body, Timestamp::default());
+    match (status.as_u16(), read) {
+        (_, Answer::Refused(Some(code))) if is_ended(&code) => Revocation::Done,
+        (404 | 405 | 410 | 501, _) => Revocation::Impossible(Error::NoEndpoint { status }),
+        (_, Answer::Refused(code)) => Revocation::Refused(Refused::new(code)),
+        (200..=299, Answer::Transient(_)) if members(body).is_none() => Revocation::Done,
+        // No word of why, and not from something in front of the server either.
+        (400..=403, Answer::Transient(_)) if members(body).is_none() && !is_page(body) => {
+            Revocation::Refused(Refused::new(None))
+        }
+        (_, Answer::Transient(_)) => Revocation::Later {
+            retry_after: retry_after(&answer.headers),
+        },
+        (_, Answer::Granted(_) | Answer::Malformed) => Revocation::Done,
+    }
+}
+
+/// Codes that say that there is nothing left to revoke. RFC 7009 wants success for these.
+fn is_ended(code: &str) -> bool {
+    matches!(
+        code,
+        "invalid_token"
+            | "token_not_found"
+            | "invalid_grant"
+            | "bad_refresh_token"
+            | "invalid_refresh_token"
+            | "expired_token"
+            | "token_expired"
+            | "token_revoked"
+    )
+}
+
+fn no_answer(error: fetch::Error) -> Revocation {
+    match error {
+        error @ (fetch::Error::Blocked { .. } | fetch::Error::Setup) => {
+            Revocation::Impossible(error.into())
+        }
+        fetch::Error::NotSent { .. }
+        | fetch::Error::Unknown { .. }
+        | fetch::Error::TooLarge { .. }
+        | fetch::Error::Redirect { .. } => Revocation::Later { retry_after: None },
+    }
+}
