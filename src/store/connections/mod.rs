@@ -1,6 +1,7 @@
 //! Rows of connections. Every write but the first names id and version of the row it was decided
 //! on, so that a late flight of an old grant cannot touch a new one.
 
+mod changed;
 mod row;
 
 use row::{Row, status_columns};
@@ -9,9 +10,9 @@ use super::columns::{micros, sealed_columns, text, to_json};
 use super::engine::{Tx, on, statements};
 use super::error::{Result, conflict};
 use crate::domain::authorization::Resource;
-use crate::domain::changes::{ChangeKind, NewChange, Op};
+use crate::domain::changes::{NewChange, Op, Owner};
 use crate::domain::connections::Connection;
-use crate::domain::ids::ServerId;
+use crate::domain::ids::{ConnectionId, ServerId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::resolution::Reconnect;
 use crate::domain::tenants::TenantId;
@@ -31,6 +32,7 @@ macro_rules! columns {
 statements! {
     GET = concat!("SELECT ", columns!(), " FROM connections \
         WHERE tenant = $1 AND user_id = $2 AND server = $3");
+    FIND_BY_ID = concat!("SELECT ", columns!(), " FROM connections WHERE tenant = $1 AND id = $2");
     LIST_OF_USER = concat!("SELECT ", columns!(), " FROM connections \
         WHERE tenant = $1 AND user_id = $2 AND id > $3 ORDER BY id LIMIT $4");
     LIST = concat!("SELECT ", columns!(), " FROM connections \
@@ -63,10 +65,10 @@ statements! {
         SELECT tenant, user_id, server, generation FROM connections WHERE tenant = $1 AND server = $2 \
         ON CONFLICT (tenant, user_id, server) DO UPDATE SET generation = excluded.generation \
         WHERE excluded.generation > connection_tombstones.generation";
-    DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id";
+    DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
         intent = NULL, lease_owner = NULL, lease_until = NULL, version = version + 1 \
-        WHERE tenant = $1 AND server = $2 RETURNING id";
+        WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
 }
 
 /// Reads connections.
@@ -85,6 +87,20 @@ impl Reader<'_> {
             .bind(tenant.as_str())
             .bind(user.as_str())
             .bind(server.to_string())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Connection::try_from).transpose()
+    }
+
+    /// A connection by its id.
+    pub async fn find_by_id(
+        &mut self,
+        tenant: &TenantId,
+        id: ConnectionId,
+    ) -> Result<Option<Connection>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(FIND_BY_ID)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
             .fetch_optional(conn)
             .await)?;
         row.map(Connection::try_from).transpose()
@@ -179,16 +195,6 @@ pub struct Writer<'t> {
 }
 
 impl Writer<'_> {
-    fn changed(&mut self, tenant: &TenantId, subject: String, op: Op) {
-        let kind = ChangeKind::Connection;
-        self.changes.push(NewChange {
-            tenant: tenant.clone(),
-            kind,
-            subject,
-            op,
-        });
-    }
-
     /// Adds a connection. A user has one per server: take the old one away first; a conflict means
     /// that another one was stored at the same time.
     pub async fn insert(&mut self, connection: &Connection) -> Result<()> {
@@ -233,7 +239,7 @@ impl Writer<'_> {
             .await
             .map(drop))
         .map_err(conflict)?;
-        self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
+        self.put(connection);
         Ok(())
     }
 
@@ -269,7 +275,7 @@ impl Writer<'_> {
             .await
             .map(|done| done.rows_affected()))?;
         if rows == 1 {
-            self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
+            self.put(connection);
         }
         Ok(rows == 1)
     }
@@ -279,7 +285,7 @@ impl Writer<'_> {
     pub async fn save_life(&mut self, connection: &Connection) -> Result<bool> {
         let saved = save_life(self.tx, connection).await?;
         if saved {
-            self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
+            self.put(connection);
         }
         Ok(saved)
     }
@@ -308,7 +314,8 @@ impl Writer<'_> {
             .execute(conn)
             .await
             .map(drop))?;
-        self.changed(tenant, id.clone(), Op::Delete);
+        let user = user.clone();
+        self.changed(tenant, id.clone(), Owner { user, server }, Op::Delete);
         Ok(Some(id))
     }
 
@@ -321,16 +328,12 @@ impl Writer<'_> {
             .execute(conn)
             .await
             .map(drop))?;
-        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(DELETE_OF_SERVER)
+        let rows = on!(&mut *self.tx, |conn| sqlx::query_as(DELETE_OF_SERVER)
             .bind(tenant.as_str())
             .bind(server.to_string())
             .fetch_all(conn)
             .await)?;
-        let count = ids.len();
-        for id in ids {
-            self.changed(tenant, id, Op::Delete);
-        }
-        Ok(count)
+        self.changed_of_server(tenant, server, rows, Op::Delete)
     }
 
     /// Ends every connection to a server, because its configuration changed. Answers how many.
@@ -339,19 +342,13 @@ impl Writer<'_> {
         tenant: &TenantId,
         server: ServerId,
     ) -> Result<usize> {
-        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(
-            INVALIDATE_OF_SERVER
-        )
-        .bind(tenant.as_str())
-        .bind(server.to_string())
-        .bind(Reconnect::ServerChanged.as_str())
-        .fetch_all(conn)
-        .await)?;
-        let count = ids.len();
-        for id in ids {
-            self.changed(tenant, id, Op::Put);
-        }
-        Ok(count)
+        let rows = on!(&mut *self.tx, |conn| sqlx::query_as(INVALIDATE_OF_SERVER)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .bind(Reconnect::ServerChanged.as_str())
+            .fetch_all(conn)
+            .await)?;
+        self.changed_of_server(tenant, server, rows, Op::Put)
     }
 }
 

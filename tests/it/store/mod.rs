@@ -2,11 +2,13 @@
 
 mod access;
 mod audit;
+mod bell;
 mod chats;
 mod connections;
 mod connections_change;
 mod corrupt;
 mod feed;
+mod feed_old;
 mod file;
 mod handshakes;
 mod keys;
