@@ -9,6 +9,7 @@ mod access;
 mod chats;
 mod connections;
 mod error;
+mod feed;
 mod handshakes;
 pub mod metrics;
 mod provision;
@@ -25,6 +26,7 @@ mod vault;
 pub use access::{NewApiKey, Presented, SecretText};
 pub use chats::ResolveChat;
 pub use error::{Error, Result};
+pub use feed::{ConnectionEvent, ConnectionWatch, Told, WatchConnections};
 pub use handshakes::{
     Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
 };
@@ -114,7 +116,7 @@ struct Inner {
     tasks: TaskTracker,
     replica: ReplicaId,
     flights: redeem::Flights,
-    bell: handshakes::Bell,
+    feed: feed::Feed,
     ending: CancellationToken,
 }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::default_tenant;
 use super::error::Result;
-use super::handshakes::Bell;
+use super::feed::Feed;
 use super::metrics::Metrics;
 use super::redeem::Flights;
 use super::vault::Vault;
@@ -38,6 +38,7 @@ impl App {
             Arc::clone(&random),
         );
         let replica = ReplicaId::mint(&*clock, &*random);
+        let feed = Feed::start(&store, &*clock).await?;
         let app = Self(Arc::new(Inner {
             store,
             vault,
@@ -49,7 +50,7 @@ impl App {
             tasks,
             replica,
             flights: Flights::default(),
-            bell: Bell::default(),
+            feed,
             ending: CancellationToken::new(),
         }));
         let tenant = default_tenant()?;

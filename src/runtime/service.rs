@@ -156,7 +156,7 @@ impl Service {
 
         let Seams { clock, random } = seams;
         let routes = grpc::routes(app.clone(), Arc::clone(&clock), status.service());
-        let layer = grpc::layer(app.clone(), clock, Arc::clone(&random));
+        let layer = grpc::layer(app.clone(), Arc::clone(&clock), Arc::clone(&random));
         let door = doors::grpc(listeners.grpc, routes, layer, stopping());
         tasks.serve("grpc", door);
 
@@ -171,11 +171,12 @@ impl Service {
         tasks.serve("operations", door);
 
         let watched = app.clone();
-        let (sweeper, until) = (worker::Sweeper::new(app, random), stopping());
-        tasks.serve("sweeper", async move {
-            sweeper.run(until).await;
-            Ok::<_, Infallible>(())
-        });
+        let sweeper = worker::Sweeper::new(app.clone(), Arc::clone(&random));
+        serve(&tasks, "sweeper", sweeper.run(stopping()));
+        let follower = worker::Follower::new(app.clone(), Arc::clone(&random));
+        serve(&tasks, "follower", follower.run(stopping()));
+        let ringer = worker::Ringer::new(app, clock, random);
+        serve(&tasks, "ringer", ringer.run(stopping()));
         status.follow(&tasks);
         let until = stopping();
         tasks.tracker().spawn(async move {
@@ -202,6 +203,14 @@ impl Service {
         }
         outcome
     }
+}
+
+/// Runs a loop that cannot fail.
+fn serve(tasks: &Tasks, name: &'static str, run: impl Future<Output = ()> + Send + 'static) {
+    tasks.serve(name, async move {
+        run.await;
+        Ok::<_, Infallible>(())
+    });
 }
 
 impl Listeners {

@@ -1,8 +1,12 @@
 //! The door of time: what is done without anybody asking. Each loop does one thing in `tick` and
 //! repeats it, with jitter, until the process stops; what is due, `app` knows.
 
+mod follower;
+mod ringer;
 mod sweeper;
 
+pub use follower::Follower;
+pub use ringer::Ringer;
 pub use sweeper::Sweeper;
 
 use std::time::Duration;
