@@ -4,7 +4,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
 use sqlx::postgres::PgListener;
 use stationmaster::store::Store;
 
@@ -121,8 +120,9 @@ async fn many_commits_ring_elsewhere_few_times_and_after_the_last() {
     listener.listen("stationmaster_feed").await.unwrap();
 
     let heard = while_carried(&[&*db], async {
-        let commits = (0..COMMITS).map(|number| commit_one(&db, &home, number));
-        join_all(commits).await;
+        for number in 0..COMMITS {
+            commit(&db, &home, &format!("s{number}")).await;
+        }
         let mut heard = 1;
         listener.recv().await.unwrap();
         sqlx::query("NOTIFY stationmaster_feed, 'over'")
@@ -136,9 +136,5 @@ async fn many_commits_ring_elsewhere_few_times_and_after_the_last() {
     })
     .await;
 
-    assert!(heard < COMMITS, "{heard}");
-}
-
-async fn commit_one(store: &Store, home: &Home, number: usize) {
-    commit(store, home, &format!("s{number}")).await;
+    assert!(heard < COMMITS / 2, "{heard}");
 }
