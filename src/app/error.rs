@@ -115,6 +115,15 @@ pub enum Error {
     /// This replica has not seen the revision asked for yet.
     #[error("the revision is not reached yet")]
     RevisionNotReached(Revision),
+    /// The feed cannot be resumed after the revision asked for: it was forgotten, or never was.
+    #[error("the revision is not kept any more; begin without one")]
+    RevisionCompacted(Revision),
+    /// The watcher does not read as fast as things change.
+    #[error("the watch is too slow; resume after the revision given")]
+    WatchTooSlow(Revision),
+    /// More watches are open than this process bears.
+    #[error("too many watches are open")]
+    TooManyWatches,
     /// The method is part of the API but not of this release.
     #[error("not implemented in this release")]
     NotImplemented,

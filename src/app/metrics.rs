@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -151,7 +152,7 @@ pub struct Metrics {
     refreshes: Family<RefreshLabels, Counter>,
     handshakes: Family<OutcomeLabel<HandshakeOutcome>, Counter>,
     lease_waits: Histogram,
-    feed_lag: Gauge,
+    feed_lag: Gauge<f64, AtomicU64>,
     unreadable_rows: Gauge,
     key_age: Gauge,
     issuers: RwLock<HashSet<String>>,
@@ -201,7 +202,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "feed_lag",
-            "Age of the change feed's last successful poll",
+            "Time since the last successful poll of the change feed began",
             Unit::Seconds,
             self.feed_lag.clone(),
         );
@@ -262,7 +263,7 @@ impl Metrics {
 
     /// So long ago was the change feed read.
     pub fn set_feed_lag(&self, lag: Duration) {
-        self.feed_lag.set(seconds(lag));
+        self.feed_lag.set(lag.as_secs_f64());
     }
 
     /// So many sealed rows cannot be opened.
@@ -338,7 +339,7 @@ mod tests {
             "stationmaster_resolves_total{outcome=\"not_connected\"} 1",
             "stationmaster_refreshes_total{issuer=\"https://as.example\",outcome=\"success\"} 1",
             "stationmaster_handshakes_total{outcome=\"denied\"} 1",
-            "stationmaster_feed_lag_seconds 7",
+            "stationmaster_feed_lag_seconds 7.0",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -9,6 +9,7 @@ mod access;
 mod chats;
 mod connections;
 mod error;
+mod feed;
 mod handshakes;
 pub mod metrics;
 mod provision;
@@ -26,6 +27,7 @@ mod vault;
 pub use access::{NewApiKey, Presented, SecretText};
 pub use chats::ResolveChat;
 pub use error::{Error, Result};
+pub use feed::{ConnectionEvent, ConnectionWatch, Told, WatchConnections};
 pub use handshakes::{
     Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
 };
@@ -120,7 +122,7 @@ struct Inner {
     flights: redeem::Flights,
     places: redeem::Places,
     uses: uses::Uses,
-    bell: handshakes::Bell,
+    feed: feed::Feed,
     ending: CancellationToken,
 }
 

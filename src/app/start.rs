@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::default_tenant;
 use super::error::Result;
-use super::handshakes::Bell;
+use super::feed::Feed;
 use super::metrics::Metrics;
 use super::redeem::{Flights, Places};
 use super::uses::Uses;
@@ -40,6 +40,7 @@ impl App {
         );
         let places = Places::new(Arc::clone(&clock));
         let replica = ReplicaId::mint(&*clock, &*random);
+        let feed = Feed::start(&store, &*clock).await?;
         let app = Self(Arc::new(Inner {
             store,
             vault,
@@ -53,7 +54,7 @@ impl App {
             flights: Flights::default(),
             places,
             uses: Uses::default(),
-            bell: Bell::default(),
+            feed,
             ending: CancellationToken::new(),
         }));
         let tenant = default_tenant()?;

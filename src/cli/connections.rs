@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::caller::{As, Caller};
-use super::output::{Output, fields, table};
+use super::output::{Format, Output, fields, table};
 use super::pages::{Page, Pages, more};
 use super::show::{list, time, word, yes};
 use super::tokens::Actor;
-use crate::client::{answer, v1};
+use crate::client::{self, answer, json, v1};
 
 /// `connection …`.
 #[derive(Debug, Args)]
@@ -35,6 +35,26 @@ Examples:
         state: Option<State>,
         #[command(flatten)]
         pages: Pages,
+    },
+    /// Follow connections: those there are, then every change, until interrupted
+    ///
+    /// One line for each event: what happened, the revision to resume after, and the connection. With
+    /// `--output json` each line is a document.
+    #[command(after_long_help = "\
+Examples:
+  stationmaster connection watch
+  stationmaster connection watch --user alice --server tools
+  stationmaster connection watch --after 1234 --output json")]
+    Watch {
+        /// Only this user's
+        #[arg(long, short)]
+        user: Option<String>,
+        /// Only on this server, by id or slug; repeat for more
+        #[arg(long = "server", value_name = "SERVER")]
+        servers: Vec<String>,
+        /// Only what changed after this revision, within 24 hours
+        #[arg(long, value_name = "REVISION")]
+        after: Option<i64>,
     },
     /// Show one connection: why it works or does not
     #[command(after_long_help = "Example:\n  stationmaster connection get tools --user alice")]
@@ -67,16 +87,8 @@ impl Command {
     pub(super) async fn run(self, out: &Output) -> Result<()> {
         match self.action {
             Action::List { user, state, pages } => {
-                let role = if user.is_some() {
-                    As::Daemon
-                } else {
-                    As::Administrator
-                };
+                let (role, actor) = about(user);
                 let client = self.caller.client(role).await?;
-                let actor = user.map(|user| v1::Actor {
-                    user,
-                    groups: Vec::new(),
-                });
                 let state = state.map_or(v1::ConnectionState::Unspecified, State::into);
                 let page = async |page: Page| {
                     let request = v1::ListConnectionsRequest {
@@ -95,6 +107,26 @@ impl Command {
                 };
                 out.answer(&found, all);
             }
+            Action::Watch {
+                user,
+                servers,
+                after,
+            } => {
+                let (role, actor) = about(user);
+                let client = self.caller.client(role).await?;
+                let request = v1::WatchConnectionsRequest {
+                    actor,
+                    servers,
+                    after_revision: after,
+                };
+                let mut events = answer(client.tokens().watch_connections(request)).await?;
+                while let Some(event) = events.message().await.map_err(client::Error::from)? {
+                    match out.format() {
+                        Format::Table => out.answer(&event, line),
+                        Format::Json => out.line(&json::write(&event)),
+                    }
+                }
+            }
             Action::Get { server, actor } => {
                 let client = self.caller.client(As::Daemon).await?;
                 let request = v1::GetConnectionRequest {
@@ -109,6 +141,33 @@ impl Command {
         }
         Ok(())
     }
+}
+
+/// Who asks about this user, or about all.
+fn about(user: Option<String>) -> (As, Option<v1::Actor>) {
+    let role = if user.is_some() {
+        As::Daemon
+    } else {
+        As::Administrator
+    };
+    let groups = Vec::new();
+    (role, user.map(|user| v1::Actor { user, groups }))
+}
+
+/// An event in one line.
+fn line(event: &v1::WatchConnectionsResponse) -> String {
+    let kind = word(event.kind().as_str_name(), "CHANGE_KIND");
+    let head = format!("{kind:<9}  {:<10}", event.revision);
+    let Some(connection) = &event.connection else {
+        return format!("{head}  {}", event.connection_id);
+    };
+    let v1::Connection {
+        user, server_slug, ..
+    } = connection;
+    let id = &event.connection_id;
+    let (state, why) = (state(connection), why(connection));
+    let line = format!("{head}  {id}  {user}  {server_slug}  {state}  {why}");
+    line.trim_end().to_owned()
 }
 
 fn all(found: &v1::ListConnectionsResponse) -> String {

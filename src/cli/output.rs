@@ -60,6 +60,11 @@ impl Output {
         self.text(&text);
     }
 
+    /// A JSON document on one line, wherever it is read: one of many.
+    pub(super) fn line(&self, json: &Value) {
+        self.text(&json.to_string());
+    }
+
     /// Text as it is, whatever the format.
     #[expect(
         clippy::unused_self,

@@ -1,6 +1,8 @@
 //! The change feed: what changed, in commit order, so that watchers and caches can follow.
 
+use super::ids::ServerId;
 use super::tenants::TenantId;
+use super::text::UserId;
 use super::time::Timestamp;
 
 /// A place in a tenant's feed: everything up to it is committed. Grows, with gaps.
@@ -107,6 +109,28 @@ pub struct NewChange {
     pub subject: String,
     /// What happened.
     pub op: Op,
+    /// Whose it is, where it is one user's.
+    pub owner: Option<Owner>,
+}
+
+/// Whose a thing is, so that nobody else learns of it, even when it is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The user.
+    pub user: UserId,
+    /// The server it is about.
+    pub server: ServerId,
+}
+
+/// Where a shard of the feed stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Which shard.
+    pub shard: i64,
+    /// The last place given.
+    pub last: Revision,
+    /// The lowest place that can be resumed after; the entries up to it may be gone.
+    pub floor: Revision,
 }
 
 /// One entry of the feed.

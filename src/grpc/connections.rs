@@ -1,10 +1,19 @@
-//! Connections as they are answered, without their tokens, and the calls that read and end them.
+//! Connections as they are answered, without their tokens, and the calls that read, follow and end
+//! them.
 
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use tonic::Status;
+use tracing::{Instrument as _, Span};
+
+use super::call::Call;
 use super::convert::{
-    actor, all, next_token, optional_actor, page, refuse_later, server, timestamp,
+    actor, all, next_token, optional_actor, page, refuse_later, revision, server, servers,
+    timestamp,
 };
 use super::resolve::connection_state;
-use crate::app::{App, Result};
+use crate::app::{
+    App, ConnectionEvent, ConnectionWatch, Result, ServerRef, Told, WatchConnections,
+};
 use crate::domain::access::{Caller, Role};
 use crate::domain::connections::{Connection, Origin};
 use crate::domain::text::{self, Slug, Violations};
@@ -92,6 +101,68 @@ pub(super) async fn list(
         connections: connections.collect(),
         next_page_token: next_token(page.next.as_ref()),
     })
+}
+
+/// Begins to follow those of one user, or of all whom the caller may act for.
+pub(super) async fn watch(
+    app: &App,
+    caller: &Caller,
+    ask: pb::WatchConnectionsRequest,
+) -> Result<ConnectionWatch> {
+    let mut found = Violations::new();
+    let actor = optional_actor(&mut found, caller, ask.actor);
+    let servers = servers(&mut found, "servers", &ask.servers);
+    let after = ask.after_revision;
+    let after = after.map(|after| revision(&mut found, "after_revision", after));
+    let servers = all(found, servers)?;
+    let servers = servers.iter().map(|server| ServerRef::parse(server));
+    let ask = WatchConnections {
+        actor,
+        servers: servers.collect::<Result<_>>()?,
+        after,
+    };
+    app.watch_connections(caller, ask).await
+}
+
+/// The events as they come, until the failure that ends them.
+pub(super) fn follow(
+    call: Call,
+    watch: ConnectionWatch,
+) -> BoxStream<'static, std::result::Result<pb::WatchConnectionsResponse, Status>> {
+    let span = Span::current();
+    let events = stream::unfold(Some((call, watch)), move |going| {
+        let span = span.clone();
+        async move {
+            let (call, mut watch) = going?;
+            match watch.next().await {
+                Ok(told) => Some((Ok(event(told)), Some((call, watch)))),
+                Err(error) => Some((Err(call.refuse(&error)), None)),
+            }
+        }
+        .instrument(span)
+    });
+    events.boxed()
+}
+
+fn event(told: Told) -> pb::WatchConnectionsResponse {
+    let answer = |kind: pb::ChangeKind| pb::WatchConnectionsResponse {
+        kind: kind.into(),
+        revision: told.revision.0,
+        ..pb::WatchConnectionsResponse::default()
+    };
+    match told.event {
+        ConnectionEvent::Put(put, slug) => pb::WatchConnectionsResponse {
+            connection_id: put.id.to_string(),
+            connection: Some(connection(&put, &slug)),
+            ..answer(pb::ChangeKind::Put)
+        },
+        ConnectionEvent::Delete(connection_id) => pb::WatchConnectionsResponse {
+            connection_id,
+            ..answer(pb::ChangeKind::Delete)
+        },
+        ConnectionEvent::Synced => answer(pb::ChangeKind::Synced),
+        ConnectionEvent::Heartbeat => answer(pb::ChangeKind::Heartbeat),
+    }
 }
 
 /// Ends one.

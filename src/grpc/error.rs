@@ -23,6 +23,8 @@ const MAX_VIOLATIONS: usize = 32;
 const MAX_TOLD: usize = 160;
 /// When to ask again while the database is away.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+/// When to ask again while too many watch.
+const WATCH_RETRY: Duration = Duration::from_secs(5);
 /// When to ask again while a replica catches up.
 const REVISION_RETRY: Duration = Duration::from_millis(200);
 
@@ -75,8 +77,8 @@ fn retry(after: Duration) -> Details<'static> {
 #[expect(clippy::too_many_lines, reason = "one match over every error")]
 fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
     use Code::{
-        Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied,
-        Unauthenticated, Unavailable, Unimplemented,
+        Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, OutOfRange,
+        PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
     };
     match error {
         Error::CredentialsMissing => (Unauthenticated, Reason::CredentialsMissing, about(&[])),
@@ -165,6 +167,17 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             };
             (Unavailable, Reason::RevisionNotReached, details)
         }
+        Error::RevisionCompacted(floor) => (
+            OutOfRange,
+            Reason::RevisionCompacted,
+            saying("revision", floor.0.to_string()),
+        ),
+        Error::WatchTooSlow(seen) => (
+            Aborted,
+            Reason::WatchTooSlow,
+            saying("revision", seen.0.to_string()),
+        ),
+        Error::TooManyWatches => (ResourceExhausted, Reason::RateLimited, retry(WATCH_RETRY)),
         Error::NotImplemented => (Unimplemented, Reason::NotImplemented, about(&["method"])),
         Error::StoreUnavailable(_) => (Unavailable, Reason::StoreUnavailable, retry(STORE_RETRY)),
         Error::ShuttingDown => (Unavailable, Reason::ShuttingDown, retry(STORE_RETRY)),

@@ -42,6 +42,9 @@ fn failures() -> Vec<Error> {
         Error::ChatOwnedByAnother,
         Error::ApiKeyNotFound,
         Error::RevisionNotReached(Revision(7)),
+        Error::RevisionCompacted(Revision(7)),
+        Error::WatchTooSlow(Revision(7)),
+        Error::TooManyWatches,
         Error::NotImplemented,
         Error::UpstreamUnavailable {
             retry_after: Duration::from_secs(3),

@@ -81,7 +81,13 @@ impl TokenService for Tokens {
         &self,
         request: Request<pb::WatchConnectionsRequest>,
     ) -> Answer<Self::WatchConnectionsStream> {
-        later(request)
+        let (mut call, ask) = Call::open(request)?;
+        if let [server] = &*ask.servers {
+            call.naming("server", server);
+        }
+        let watch = connections::watch(&self.0, &call.caller, ask).await;
+        let watch = watch.map_err(|error| call.refuse(&error))?;
+        Ok(Response::new(connections::follow(call, watch)))
     }
 
     async fn import_connection(

@@ -66,6 +66,8 @@ async fn ready(State(door): State<Door>) -> Response {
         "database": database,
         "keys": "ok",
         "migrations": "ok",
+        // Work goes on with a feed that lags: what others change is seen later.
+        "feed": if door.app.feed_lags() { "lags" } else { "ok" },
         "draining": draining,
     });
     let headers = [
@@ -76,6 +78,8 @@ async fn ready(State(door): State<Door>) -> Response {
 }
 
 async fn metrics_text(State(door): State<Door>) -> Response {
-    let text = door.app.metrics().render();
+    let metrics = door.app.metrics();
+    metrics.set_feed_lag(door.app.feed_lag());
+    let text = metrics.render();
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }

@@ -157,7 +157,7 @@ impl Service {
 
         let Seams { clock, random } = seams;
         let routes = grpc::routes(app.clone(), Arc::clone(&clock), status.service());
-        let layer = grpc::layer(app.clone(), clock, Arc::clone(&random));
+        let layer = grpc::layer(app.clone(), Arc::clone(&clock), Arc::clone(&random));
         let door = doors::grpc(listeners.grpc, routes, layer, stopping());
         tasks.serve("grpc", door);
 
@@ -171,18 +171,20 @@ impl Service {
         let door = doors::pages(listeners.operations, probes, stopping());
         tasks.serve("operations", door);
 
+        let watched = app.clone();
         for worker in worker::WORKERS {
             let work = worker.run(app.clone(), Arc::clone(&random), stopping());
-            tasks.serve(worker.name, async move {
-                work.await;
-                Ok::<_, Infallible>(())
-            });
+            serve(&tasks, worker.name, work);
         }
+        let follower = worker::Follower::new(app.clone(), Arc::clone(&random));
+        serve(&tasks, "follower", follower.run(stopping()));
+        let ringer = worker::Ringer::new(app, clock, random);
+        serve(&tasks, "ringer", ringer.run(stopping()));
         status.follow(&tasks);
         let until = stopping();
         tasks.tracker().spawn(async move {
             until.cancelled().await;
-            app.end_watches();
+            watched.end_watches();
         });
 
         info!(
@@ -204,6 +206,14 @@ impl Service {
         }
         outcome
     }
+}
+
+/// Runs a loop that cannot fail.
+fn serve(tasks: &Tasks, name: &'static str, run: impl Future<Output = ()> + Send + 'static) {
+    tasks.serve(name, async move {
+        run.await;
+        Ok::<_, Infallible>(())
+    });
 }
 
 impl Listeners {

@@ -169,6 +169,7 @@ impl Writer<'_> {
             kind: ChangeKind::ApiKey,
             subject: id.to_string(),
             op,
+            owner: None,
         });
     }
 

@@ -7,20 +7,26 @@
 
 use sqlx::FromRow;
 
-use super::columns::Reading;
+use super::columns::{Reading, text};
 use super::engine::{Tx, on, statements};
-use super::error::Result;
-use crate::domain::changes::{Change, ChangeKind, NewChange, Op, Revision, shard_of};
+use super::error::{Error, Result};
+use crate::domain::changes::{Change, ChangeKind, Head, NewChange, Op, Owner, Revision, shard_of};
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Timestamp;
 
 statements! {
     MOVE_HEAD = "UPDATE feed_heads SET seq = seq + $2 WHERE shard = $1 RETURNING seq";
-    INSERT = "INSERT INTO changes (shard, seq, tenant, kind, subject, op, at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    HEAD = "SELECT seq FROM feed_heads WHERE shard = $1";
-    LIST_AFTER = "SELECT seq, tenant, kind, subject, op, at FROM changes \
-        WHERE shard = $1 AND tenant = $2 AND seq > $3 ORDER BY seq LIMIT $4";
+    INSERT = "INSERT INTO changes (shard, seq, tenant, kind, subject, op, at, user_id, server) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    HEADS = "SELECT shard, seq, floor FROM feed_heads ORDER BY shard";
+    HEAD = "SELECT shard, seq, floor FROM feed_heads WHERE shard = $1";
+    LIST_OF_SHARD = "SELECT seq, tenant, kind, subject, op, at, user_id, server FROM changes \
+        WHERE shard = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    LIST_OF_KIND = "SELECT seq, tenant, kind, subject, op, at, user_id, server FROM changes \
+        WHERE shard = $1 AND tenant = $2 AND kind = $3 AND seq > $4 ORDER BY seq LIMIT $5";
+    OLDEST = "SELECT seq, at FROM changes WHERE shard = $1 ORDER BY seq LIMIT $2";
+    DELETE_UPTO = "DELETE FROM changes WHERE shard = $1 AND seq <= $2";
+    RAISE_FLOOR = "UPDATE feed_heads SET floor = $2 WHERE shard = $1 AND floor < $2";
 }
 
 #[derive(FromRow)]
@@ -31,10 +37,42 @@ struct Row {
     subject: String,
     op: String,
     at: i64,
+    user_id: Option<String>,
+    server: Option<String>,
+}
+
+#[derive(FromRow)]
+struct HeadRow {
+    shard: i64,
+    seq: i64,
+    floor: i64,
+}
+
+impl From<HeadRow> for Head {
+    fn from(row: HeadRow) -> Self {
+        Self {
+            shard: row.shard,
+            last: Revision(row.seq),
+            floor: Revision(row.floor),
+        }
+    }
+}
+
+/// Whose thing changed: user and server, or neither.
+fn owner(reading: &Reading<'_>, row: &Row) -> Result<Option<Owner>> {
+    if row.user_id.is_none() && row.server.is_none() {
+        return Ok(None);
+    }
+    let user = reading.some("user_id", row.user_id.as_deref())?;
+    let server = reading.some("server", row.server.as_deref())?;
+    Ok(Some(Owner {
+        user: reading.user(user)?,
+        server: reading.parse("server", server)?,
+    }))
 }
 
 impl TryFrom<Row> for Change {
-    type Error = super::Error;
+    type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
         let id = row.seq.to_string();
@@ -48,6 +86,7 @@ impl TryFrom<Row> for Change {
                 tenant: reading.tenant(&row.tenant)?,
                 kind: reading.some("kind", ChangeKind::parse(&row.kind))?,
                 op: reading.some("op", Op::parse(&row.op))?,
+                owner: owner(&reading, &row)?,
                 subject: row.subject,
             },
             at: Timestamp::from_micros(row.at),
@@ -91,6 +130,8 @@ pub(super) async fn append(
                 .bind(&change.subject)
                 .bind(change.op.as_str())
                 .bind(at.as_micros())
+                .bind(change.owner.as_ref().map(|owner| owner.user.as_str()))
+                .bind(text(change.owner.as_ref().map(|owner| owner.server)))
                 .execute(conn)
                 .await
                 .map(drop))?;
@@ -102,6 +143,17 @@ pub(super) async fn append(
     Ok(seen)
 }
 
+/// Some entries of a shard, in order.
+#[derive(Debug)]
+pub struct Stretch {
+    /// The entries, without those of kinds that only a newer release knows.
+    pub changes: Vec<Change>,
+    /// Entries that cannot be read: no reason to hold back the others.
+    pub unreadable: Vec<Error>,
+    /// Where to read on; `None` when these were the last.
+    pub next: Option<Revision>,
+}
+
 /// Reads the feed.
 #[derive(Debug)]
 pub struct Reader<'t>(pub(super) &'t mut Tx);
@@ -109,28 +161,105 @@ pub struct Reader<'t>(pub(super) &'t mut Tx);
 impl Reader<'_> {
     /// The revision at which a tenant stands.
     pub async fn head(&mut self, tenant: &TenantId) -> Result<Revision> {
+        Ok(self.head_of(tenant).await?.last)
+    }
+
+    /// Where the shard of a tenant stands.
+    pub async fn head_of(&mut self, tenant: &TenantId) -> Result<Head> {
         let shard = shard_of(tenant);
-        let seq: i64 = on!(&mut *self.0, |conn| sqlx::query_scalar(HEAD)
+        let row: HeadRow = on!(&mut *self.0, |conn| sqlx::query_as(HEAD)
             .bind(shard)
             .fetch_one(conn)
             .await)?;
-        Ok(Revision(seq))
+        Ok(row.into())
     }
 
-    /// At most `limit` changes of a tenant after a revision, in order.
-    pub async fn list_after(
+    /// Where every shard stands.
+    pub async fn heads(&mut self) -> Result<Vec<Head>> {
+        let rows: Vec<HeadRow> = on!(&mut *self.0, |conn| sqlx::query_as(HEADS)
+            .fetch_all(conn)
+            .await)?;
+        Ok(rows.into_iter().map(Head::from).collect())
+    }
+
+    /// At most `limit` changes of a shard after a revision, of whatever tenant, in order.
+    pub async fn list_of_shard(
+        &mut self,
+        shard: i64,
+        after: Revision,
+        limit: i64,
+    ) -> Result<Stretch> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_OF_SHARD)
+            .bind(shard)
+            .bind(after.0)
+            .bind(limit)
+            .fetch_all(conn)
+            .await)?;
+        let full = i64::try_from(rows.len()) == Ok(limit);
+        let mut stretch = Stretch {
+            changes: Vec::with_capacity(rows.len()),
+            unreadable: Vec::new(),
+            next: rows.last().filter(|_| full).map(|row| Revision(row.seq)),
+        };
+        for row in rows {
+            if ChangeKind::parse(&row.kind).is_none() {
+                continue;
+            }
+            match Change::try_from(row) {
+                Ok(change) => stretch.changes.push(change),
+                Err(error) => stretch.unreadable.push(error),
+            }
+        }
+        Ok(stretch)
+    }
+
+    /// At most `limit` changes of one kind in a tenant after a revision, in order.
+    pub async fn list_of_kind(
         &mut self,
         tenant: &TenantId,
+        kind: ChangeKind,
         after: Revision,
         limit: i64,
     ) -> Result<Vec<Change>> {
-        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_AFTER)
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_OF_KIND)
             .bind(shard_of(tenant))
             .bind(tenant.as_str())
+            .bind(kind.as_str())
             .bind(after.0)
             .bind(limit)
             .fetch_all(conn)
             .await)?;
         rows.into_iter().map(Change::try_from).collect()
+    }
+}
+
+/// Forgets.
+#[derive(Debug)]
+pub struct Keeper<'t>(pub(super) &'t mut Tx);
+
+impl Keeper<'_> {
+    /// Deletes the entries at the beginning of a shard that were written before a time, at most
+    /// `limit`, and raises the floor to the last of them. Answers how many were found.
+    pub async fn delete_old(&mut self, shard: i64, before: Timestamp, limit: i64) -> Result<usize> {
+        let oldest: Vec<(i64, i64)> = on!(&mut *self.0, |conn| sqlx::query_as(OLDEST)
+            .bind(shard)
+            .bind(limit)
+            .fetch_all(conn)
+            .await)?;
+        // The clocks of replicas differ: what stands after a young entry stays with it.
+        let old = |entry: &&(i64, i64)| entry.1 < before.as_micros();
+        let count = oldest.iter().take_while(old).count();
+        let Some((last, _)) = count.checked_sub(1).and_then(|last| oldest.get(last)) else {
+            return Ok(0);
+        };
+        for statement in [DELETE_UPTO, RAISE_FLOOR] {
+            on!(&mut *self.0, |conn| sqlx::query(statement)
+                .bind(shard)
+                .bind(last)
+                .execute(conn)
+                .await
+                .map(drop))?;
+        }
+        Ok(count)
     }
 }

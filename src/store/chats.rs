@@ -81,6 +81,7 @@ impl Writer<'_> {
             kind: ChangeKind::Chat,
             subject,
             op,
+            owner: None,
         });
     }
 

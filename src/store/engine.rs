@@ -69,7 +69,7 @@ pub(super) use statements;
 /// How long a statement waits for SQLite's write lock before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection of the pool.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens the SQLite file, creating it if need be (the caller has made it 0600 already). WAL, every
 /// commit durable, foreign keys on.

@@ -33,7 +33,11 @@ macro_rules! twin {
 }
 
 /// The history, in order.
-const HISTORY: &[Twin] = &[twin!(1, "0001_first"), twin!(2, "0002_lifecycle")];
+const HISTORY: &[Twin] = &[
+    twin!(1, "0001_first"),
+    twin!(2, "0002_lifecycle"),
+    twin!(3, "0003_feed"),
+];
 
 /// What a database still lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]

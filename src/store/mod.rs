@@ -22,6 +22,7 @@
 
 mod access;
 mod audit;
+mod bell;
 mod changes;
 mod chats;
 mod columns;
@@ -37,6 +38,8 @@ mod requests;
 mod servers;
 mod tenants;
 
+pub use bell::Bell;
+pub use changes::Stretch;
 pub use error::{Error, Result};
 pub use file::FileLock;
 pub use migrations::Migrations;
@@ -64,6 +67,7 @@ pub enum Address {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: Pool,
+    bell: Bell,
 }
 
 impl Store {
@@ -77,7 +81,10 @@ impl Store {
             }
             Address::Postgres(url) => engine::connect_postgres(url, connections).await?,
         };
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            bell: Bell::default(),
+        })
     }
 
     /// Whether one process alone has this database.
@@ -98,6 +105,7 @@ impl Store {
         Ok(Write {
             tx: self.pool.begin_write().await?,
             changes: Vec::new(),
+            bell: self.bell.clone(),
         })
     }
 
@@ -152,6 +160,7 @@ pub struct Read {
 pub struct Write {
     tx: Tx,
     changes: Vec<NewChange>,
+    bell: Bell,
 }
 
 /// A transaction for what changes no meaning.
@@ -162,12 +171,15 @@ pub struct Upkeep {
 
 impl Write {
     /// Writes the audit record and the feed, and commits. Answers the revision at which the change
-    /// can be seen, or zero where nothing but the record was written.
+    /// can be seen, or zero where nothing but the record was written. Then rings the bell.
     pub async fn commit(mut self, event: &NewAuditEvent) -> Result<Revision> {
         audit::insert(&mut self.tx, event).await?;
         let changes = std::mem::take(&mut self.changes);
         let revision = changes::append(&mut self.tx, &event.tenant, &changes, event.at).await?;
         self.tx.commit().await?;
+        if !changes.is_empty() {
+            self.bell.ring();
+        }
         Ok(revision)
     }
 
@@ -271,6 +283,11 @@ impl Upkeep {
     /// Forgetting requests that were served long ago.
     pub fn past_requests(&mut self) -> requests::Keeper<'_> {
         requests::Keeper(&mut self.tx)
+    }
+
+    /// Forgetting old entries of the feed.
+    pub fn old_changes(&mut self) -> changes::Keeper<'_> {
+        changes::Keeper(&mut self.tx)
     }
 
     /// When API keys were last used.

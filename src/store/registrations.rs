@@ -173,6 +173,7 @@ impl Writer<'_> {
             kind: ChangeKind::Registration,
             subject: registration.id.to_string(),
             op: Op::Put,
+            owner: None,
         });
         Ok(())
     }

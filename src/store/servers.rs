@@ -299,6 +299,7 @@ impl Writer<'_> {
             kind: ChangeKind::Server,
             subject,
             op,
+            owner: None,
         });
     }
 

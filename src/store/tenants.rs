@@ -102,6 +102,7 @@ impl Writer<'_> {
             kind: ChangeKind::Tenant,
             subject,
             op,
+            owner: None,
         });
     }
 

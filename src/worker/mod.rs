@@ -2,6 +2,12 @@
 //! repeats it, with jitter, until the process stops; what is due, `app` knows. Every replica has
 //! all of them: what must be done once is shared through leases.
 
+mod follower;
+mod ringer;
+
+pub use follower::Follower;
+pub use ringer::Ringer;
+
 use std::sync::Arc;
 use std::time::Duration;
 

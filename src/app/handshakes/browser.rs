@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::super::error::{Error, Result};
 use super::super::metrics::HandshakeOutcome;
 use super::super::{App, SecretText};
-use super::{Callback, Closed, LOOK, LinkPage, ResultPage};
+use super::{Callback, Closed, LOOK, LinkPage, ResultPage, topic};
 use crate::crypto::Flow;
 use crate::domain::audit::{Origin, Who};
 use crate::domain::handshakes::{Binding, Failure, Handshake, IssuerVerdict, State, judge_issuer};
@@ -212,7 +212,7 @@ impl App {
         if !ours {
             return self.first_result(&handshake, &server).await;
         }
-        self.0.bell.ring();
+        self.0.feed.wake(&topic(&handshake));
         let (done, result) = oneshot::channel();
         let app = self.clone();
         let claimed = Handshake {
@@ -222,7 +222,6 @@ impl App {
         let shown = claimed.clone();
         self.0.tasks.spawn(async move {
             let confirm = app.exchange(&claimed, code).await;
-            app.0.bell.ring();
             // The browser may be gone; the result is stored all the same.
             let _ = done.send(confirm);
         });
@@ -236,8 +235,9 @@ impl App {
 
     /// The result of a handshake that somebody brings, or brought, to its end.
     async fn first_result(&self, handshake: &Handshake, server: &Server) -> Result<ResultPage> {
-        let mut bell = self.0.bell.0.subscribe();
+        let news = self.0.feed.alarm(topic(handshake));
         loop {
+            news.clear();
             let mut tx = self.0.store.read().await?;
             let found = tx.handshakes().get(&handshake.tenant, handshake.id).await?;
             drop(tx);
@@ -249,7 +249,7 @@ impl App {
             let (return_url, opener_origin) = (now.return_url, now.opener_origin);
             return Ok(match state {
                 State::Exchanging { .. } => {
-                    let _ = tokio::time::timeout(LOOK, bell.changed()).await;
+                    let _ = tokio::time::timeout(LOOK, news.heard()).await;
                     continue;
                 }
                 State::Completed { .. } => ResultPage::Connected {

@@ -10,15 +10,14 @@ pub use pages::{Callback, Closed, LinkPage, ResultPage};
 
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::error::{Error, Result};
+use super::feed::{Guard, Subscription, Topic};
 use super::metrics::HandshakeOutcome;
 use super::servers::ServerRef;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::authorization::Scopes;
-use crate::domain::changes::Revision;
+use crate::domain::changes::{ChangeKind, Revision};
 use crate::domain::handshakes::{Binding, Handshake, State};
 use crate::domain::ids::HandshakeId;
 use crate::domain::random;
@@ -26,7 +25,7 @@ use crate::domain::secrets::ShownOnce;
 
 /// How long a handshake is kept after it began, whatever became of it.
 const KEPT: Duration = Duration::from_hours(24);
-/// How often a watcher looks by itself, for what other replicas did.
+/// How often a watcher looks by itself, for what the feed does not tell.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How a handshake is to be run.
@@ -84,20 +83,9 @@ pub struct Started {
     pub revision: Revision,
 }
 
-/// Rings when a handshake of this process took a step.
-#[derive(Debug)]
-pub(super) struct Bell(watch::Sender<()>);
-
-impl Default for Bell {
-    fn default() -> Self {
-        Self(watch::Sender::new(()))
-    }
-}
-
-impl Bell {
-    fn ring(&self) {
-        self.0.send_replace(());
-    }
+/// What the feed tells of a handshake.
+fn topic(handshake: &Handshake) -> Topic {
+    Topic::id(&handshake.tenant, ChangeKind::Handshake, handshake.id)
 }
 
 /// Follows one handshake to its end.
@@ -106,28 +94,33 @@ pub struct HandshakeWatch {
     app: App,
     caller: Caller,
     id: HandshakeId,
-    bell: watch::Receiver<()>,
+    guard: Guard,
+    news: Subscription,
     seen: Option<State>,
 }
 
 impl HandshakeWatch {
     /// The handshake as it is, then again after every change; `None` after its end was told.
     ///
-    /// Fails with [`Error::ShuttingDown`] when the process ends before.
+    /// Fails with [`Error::ShuttingDown`] when the process ends before, with
+    /// [`Error::CredentialsInvalid`] or [`Error::TenantNotFound`] when key or tenant do.
     pub async fn next(&mut self) -> Result<Option<Written<Handshake>>> {
         if self.seen.is_some_and(State::is_final) {
             return Ok(None);
         }
         loop {
+            self.guard.check().await?;
+            self.news.clear();
             let handshake = self.app.get_handshake(&self.caller, self.id).await?;
             if self.seen != Some(handshake.value.state) {
                 self.seen = Some(handshake.value.state);
                 return Ok(Some(handshake));
             }
-            // The bell is for this process; what others did is seen by looking.
+            // The feed tells its end; the steps before, and ends that time brings, are seen by looking.
             tokio::select! {
-                () = self.app.0.ending.cancelled() => return Err(Error::ShuttingDown),
-                _ = tokio::time::timeout(LOOK, self.bell.changed()) => {}
+                () = self.guard.rung() => {}
+                () = self.news.heard() => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
@@ -162,13 +155,14 @@ impl App {
         caller: &Caller,
         id: HandshakeId,
     ) -> Result<HandshakeWatch> {
-        let bell = self.0.bell.0.subscribe();
-        self.get_handshake(caller, id).await?;
+        let guard = Guard::new(self, caller)?;
+        let topic = topic(&self.get_handshake(caller, id).await?.value);
         Ok(HandshakeWatch {
             app: self.clone(),
             caller: caller.clone(),
             id,
-            bell,
+            guard,
+            news: self.0.feed.alarm(topic),
             seen: None,
         })
     }
@@ -216,19 +210,19 @@ impl App {
         })
     }
 
-    /// Deletes handshakes of yesterday and before, and forgets requests as old. Answers how many
-    /// handshakes.
+    /// Deletes handshakes of yesterday and before, and forgets requests and changes as old. Answers
+    /// how many handshakes.
     pub async fn sweep(&self) -> Result<u64> {
         let before = self.0.clock.now().before(KEPT);
         let mut tx = self.0.store.upkeep().await?;
         let gone = tx.handshake_steps().delete_old(before).await?;
         tx.past_requests().delete_old(before).await?;
         tx.commit().await?;
+        self.sweep_feed().await?;
         Ok(gone)
     }
 
     fn ended(&self, outcome: HandshakeOutcome) {
         self.0.metrics.handshake_ended(outcome);
-        self.0.bell.ring();
     }
 }

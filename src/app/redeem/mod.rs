@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::App;
 use super::error::Result;
+use super::feed::Topic;
 use super::metrics::RefreshOutcome;
 use super::resolve::Wanted;
 use crate::domain::audit::{NewAuditEvent, Origin};
@@ -34,8 +35,8 @@ pub(super) use places::Places;
 use places::{Behaved, Passage};
 use settle::Tried;
 
-/// How often a holder elsewhere is looked at.
-const POLL: Duration = Duration::from_millis(100);
+/// How often a holder elsewhere is looked at, for what the feed does not tell: a pause, a lost lease.
+const POLL: Duration = Duration::from_millis(250);
 /// What writing a result may take within the lease.
 const WRITE: Duration = Duration::from_secs(5);
 
@@ -169,12 +170,17 @@ impl App {
 
     async fn fly(&self, key: &Key, min_valid_for: Duration) -> Result<()> {
         let waiting = self.0.clock.monotonic();
+        let topic = Topic::connection(&key.tenant, &key.user, key.server);
+        let news = self.0.feed.alarm(topic);
         loop {
+            news.clear();
             let started = self.0.clock.monotonic();
             match self.claim(key, min_valid_for).await? {
                 Claim::Ours(tried, passage) => return self.redeem(*tried, passage, started).await,
                 Claim::LookAgain => {}
-                Claim::Theirs => tokio::time::sleep(POLL).await,
+                Claim::Theirs => {
+                    let _ = tokio::time::timeout(POLL, news.heard()).await;
+                }
                 Claim::Nothing => {
                     let waited = started.saturating_sub(waiting);
                     if !waited.is_zero() {

@@ -1,6 +1,7 @@
 //! Rows of connections. Every write but the first names id and version of the row it was decided
 //! on, so that a late flight of an old grant cannot touch a new one.
 
+mod changed;
 mod keep;
 mod row;
 mod write;
@@ -13,7 +14,7 @@ use row::Row;
 use super::engine::{Tx, on, statements};
 use super::error::Result;
 use crate::domain::connections::Connection;
-use crate::domain::ids::ServerId;
+use crate::domain::ids::{ConnectionId, ServerId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
@@ -34,6 +35,7 @@ macro_rules! columns {
 statements! {
     GET = concat!("SELECT ", columns!(), " FROM connections \
         WHERE tenant = $1 AND user_id = $2 AND server = $3");
+    FIND_BY_ID = concat!("SELECT ", columns!(), " FROM connections WHERE tenant = $1 AND id = $2");
     LIST_OF_USER = concat!("SELECT ", columns!(), " FROM connections \
         WHERE tenant = $1 AND user_id = $2 AND id > $3 ORDER BY id LIMIT $4");
     LIST = concat!("SELECT ", columns!(), " FROM connections \
@@ -70,10 +72,10 @@ statements! {
         SELECT tenant, user_id, server, generation FROM connections WHERE tenant = $1 AND server = $2 \
         ON CONFLICT (tenant, user_id, server) DO UPDATE SET generation = excluded.generation \
         WHERE excluded.generation > connection_tombstones.generation";
-    DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id";
+    DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
         intent = NULL, lease_owner = NULL, lease_until = NULL, version = version + 1 \
-        WHERE tenant = $1 AND server = $2 RETURNING id";
+        WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
 }
 
 /// Reads connections.
@@ -92,6 +94,20 @@ impl Reader<'_> {
             .bind(tenant.as_str())
             .bind(user.as_str())
             .bind(server.to_string())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Connection::try_from).transpose()
+    }
+
+    /// A connection by its id.
+    pub async fn find_by_id(
+        &mut self,
+        tenant: &TenantId,
+        id: ConnectionId,
+    ) -> Result<Option<Connection>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(FIND_BY_ID)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
             .fetch_optional(conn)
             .await)?;
         row.map(Connection::try_from).transpose()

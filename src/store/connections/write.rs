@@ -5,7 +5,7 @@ use super::{
     BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INSERT, INVALIDATE_OF_SERVER, RENEW, SAVE_LIFE,
 };
 use crate::domain::authorization::Resource;
-use crate::domain::changes::{ChangeKind, NewChange, Op};
+use crate::domain::changes::{NewChange, Op, Owner};
 use crate::domain::connections::Connection;
 use crate::domain::ids::ServerId;
 use crate::domain::resolution::Reconnect;
@@ -55,16 +55,6 @@ pub struct Writer<'t> {
 }
 
 impl Writer<'_> {
-    fn changed(&mut self, tenant: &TenantId, subject: String, op: Op) {
-        let kind = ChangeKind::Connection;
-        self.changes.push(NewChange {
-            tenant: tenant.clone(),
-            kind,
-            subject,
-            op,
-        });
-    }
-
     /// Adds a connection. A user has one per server: take the old one away first; a conflict means
     /// that another one was stored at the same time.
     pub async fn insert(&mut self, connection: &Connection) -> Result<()> {
@@ -123,7 +113,7 @@ impl Writer<'_> {
             .await
             .map(drop))
         .map_err(conflict)?;
-        self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
+        self.put(connection);
         Ok(())
     }
 
@@ -167,7 +157,7 @@ impl Writer<'_> {
     pub async fn save_life(&mut self, connection: &Connection) -> Result<bool> {
         let saved = save_life(self.tx, connection).await?;
         if saved {
-            self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
+            self.put(connection);
         }
         Ok(saved)
     }
@@ -196,7 +186,8 @@ impl Writer<'_> {
             .execute(conn)
             .await
             .map(drop))?;
-        self.changed(tenant, id.clone(), Op::Delete);
+        let user = user.clone();
+        self.changed(tenant, id.clone(), Owner { user, server }, Op::Delete);
         Ok(Some(id))
     }
 
@@ -209,16 +200,12 @@ impl Writer<'_> {
             .execute(conn)
             .await
             .map(drop))?;
-        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(DELETE_OF_SERVER)
+        let rows = on!(&mut *self.tx, |conn| sqlx::query_as(DELETE_OF_SERVER)
             .bind(tenant.as_str())
             .bind(server.to_string())
             .fetch_all(conn)
             .await)?;
-        let count = ids.len();
-        for id in ids {
-            self.changed(tenant, id, Op::Delete);
-        }
-        Ok(count)
+        self.changed_of_server(tenant, server, rows, Op::Delete)
     }
 
     /// Ends every connection to a server, because its configuration changed. Answers how many.
@@ -227,18 +214,12 @@ impl Writer<'_> {
         tenant: &TenantId,
         server: ServerId,
     ) -> Result<usize> {
-        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(
-            INVALIDATE_OF_SERVER
-        )
-        .bind(tenant.as_str())
-        .bind(server.to_string())
-        .bind(Reconnect::ServerChanged.as_str())
-        .fetch_all(conn)
-        .await)?;
-        let count = ids.len();
-        for id in ids {
-            self.changed(tenant, id, Op::Put);
-        }
-        Ok(count)
+        let rows = on!(&mut *self.tx, |conn| sqlx::query_as(INVALIDATE_OF_SERVER)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .bind(Reconnect::ServerChanged.as_str())
+            .fetch_all(conn)
+            .await)?;
+        self.changed_of_server(tenant, server, rows, Op::Put)
     }
 }

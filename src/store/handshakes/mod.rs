@@ -117,6 +117,7 @@ impl Writer<'_> {
             kind: ChangeKind::Handshake,
             subject: handshake.id.to_string(),
             op: Op::Put,
+            owner: None,
         });
     }
 

@@ -2,6 +2,7 @@
 
 mod caller;
 mod settings;
+mod watch;
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -85,6 +86,7 @@ fn every_command_has_an_example() {
         "disconnect",
         "connection list",
         "connection get",
+        "connection watch",
         "chat resolve",
         "chat set",
         "chat get",

@@ -98,6 +98,14 @@ impl Db {
         Store::connect(&self.place.address(), 8).await.unwrap()
     }
 
+    /// Where a database on PostgreSQL is.
+    pub(crate) fn url(&self) -> &str {
+        match &self.place {
+            Place::Sqlite(_) => panic!("a file has no URL"),
+            Place::Postgres(database) => &database.url,
+        }
+    }
+
     /// A connection past the store.
     pub(crate) async fn raw(&self) -> Raw {
         match &self.place {

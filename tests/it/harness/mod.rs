@@ -12,5 +12,6 @@ mod postgres_binaries;
 pub(crate) mod service;
 pub(crate) mod sqlite;
 mod stored;
+pub(crate) mod watching;
 pub(crate) mod web;
 pub(crate) mod world;

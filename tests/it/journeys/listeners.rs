@@ -19,7 +19,7 @@ async fn a_service_starts_and_ends_in_order_on_either_engine() {
         assert_eq!((live.status.as_u16(), live.text.as_str()), (200, "ok\n"));
         assert_eq!(ready.status, 200, "{}", ready.text);
         let ready: serde_json::Value = serde_json::from_str(&ready.text).unwrap();
-        for part in ["database", "keys", "migrations"] {
+        for part in ["database", "keys", "migrations", "feed"] {
             assert_eq!(ready[part], "ok");
         }
         service.stop().await;

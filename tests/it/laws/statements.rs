@@ -53,6 +53,13 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "an id is unique over all tenants; nothing of the row is read",
     ),
     ("requests", "DELETE_OLD", "sweeps all tenants"),
+    (
+        "changes",
+        "LIST_OF_SHARD",
+        "one follower reads for all tenants; each subscriber hears of its own",
+    ),
+    ("changes", "OLDEST", "sweeps all tenants"),
+    ("changes", "DELETE_UPTO", "sweeps all tenants"),
     ("keys", "RESERVE", "by the id of a key that was read"),
 ];
 

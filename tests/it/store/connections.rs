@@ -10,6 +10,7 @@ use crate::harness::fixtures::{Home, user};
 
 on_both_engines! {
     a_connection_reads_back_as_it_was_written,
+    a_connection_is_found_by_its_id_in_its_tenant,
     every_status_reads_back,
     a_second_connection_of_a_user_is_a_conflict,
     another_tenant_never_sees_a_connection,
@@ -57,6 +58,23 @@ async fn a_connection_reads_back_as_it_was_written(db: &Db) {
         assert_eq!(get(db, &connection).await, Some(connection));
     }
     assert_eq!(get(db, &home.connection(&registration, "bob")).await, None);
+}
+
+async fn a_connection_is_found_by_its_id_in_its_tenant(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let other = Home::settle(db, "other").await;
+    let registration = home.store_registration(db, "one").await;
+    let ann = home.full_connection(&registration, "ann");
+    home.store_connection(db, &ann).await;
+    let bob = home.connection(&registration, "bob");
+
+    let mut tx = db.read().await.unwrap();
+    let mut at = tx.connections();
+
+    let found = at.find_by_id(&home.tenant, ann.id).await.unwrap();
+    assert_eq!(found, Some(ann.clone()));
+    assert_eq!(at.find_by_id(&home.tenant, bob.id).await.unwrap(), None);
+    assert_eq!(at.find_by_id(&other.tenant, ann.id).await.unwrap(), None);
 }
 
 async fn every_status_reads_back(db: &Db) {

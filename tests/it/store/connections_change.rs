@@ -282,7 +282,12 @@ async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {
     let mut tx = db.read().await.unwrap();
     let changes = tx
         .feed()
-        .list_after(&home.tenant, Revision(revision.0 - 2), 9)
+        .list_of_kind(
+            &home.tenant,
+            ChangeKind::Connection,
+            Revision(revision.0 - 2),
+            9,
+        )
         .await
         .unwrap();
     assert!(

@@ -1,5 +1,6 @@
 //! Rows that this service never writes are named, and harm nothing but themselves.
 
+use stationmaster::domain::changes::{ChangeKind, Revision, shard_of};
 use stationmaster::domain::secrets::SecretHash;
 use stationmaster::domain::text::ChatId;
 use stationmaster::store::{Error, NewRequest, Result};
@@ -18,6 +19,7 @@ on_both_engines! {
     an_impossible_chat_is_named,
     an_impossible_request_is_named,
     an_impossible_change_is_named,
+    a_follower_passes_over_what_it_cannot_read,
     a_corrupt_row_is_nobody_elses_trouble,
 }
 
@@ -316,18 +318,50 @@ async fn an_impossible_request_is_named(db: &Db) {
 
 async fn an_impossible_change_is_named(db: &Db) {
     let home = Home::settle(db, "acme").await;
-    let start = stationmaster::domain::changes::Revision::default();
+    let start = Revision::default();
 
     for (damage, column) in [
-        ("UPDATE changes SET kind = 'weather'", "kind"),
-        ("UPDATE changes SET kind = 'tenant', op = 'undo'", "op"),
+        ("UPDATE changes SET op = 'undo'", "op"),
+        ("UPDATE changes SET op = 'put', user_id = 'ann'", "server"),
+        (
+            "UPDATE changes SET user_id = NULL, server = 'srv_'",
+            "user_id",
+        ),
     ] {
         db.execute(damage).await;
 
         let mut tx = db.read().await.unwrap();
-        let read = tx.feed().list_after(&home.tenant, start, 9).await;
+        let kind = ChangeKind::Tenant;
+        let read = tx.feed().list_of_kind(&home.tenant, kind, start, 9).await;
         assert_names(read, ("changes", column), "1");
     }
+}
+
+async fn a_follower_passes_over_what_it_cannot_read(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    home.store_server(db, "one").await;
+    home.store_server(db, "two").await;
+
+    db.execute("UPDATE changes SET kind = 'weather' WHERE seq = 1")
+        .await;
+    db.execute("UPDATE changes SET op = 'undo' WHERE seq = 2")
+        .await;
+
+    let mut tx = db.read().await.unwrap();
+    let shard = shard_of(&home.tenant);
+    let read = tx
+        .feed()
+        .list_of_shard(shard, Revision(0), 9)
+        .await
+        .unwrap();
+    let revisions: Vec<_> = read.changes.iter().map(|change| change.revision).collect();
+    assert_eq!(revisions, [Revision(3)]);
+    assert_eq!(read.unreadable.len(), 1, "a newer release's kind is none");
+    assert_names(
+        read.unreadable.into_iter().next().map_or(Ok(()), Err),
+        ("changes", "op"),
+        "2",
+    );
 }
 
 async fn a_corrupt_row_is_nobody_elses_trouble(db: &Db) {

@@ -23,7 +23,14 @@ on_both_engines! {
 
 async fn after(store: &Store, tenant: &TenantId, revision: Revision) -> Vec<Change> {
     let mut tx = store.read().await.unwrap();
-    tx.feed().list_after(tenant, revision, 1_000).await.unwrap()
+    let all = tx
+        .feed()
+        .list_of_shard(shard_of(tenant), revision, 1_000)
+        .await
+        .unwrap();
+    assert!(all.unreadable.is_empty() && all.next.is_none());
+    let own = |change: &Change| change.what.tenant == *tenant;
+    all.changes.into_iter().filter(own).collect()
 }
 
 async fn head(store: &Store, tenant: &TenantId) -> Revision {
@@ -189,19 +196,16 @@ async fn entries_are_read_in_order_from_a_revision_on(db: &Db) {
     }
 
     let mut tx = db.read().await.unwrap();
-    let first = tx.feed().list_after(&home.tenant, start, 2).await.unwrap();
-    let rest = tx
-        .feed()
-        .list_after(&home.tenant, first[1].revision, 2)
-        .await
-        .unwrap();
+    let shard = shard_of(&home.tenant);
+    let first = tx.feed().list_of_shard(shard, start, 2).await.unwrap();
+    let on = first.next.unwrap();
+    let rest = tx.feed().list_of_shard(shard, on, 2).await.unwrap();
 
-    let subjects = first
-        .iter()
-        .chain(&rest)
-        .map(|change| change.what.subject.clone());
+    let all = first.changes.iter().chain(&rest.changes);
+    let subjects = all.map(|change| change.what.subject.clone());
     assert_eq!(subjects.collect::<Vec<_>>(), ids);
-    assert_eq!((first.len(), rest.len()), (2, 1));
+    assert_eq!((first.changes.len(), rest.changes.len()), (2, 1));
+    assert_eq!((on, rest.next), (first.changes[1].revision, None));
 }
 
 /// A tenant other than this one that writes to the same head.
@@ -221,10 +225,15 @@ async fn a_tenant_reads_its_own_entries_only(db: &Db) {
     let mine = home.store_server(db, "mine").await;
     let theirs = other.store_server(db, "theirs").await;
 
-    let (my_changes, their_changes) = (
-        after(db, &home.tenant, start).await,
-        after(db, &other.tenant, start).await,
-    );
+    let mut tx = db.read().await.unwrap();
+    let kind = ChangeKind::Server;
+    let mut of = async |tenant| {
+        tx.feed()
+            .list_of_kind(tenant, kind, start, 9)
+            .await
+            .unwrap()
+    };
+    let (my_changes, their_changes) = (of(&home.tenant).await, of(&other.tenant).await);
 
     let entry = |id: ServerId| [(ChangeKind::Server, id.to_string(), Op::Put)];
     assert_eq!(told(&my_changes), entry(mine.id));
@@ -255,6 +264,7 @@ async fn one_commit_may_change_several_tenants(db: &Db) {
         kind: ChangeKind::Server,
         subject: theirs.id.to_string(),
         op: Op::Put,
+        owner: None,
     };
     assert_eq!(
         theirs_changed

@@ -2,12 +2,14 @@
 
 mod access;
 mod audit;
+mod bell;
 mod chats;
 mod connections;
 mod connections_change;
 mod connections_due;
 mod corrupt;
 mod feed;
+mod feed_old;
 mod file;
 mod handshakes;
 mod keys;

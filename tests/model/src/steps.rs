@@ -1,5 +1,4 @@
-//! What may happen next: everything the service's executor does, one database or network operation a
-//! step, and everything that may befall it.
+//! What may happen next: all that the executor does, one operation a step, and all that may befall it.
 
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ pub(crate) enum Step {
     /// It writes what it decided: the attempt, or what a crash left behind.
     Claim(usize),
     Send(usize),
-    /// The provider handles a request.
     Handle(usize),
     /// It says that it has no time.
     Busy(usize),
@@ -261,8 +259,7 @@ fn leave(next: &mut State, replica: usize) {
         .retain(|message| message.to.is_some() || message.answer.is_none());
 }
 
-/// No answer comes to it: the request is lost, or the answer, or both are late. What is left on the
-/// wire may still arrive, or never.
+/// The request is lost or late, or its answer. What is on the wire may still arrive, or never.
 fn time_out(state: &State, replica: usize, claim: &Claim) -> Option<State> {
     let mut next = state.clone();
     next.left.losses = next.left.losses.checked_sub(1)?;
@@ -396,9 +393,8 @@ fn reconnect(state: &State) -> Option<State> {
     next.left.reconnects = next.left.reconnects.checked_sub(1)?;
     let generation = next.row.as_ref().map(|row| row.life.generation);
     next.buried = generation.unwrap_or(next.buried);
-    let id = 1;
     (next.buried < GENERATIONS).then(|| {
-        next.connect(id);
+        next.connect(1);
         next
     })
 }
