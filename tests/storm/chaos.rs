@@ -47,13 +47,13 @@ async fn replicas(scene: Arc<Scene>) {
         let number = chance.below(scene.replicas.len());
         let length = chance.next();
         let replica = &scene.replicas[number];
-        assert!(!replica.has_ended(), "replica {number} ended by itself");
         // One of several stays well, so that there is somebody to go wrong.
         let well = |replica: &&Replica| !replica.busy.load(Ordering::SeqCst);
         let last_one = scene.replicas.iter().filter(well).count() == 1;
         if (scene.replicas.len() > 1 && last_one) || !replica.take() {
             continue;
         }
+        assert!(!replica.has_ended(), "replica {number} ended by itself");
         kills = !kills;
         let (scene, kill) = (Arc::clone(&scene), kills);
         under_way.spawn(async move {

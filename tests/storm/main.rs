@@ -167,7 +167,7 @@ async fn storm(
     let scene = Arc::new(Box::pin(Scene::set(&plan, engine, &directory, keeper)).await);
     let measured = Box::pin(measure::measure(&scene)).await;
     println!(
-        "  ten expired credentials, {} daemons: redemptions {:?}, wall {:?} (median of {}), one \
+        "  ten expired credentials, {} daemons: redemptions {:?}, wall {:?} (median of {:?}), one \
          upstream round trip {:?}, ratio {:.2}",
         plan.daemons,
         measured
@@ -176,7 +176,11 @@ async fn storm(
             .map(|(count, _)| *count)
             .collect::<Vec<_>>(),
         measured.median(),
-        measured.rounds.len(),
+        measured
+            .rounds
+            .iter()
+            .map(|(_, wall)| wall.as_millis())
+            .collect::<Vec<_>>(),
         measured.trip,
         measured.ratio()
     );
