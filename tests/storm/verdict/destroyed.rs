@@ -92,9 +92,11 @@ impl Facts {
     /// Whether the process that sent the request was killed or paused before it could store what was
     /// there for it at a time.
     fn process_lost(&self, one: &Presentation, there: u64, by: u64) -> Option<Cause> {
-        let down = |span: &&(u64, u64)| span.0 <= there + STORES_WITHIN && span.1 >= one.arrived;
+        let down = |span: &&(u64, u64)| {
+            span.0 <= there.saturating_add(STORES_WITHIN) && span.1 >= one.arrived
+        };
         let down = self.database.iter().find(down);
-        let stored = down.map_or(there + STORES_WITHIN, |span| {
+        let stored = down.map_or(there.saturating_add(STORES_WITHIN), |span| {
             span.1.max(there).saturating_add(STORES_AGAIN_WITHIN)
         });
         let instead = |cause| {
