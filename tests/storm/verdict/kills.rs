@@ -1,6 +1,8 @@
 //! The families that were killed by a reuse: each by the one deliberate replay after an answer was
 //! destroyed, or avoidably.
 
+use std::collections::BTreeSet;
+
 use super::destroyed::Cause;
 use super::facts::{Facts, Presentation};
 use crate::journal::{Close, Ruling};
@@ -76,11 +78,16 @@ impl Facts {
         self.presentations.values().filter(brought).count()
     }
 
-    /// Tokens that were presented again although the first answer said no such thing as "later": what
-    /// reuse is, told without the provider's own detection.
-    pub(crate) fn needless(&self) -> Vec<String> {
+    /// Tokens that were presented again although the first answer was there, and did not say "later".
+    /// This is told without the provider's own detection, and finds what a family that was dead
+    /// already no longer shows. Families in `known` are left out.
+    pub(crate) fn needless(&self, known: &BTreeSet<u64>) -> Vec<String> {
         let mut found = Vec::new();
-        for held in self.families.values().filter(|held| held.rotates) {
+        let others = self
+            .families
+            .iter()
+            .filter(|(family, held)| held.rotates && !known.contains(family));
+        for held in others.map(|(_, held)| held) {
             for (at, second) in held.presentations.iter().enumerate() {
                 let second = &self.presentations[second];
                 let earlier = held.presentations[..at].iter().rev();

@@ -58,6 +58,8 @@ impl Verdict {
                 ));
             }
         }
+        let avoidable = self.kills.iter().filter(|kill| kill.verdict.is_err());
+        let known = avoidable.map(|kill| kill.family).collect();
         let deliberate = self.kills.len() - self.avoidable();
         let destroyed: usize = self.facts.all_destroyed().values().sum();
         if deliberate > destroyed {
@@ -65,7 +67,7 @@ impl Verdict {
                 "{deliberate} families killed deliberately, and {destroyed} answers destroyed"
             ));
         }
-        offences.extend(self.facts.needless());
+        offences.extend(self.facts.needless(&known));
         offences.extend(self.lost.offences.iter().cloned());
         offences
     }
