@@ -1,8 +1,10 @@
 //! The journals, put together: what became of each presentation and each family, and what befell
 //! each process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::kills::Kill;
 use crate::journal::{Close, Did, Line, Ruling, Saw};
 
 /// One request with a refresh token.
@@ -49,6 +51,9 @@ pub(crate) struct Facts {
     pub(crate) pauses: Vec<(u32, Span)>,
     pub(crate) database: Vec<Span>,
     pub(crate) storm: Option<Span>,
+    /// The families that the service ever had.
+    pub(crate) had: BTreeSet<u64>,
+    pub(super) judged: OnceCell<Vec<Kill>>,
     /// What the driver did and was told, in order.
     pub(crate) driver: Vec<Line<Did>>,
 }
@@ -63,7 +68,33 @@ impl Facts {
             facts.did(line);
         }
         facts.driver = driver;
+        facts.had = facts.ever_had();
         facts
+    }
+
+    /// A family was had if its tokens were seen in use, or its handshake was completed. Not so where
+    /// the answer to the exchange was destroyed, or never stored.
+    fn ever_had(&self) -> BTreeSet<u64> {
+        let mut had: BTreeSet<u64> = self.in_use.keys().map(|(family, _)| *family).collect();
+        for line in &self.driver {
+            let Did::Handshake {
+                user,
+                server,
+                since,
+                outcome,
+            } = &line.event
+            else {
+                continue;
+            };
+            let made = self.families.iter().filter(|(_, held)| {
+                outcome == "completed"
+                    && held.user == *user
+                    && held.server == *server
+                    && (*since..=line.t).contains(&held.began)
+            });
+            had.extend(made.map(|(family, _)| *family));
+        }
+        had
     }
 
     fn saw(&mut self, Line { t, event }: Line<Saw>) {

@@ -22,7 +22,12 @@ pub(crate) struct Kill {
 }
 
 impl Facts {
-    pub(crate) fn kills(&self) -> Vec<Kill> {
+    /// Every family killed by reuse, judged once.
+    pub(crate) fn kills(&self) -> &[Kill] {
+        self.judged.get_or_init(|| self.judge())
+    }
+
+    fn judge(&self) -> Vec<Kill> {
         let killed = self.families.iter().filter_map(|(family, held)| {
             let (conn, at) = held.killed?;
             let killer = self.presentations.get(&conn)?;

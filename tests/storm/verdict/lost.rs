@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{Facts, Family};
 use crate::clock::micros;
-use crate::journal::{Did, Line, Ruling};
+use crate::journal::{Did, Ruling};
 use crate::plan::DEADLINE;
 
 const UNKNOWN: &str = "STATUS_REASON_OUTCOME_UNKNOWN";
@@ -149,27 +149,6 @@ impl Facts {
         ));
     }
 
-    /// Whether the service ever had a family: its tokens were seen in use, or its handshake was
-    /// completed. Not so where the answer to the exchange was destroyed, or never stored.
-    fn was_had(&self, family: u64, held: &Family) -> bool {
-        let used = || self.in_use.keys().any(|(used, _)| *used == family);
-        let completed = |line: &Line<Did>| match &line.event {
-            Did::Handshake {
-                user,
-                server,
-                since,
-                outcome,
-            } => {
-                *user == held.user
-                    && *server == held.server
-                    && (*since..=line.t).contains(&held.began)
-                    && outcome == "completed"
-            }
-            _ => false,
-        };
-        self.driver.iter().any(completed) || used()
-    }
-
     /// The families that the service may have meant: the newest before the question, and those made
     /// while it was asked.
     fn candidates(&self, told: &Told<'_>) -> Vec<(u64, &Family)> {
@@ -177,7 +156,7 @@ impl Facts {
             held.user == told.user
                 && held.server == told.server
                 && held.began <= told.until
-                && self.was_had(**family, held)
+                && self.had.contains(family)
         });
         let mut candidates = Vec::new();
         for (family, held) in of_user {
@@ -276,8 +255,8 @@ impl Facts {
         }
     }
 
-    fn kill_of(&self, family: u64) -> Option<super::kills::Kill> {
-        self.kills().into_iter().find(|kill| kill.family == family)
+    fn kill_of(&self, family: u64) -> Option<&super::kills::Kill> {
+        self.kills().iter().find(|kill| kill.family == family)
     }
 
     /// Whether a user had disconnected, or perhaps had, and not come back; or never was there.

@@ -10,14 +10,12 @@ use std::path::Path;
 
 use crate::journal::{self, Did, Line, Saw};
 pub(crate) use facts::Facts;
-use kills::Kill;
 use lost::Lost;
 
 /// The outcome of one storm.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) facts: Facts,
-    kills: Vec<Kill>,
     lost: Lost,
 }
 
@@ -33,14 +31,14 @@ impl Verdict {
 
     pub(crate) fn new(facts: Facts) -> Self {
         Self {
-            kills: facts.kills(),
             lost: facts.lost(),
             facts,
         }
     }
 
     fn avoidable(&self) -> usize {
-        self.kills
+        self.facts
+            .kills()
             .iter()
             .filter(|kill| kill.verdict.is_err())
             .count()
@@ -49,7 +47,7 @@ impl Verdict {
     /// What fails the run.
     pub(crate) fn offences(&self) -> Vec<String> {
         let mut offences = Vec::new();
-        for kill in &self.kills {
+        for kill in self.facts.kills() {
             if let Err(why) = &kill.verdict {
                 offences.push(format!(
                     "family {} of {} killed avoidably at {}: connections {} and {} presented the \
@@ -58,9 +56,13 @@ impl Verdict {
                 ));
             }
         }
-        let avoidable = self.kills.iter().filter(|kill| kill.verdict.is_err());
+        let avoidable = self
+            .facts
+            .kills()
+            .iter()
+            .filter(|kill| kill.verdict.is_err());
         let known = avoidable.map(|kill| kill.family).collect();
-        let deliberate = self.kills.len() - self.avoidable();
+        let deliberate = self.facts.kills().len() - self.avoidable();
         let destroyed: usize = self.facts.all_destroyed().values().sum();
         if deliberate > destroyed {
             offences.push(format!(
@@ -81,12 +83,12 @@ impl Verdict {
         );
         println!("  replays seen by the provider       {}", facts.replays());
         println!("  families killed avoidably          {}", self.avoidable());
-        let deliberate = self.kills.len() - self.avoidable();
+        let deliberate = self.facts.kills().len() - self.avoidable();
         println!(
             "  families killed by the one deliberate replay after an answer was destroyed: {deliberate}"
         );
         let zero = facts.storm.map_or(0, |storm| storm.0);
-        for kill in self.kills.iter().take(LISTED) {
+        for kill in self.facts.kills().iter().take(LISTED) {
             if let Ok(cause) = kill.verdict {
                 let at = kill.at.saturating_sub(zero);
                 println!(
