@@ -4,7 +4,7 @@ CARGO ?= cargo
 LOCKED := $(if $(CI),--locked)
 NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
-.PHONY: build lint test model e2e readme upstream clean
+.PHONY: build lint test model e2e storm storm-quick readme upstream clean
 
 build:
 	$(CARGO) build $(LOCKED)
@@ -12,6 +12,7 @@ build:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(LOCKED) --test storm -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc $(LOCKED) --no-deps
 
 # Every engine is tested: without PostgreSQL's binaries this fails and says what to install.
@@ -34,6 +35,16 @@ e2e: build
 	@tests/scripts/postgres.sh --install >/dev/null
 	@tests/scripts/node.sh >/dev/null
 	tests/e2e/node_modules/.bin/node tests/e2e/run.mjs $(ENGINES)
+
+# Proves that no user's grant is lost: docs/storm.md. Five minutes on each engine; STORM_SEED repeats one.
+storm:
+	@tests/scripts/postgres.sh --install >/dev/null
+	$(CARGO) test $(LOCKED) --test storm
+
+# The same within CI: half a minute on each engine.
+storm-quick:
+	@tests/scripts/postgres.sh --install >/dev/null
+	STORM_SECONDS=30 $(CARGO) test $(LOCKED) --test storm
 
 # Every command of README.md, as it stands there, in a fresh clone of the last commit.
 readme:

@@ -1,0 +1,362 @@
+//! The load: chat daemons that resolve, present, report; users who leave and come back.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use stationmaster::client::{Client, Error, answer, v1};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use v1::{ReportAction, ServerStatus};
+
+use crate::clock::{Chance, now, wide};
+use crate::journal::Did;
+use crate::plan::server_of;
+use crate::scene::Scene;
+
+/// What the daemons count.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    counts: Mutex<BTreeMap<String, u64>>,
+    in_flight: AtomicU64,
+    pub(crate) most_in_flight: AtomicU64,
+}
+
+impl Tally {
+    pub(crate) fn count(&self, what: &str) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn begin(&self) {
+        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_in_flight.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The load under way.
+pub(crate) struct Load {
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) tally: Tally,
+    over: AtomicBool,
+    /// Whether a user is just connecting: one does so in one window at a time.
+    connecting: Vec<AtomicBool>,
+}
+
+/// One call of a daemon for a user.
+struct Turn<'a> {
+    load: &'a Load,
+    daemon: usize,
+    number: usize,
+    user: String,
+    server: &'static str,
+    chance: &'a mut Chance,
+}
+
+pub(crate) fn actor(user: &str) -> Option<v1::Actor> {
+    Some(v1::Actor {
+        user: user.to_owned(),
+        groups: Vec::new(),
+    })
+}
+
+pub(crate) async fn resolve(
+    client: &Client,
+    user: &str,
+    servers: &[&str],
+) -> Result<Vec<v1::ResolvedServer>, Error> {
+    let request = v1::ResolveCredentialsRequest {
+        actor: actor(user),
+        servers: servers.iter().map(|name| (*name).to_owned()).collect(),
+        ..v1::ResolveCredentialsRequest::default()
+    };
+    let resolved = Box::pin(answer(client.tokens().resolve_credentials(request))).await;
+    resolved.map(|resolved| resolved.servers)
+}
+
+impl Load {
+    pub(crate) fn new(scene: Arc<Scene>) -> Arc<Self> {
+        let connecting = (0..scene.plan.users).map(|_| AtomicBool::new(false));
+        Arc::new(Self {
+            connecting: connecting.collect(),
+            scene,
+            tally: Tally::default(),
+            over: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn user(number: usize) -> String {
+        format!("u{number}")
+    }
+
+    /// Connects everybody, a few at a time.
+    pub(crate) async fn connect_all(self: &Arc<Self>) {
+        let next = Arc::new(AtomicU64::new(0));
+        let mut browsers = JoinSet::new();
+        for lane in 0..12 {
+            let (load, next) = (Arc::clone(self), Arc::clone(&next));
+            browsers.spawn(async move {
+                let mut chance = Chance::new(load.scene.plan.seed, &[3, lane]);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let number = usize::try_from(number).expect("users are few");
+                    if number >= load.scene.plan.users {
+                        return;
+                    }
+                    let user = Self::user(number);
+                    let server = server_of(number);
+                    let connected = load.scene.connect(&user, server, None, &mut chance).await;
+                    assert!(connected, "{user} cannot connect before the storm");
+                }
+            });
+        }
+        while let Some(ended) = browsers.join_next().await {
+            ended.expect("everybody connects");
+        }
+    }
+
+    /// Starts every daemon; they work until told that it is over.
+    pub(crate) fn start(self: &Arc<Self>) -> JoinSet<()> {
+        let mut workers = JoinSet::new();
+        for daemon in 0..self.scene.plan.daemons {
+            for worker in 0..self.scene.plan.workers {
+                let load = Arc::clone(self);
+                let purpose = [4, wide(daemon), wide(worker)];
+                let mut chance = Chance::new(self.scene.plan.seed, &purpose);
+                workers.spawn(async move {
+                    while !load.over.load(Ordering::SeqCst) {
+                        let number = chance.below(load.scene.plan.users);
+                        let turn = Turn {
+                            load: &load,
+                            daemon,
+                            number,
+                            user: Self::user(number),
+                            server: server_of(number),
+                            chance: &mut chance,
+                        };
+                        Box::pin(turn.take()).await;
+                        sleep(chance.millis(20..400)).await;
+                    }
+                });
+            }
+        }
+        workers
+    }
+
+    pub(crate) fn stop(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Turn<'_> {
+    fn client(&mut self) -> Client {
+        self.load.scene.any_client(self.daemon, self.chance)
+    }
+
+    async fn take(mut self) {
+        if self.chance.in_thousand(6) {
+            return self.disconnect().await;
+        }
+        let since = now();
+        let client = self.client();
+        self.load.tally.begin();
+        let resolved = resolve(&client, &self.user, &[self.server]).await;
+        self.load.tally.end();
+        self.load.tally.count("resolves");
+        let entry = match resolved {
+            Ok(mut entries) if entries.len() == 1 => entries.remove(0),
+            Ok(_) => return self.load.tally.count("resolve: no such server"),
+            Err(error) => {
+                let kind = match error {
+                    Error::Refused(refusal) => format!("resolve: {}", refusal.reason),
+                    _ => "resolve: interrupted".to_owned(),
+                };
+                return self.load.tally.count(&kind);
+            }
+        };
+        self.load
+            .tally
+            .count(&format!("resolve: {}", entry.status().as_str_name()));
+        match entry.status() {
+            ServerStatus::Ready => self.present(&entry).await,
+            ServerStatus::UpstreamUnavailable => {}
+            _ => self.lost(since, &entry).await,
+        }
+    }
+
+    /// Sends a request upstream with what was resolved, and reports what came back.
+    async fn present(mut self, entry: &v1::ResolvedServer) {
+        if self.chance.in_thousand(250) {
+            return;
+        }
+        let scene = &self.load.scene;
+        let Some(status) = present(scene, self.server, entry).await else {
+            return self.load.tally.count("upstream unreachable");
+        };
+        self.load
+            .tally
+            .count(if status == 401 { "401" } else { "accepted" });
+        let version = entry.credential_version;
+        if status != 401 {
+            // Successes are reported at times; and what is old at times, too.
+            if self.chance.in_thousand(60) {
+                let old = i64::from(self.chance.in_thousand(500));
+                let status = if old == 1 { 401 } else { 200 };
+                self.report(status, version - old).await;
+            }
+            return;
+        }
+        // The same 401 is seen by several requests of a turn, which report it at several replicas.
+        let times = 1 + self.chance.below(3);
+        let mut step = None;
+        let reports = (0..times).map(|_| self.client()).collect::<Vec<_>>();
+        let reports = reports
+            .into_iter()
+            .map(|client| report(client, self.user.clone(), self.server, 401, version));
+        for reported in futures_util::future::join_all(reports).await {
+            self.load.tally.count("reports of 401");
+            match reported {
+                Ok(reported) => {
+                    self.load
+                        .tally
+                        .count(&format!("report: {}", reported.action().as_str_name()));
+                    if reported.action() == ReportAction::Authorize {
+                        step = reported.authorize;
+                    }
+                }
+                Err(_) => self.load.tally.count("report: failed"),
+            }
+        }
+        let since = now();
+        let client = self.client();
+        let Ok(again) = resolve(&client, &self.user, &[self.server]).await else {
+            return;
+        };
+        self.load.tally.count("resolves");
+        let Some(entry) = again.first() else { return };
+        match entry.status() {
+            ServerStatus::Ready => {
+                let status = present(&self.load.scene, self.server, entry).await;
+                if status == Some(200) {
+                    self.report(200, entry.credential_version).await;
+                }
+            }
+            ServerStatus::UpstreamUnavailable => {}
+            _ => {
+                self.told(since, entry);
+                self.reconnect(step.map(|step| step.connect_url)).await;
+            }
+        }
+    }
+
+    async fn report(&mut self, status: i32, version: i64) {
+        let client = self.client();
+        let sent = report(client, self.user.clone(), self.server, status, version).await;
+        self.load.tally.count(if sent.is_ok() {
+            "other reports"
+        } else {
+            "report: failed"
+        });
+    }
+
+    fn told(&self, since: u64, entry: &v1::ResolvedServer) {
+        self.load.scene.outside.journal.write(Did::Told {
+            user: self.user.clone(),
+            server: self.server.to_owned(),
+            since,
+            status: entry.status().as_str_name().to_owned(),
+            reason: entry.reason().as_str_name().to_owned(),
+        });
+    }
+
+    async fn lost(self, since: u64, entry: &v1::ResolvedServer) {
+        self.told(since, entry);
+        self.reconnect(None).await;
+    }
+
+    /// After a while, the user connects again.
+    async fn reconnect(self, link: Option<String>) {
+        let connecting = &self.load.connecting[self.number];
+        if connecting.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        sleep(self.chance.millis(100..1_500)).await;
+        let scene = &self.load.scene;
+        let connected = scene
+            .connect(&self.user, self.server, link, self.chance)
+            .await;
+        self.load.tally.count(if connected {
+            "reconnects"
+        } else {
+            "reconnects that failed"
+        });
+        connecting.store(false, Ordering::SeqCst);
+    }
+
+    async fn disconnect(mut self) {
+        let since = now();
+        let client = self.client();
+        let request = v1::DisconnectRequest {
+            actor: actor(&self.user),
+            server: self.server.to_owned(),
+        };
+        let gone = answer(client.tokens().disconnect(request)).await;
+        self.load.scene.outside.journal.write(Did::Disconnected {
+            user: self.user.clone(),
+            server: self.server.to_owned(),
+            since,
+            confirmed: gone.is_ok(),
+        });
+        self.load.tally.count("disconnects");
+    }
+}
+
+/// What the server answers to what was resolved; nothing when it cannot be reached.
+pub(crate) async fn present(
+    scene: &Scene,
+    server: &str,
+    entry: &v1::ResolvedServer,
+) -> Option<u16> {
+    let url = scene.outside.upstream(&format!("/mcp/{server}"));
+    let mut request = scene.outside.http.post(url).timeout(Duration::from_secs(5));
+    for header in &entry.headers {
+        request = request.header(&header.name, &header.value);
+    }
+    let answer = request.send().await.ok()?;
+    let status = answer.status().as_u16();
+    let _ = answer.bytes().await;
+    Some(status)
+}
+
+async fn report(
+    client: Client,
+    user: String,
+    server: &'static str,
+    status: i32,
+    version: i64,
+) -> Result<v1::ReportResponseResponse, Error> {
+    let response = v1::HttpResponse {
+        status,
+        credential_version: version.max(0),
+        ..v1::HttpResponse::default()
+    };
+    let request = v1::ReportResponseRequest {
+        actor: actor(&user),
+        server: server.to_owned(),
+        outcome: Some(v1::report_response_request::Outcome::HttpResponse(response)),
+        ..v1::ReportResponseRequest::default()
+    };
+    Box::pin(answer(client.tokens().report_response(request))).await
+}
