@@ -7,7 +7,7 @@
 //! something is written at most once.
 //!
 //! In order of use: [`discover`], [`choose_scopes`], [`register`], [`authorization_url`],
-//! [`exchange`], [`refresh`], [`revoke`].
+//! [`exchange`], [`refresh`], [`revoke`], [`unregister`].
 
 mod answer;
 mod authorize;
@@ -22,6 +22,7 @@ mod report;
 mod scopes;
 mod target;
 mod token;
+mod unregister;
 
 pub use authorize::{AuthorizationRequest, authorization_url, is_reserved, pkce_verifier};
 pub use bridge::{ClientAuth, Endpoint};
@@ -33,3 +34,4 @@ pub use report::{Attempt, Finding, Report, Sought};
 pub use scopes::choose_scopes;
 pub use target::{Hint, MissingPkce, OtherOrigins, Target};
 pub use token::{CodeGrant, RefreshGrant, Revoked, exchange, refresh, revoke};
+pub use unregister::unregister;

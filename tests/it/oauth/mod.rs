@@ -5,6 +5,7 @@ mod guard;
 mod probe;
 mod registration;
 mod token;
+mod unregister;
 
 use std::time::Duration;
 
