@@ -16,10 +16,12 @@ mod redeem;
 mod reports;
 mod requests;
 mod resolve;
+mod revocations;
 mod secrets;
 mod servers;
 mod start;
 mod tenants;
+mod users;
 mod vault;
 
 pub use access::{NewApiKey, Presented, SecretText};
@@ -32,6 +34,7 @@ pub use reports::{Answer, Denial, Report, Response};
 pub use requests::Once;
 pub use resolve::{Resolve, ResolvedServers};
 pub use servers::{ListServers, NewServer, ServerRef, ServerView, UpdatedServer};
+pub use users::Purged;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,6 +118,7 @@ struct Inner {
     replica: ReplicaId,
     flights: redeem::Flights,
     bell: handshakes::Bell,
+    outbox: revocations::Outbox,
     ending: CancellationToken,
 }
 

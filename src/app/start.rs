@@ -10,6 +10,7 @@ use super::error::Result;
 use super::handshakes::Bell;
 use super::metrics::Metrics;
 use super::redeem::Flights;
+use super::revocations::Outbox;
 use super::vault::Vault;
 use super::{App, Inner, Parts};
 use crate::domain::audit::{NewAuditEvent, Origin};
@@ -50,6 +51,7 @@ impl App {
             replica,
             flights: Flights::default(),
             bell: Bell::default(),
+            outbox: Outbox::default(),
             ending: CancellationToken::new(),
         }));
         let tenant = default_tenant()?;
@@ -68,6 +70,8 @@ impl App {
         let mut tx = self.0.store.upkeep().await?;
         let left = tx.connection_leases().end_leases(now).await?;
         let interrupted = tx.handshake_steps().interrupt_exchanges(now).await?;
+        tx.revocation_claims().end_leases().await?;
+        tx.retired_client_claims().end_leases().await?;
         tx.commit().await?;
         if left + interrupted > 0 {
             tracing::warn!(

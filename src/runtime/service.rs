@@ -171,6 +171,14 @@ impl Service {
         tasks.serve("operations", door);
 
         let watched = app.clone();
+        let (revoker, until) = (
+            worker::Revoker::new(app.clone(), Arc::clone(&random)),
+            stopping(),
+        );
+        tasks.serve("revoker", async move {
+            revoker.run(until).await;
+            Ok::<_, Infallible>(())
+        });
         let (sweeper, until) = (worker::Sweeper::new(app, random), stopping());
         tasks.serve("sweeper", async move {
             sweeper.run(until).await;

@@ -33,7 +33,7 @@ macro_rules! twin {
 }
 
 /// The history, in order.
-const HISTORY: &[Twin] = &[twin!(1, "0001_first")];
+const HISTORY: &[Twin] = &[twin!(1, "0001_first"), twin!(4, "0004_revocations")];
 
 /// What a database still lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]

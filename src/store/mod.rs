@@ -34,6 +34,8 @@ mod keys;
 mod migrations;
 mod registrations;
 mod requests;
+mod retired_clients;
+mod revocations;
 mod servers;
 mod tenants;
 
@@ -41,6 +43,7 @@ pub use error::{Error, Result};
 pub use file::FileLock;
 pub use migrations::Migrations;
 pub use requests::{NewRequest, PastRequest};
+pub use revocations::{Claim, Retiring};
 pub use servers::Which;
 
 use std::path::PathBuf;
@@ -120,7 +123,7 @@ impl Store {
 
     /// Every statement of the store, by file and name; for the laws.
     pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
-        let files: [(&str, &[(&str, &str)]); 12] = [
+        let files: [(&str, &[(&str, &str)]); 14] = [
             ("access", access::STATEMENTS),
             ("audit", audit::STATEMENTS),
             ("changes", changes::STATEMENTS),
@@ -131,6 +134,8 @@ impl Store {
             ("migrations", migrations::STATEMENTS),
             ("registrations", registrations::STATEMENTS),
             ("requests", requests::STATEMENTS),
+            ("retired_clients", retired_clients::STATEMENTS),
+            ("revocations", revocations::STATEMENTS),
             ("servers", servers::STATEMENTS),
             ("tenants", tenants::STATEMENTS),
         ];
@@ -239,6 +244,8 @@ views! {
     keys = keys::Reader;
     registrations = registrations::Reader;
     requests = requests::Reader;
+    retired_clients = retired_clients::Reader;
+    revocations = revocations::Reader;
     servers = servers::Reader;
     tenants = tenants::Reader;
     ; api_keys_mut = access::Writer;
@@ -248,6 +255,8 @@ views! {
     ; keys_mut = keys::Writer;
     ; registrations_mut = registrations::Writer;
     ; requests_mut = requests::Writer;
+    ; retired_clients_mut = retired_clients::Writer;
+    ; revocations_mut = revocations::Writer;
     ; servers_mut = servers::Writer;
     ; tenants_mut = tenants::Writer;
 }
@@ -271,6 +280,16 @@ impl Upkeep {
     /// Forgetting requests that were served long ago.
     pub fn past_requests(&mut self) -> requests::Keeper<'_> {
         requests::Keeper(&mut self.tx)
+    }
+
+    /// Who revokes what, until when.
+    pub fn revocation_claims(&mut self) -> revocations::Keeper<'_> {
+        revocations::Keeper(&mut self.tx)
+    }
+
+    /// Who deletes which registration, until when.
+    pub fn retired_client_claims(&mut self) -> retired_clients::Keeper<'_> {
+        retired_clients::Keeper(&mut self.tx)
     }
 
     /// When API keys were last used.

@@ -1,8 +1,10 @@
 //! The door of time: what is done without anybody asking. Each loop does one thing in `tick` and
 //! repeats it, with jitter, until the process stops; what is due, `app` knows.
 
+mod revoker;
 mod sweeper;
 
+pub use revoker::Revoker;
 pub use sweeper::Sweeper;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Rows of connections. Every write but the first names id and version of the row it was decided
 //! on, so that a late flight of an old grant cannot touch a new one.
 
+mod ending;
 mod row;
 
 use row::{Row, status_columns};
@@ -13,7 +14,6 @@ use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::connections::Connection;
 use crate::domain::ids::ServerId;
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::resolution::Reconnect;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
@@ -58,6 +58,7 @@ statements! {
         VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, user_id, server) \
         DO UPDATE SET generation = excluded.generation \
         WHERE excluded.generation > connection_tombstones.generation";
+    TAKE = "DELETE FROM connections WHERE tenant = $1 AND id = $2 AND version = $3";
     END_LEASES = "UPDATE connections SET lease_until = $1, version = version + 1 WHERE lease_until > $1";
     BURY_OF_SERVER = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
         SELECT tenant, user_id, server, generation FROM connections WHERE tenant = $1 AND server = $2 \
@@ -65,7 +66,8 @@ statements! {
         WHERE excluded.generation > connection_tombstones.generation";
     DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
-        intent = NULL, lease_owner = NULL, lease_until = NULL, version = version + 1 \
+        intent = NULL, lease_owner = NULL, lease_until = NULL, access_token = NULL, \
+        access_token_key = NULL, refresh_token = NULL, refresh_token_key = NULL, version = version + 1 \
         WHERE tenant = $1 AND server = $2 RETURNING id";
 }
 
@@ -282,76 +284,6 @@ impl Writer<'_> {
             self.changed(&connection.tenant, connection.id.to_string(), Op::Put);
         }
         Ok(saved)
-    }
-
-    /// Takes a connection away and keeps its generation, unless a higher one is kept already. Answers its id, if there was one.
-    pub async fn delete(
-        &mut self,
-        tenant: &TenantId,
-        user: &UserId,
-        server: ServerId,
-    ) -> Result<Option<String>> {
-        let gone: Option<(String, i64)> = on!(&mut *self.tx, |conn| sqlx::query_as(DELETE)
-            .bind(tenant.as_str())
-            .bind(user.as_str())
-            .bind(server.to_string())
-            .fetch_optional(conn)
-            .await)?;
-        let Some((id, generation)) = gone else {
-            return Ok(None);
-        };
-        on!(&mut *self.tx, |conn| sqlx::query(BURY)
-            .bind(tenant.as_str())
-            .bind(user.as_str())
-            .bind(server.to_string())
-            .bind(generation)
-            .execute(conn)
-            .await
-            .map(drop))?;
-        self.changed(tenant, id.clone(), Op::Delete);
-        Ok(Some(id))
-    }
-
-    /// Takes away every connection to a server that is about to be deleted, and keeps their
-    /// generations. Answers how many.
-    pub async fn delete_of_server(&mut self, tenant: &TenantId, server: ServerId) -> Result<usize> {
-        on!(&mut *self.tx, |conn| sqlx::query(BURY_OF_SERVER)
-            .bind(tenant.as_str())
-            .bind(server.to_string())
-            .execute(conn)
-            .await
-            .map(drop))?;
-        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(DELETE_OF_SERVER)
-            .bind(tenant.as_str())
-            .bind(server.to_string())
-            .fetch_all(conn)
-            .await)?;
-        let count = ids.len();
-        for id in ids {
-            self.changed(tenant, id, Op::Delete);
-        }
-        Ok(count)
-    }
-
-    /// Ends every connection to a server, because its configuration changed. Answers how many.
-    pub async fn invalidate_of_server(
-        &mut self,
-        tenant: &TenantId,
-        server: ServerId,
-    ) -> Result<usize> {
-        let ids: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(
-            INVALIDATE_OF_SERVER
-        )
-        .bind(tenant.as_str())
-        .bind(server.to_string())
-        .bind(Reconnect::ServerChanged.as_str())
-        .fetch_all(conn)
-        .await)?;
-        let count = ids.len();
-        for id in ids {
-            self.changed(tenant, id, Op::Put);
-        }
-        Ok(count)
     }
 }
 
