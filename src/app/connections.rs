@@ -3,13 +3,20 @@
 use super::App;
 use super::access::check_actor;
 use super::error::{Error, Result};
+use super::redeem::Key;
+use super::revocations::fate;
 use super::servers::{ServerRef, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::connections::Connection;
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::revocations::Reason;
 use crate::domain::servers::Server;
 use crate::domain::text::{Slug, UserId};
+use crate::store;
+
+/// How often an end is tried again when the connection is renewed at the same time.
+const TRIES: usize = 8;
 
 impl App {
     /// One connection's metadata.
@@ -68,8 +75,9 @@ impl App {
         })
     }
 
-    /// Ends a user's connection. Idempotent, works after access was lost, and answers the same
-    /// whether there was a connection, a server, or neither.
+    /// Ends a user's connection: it is gone here at once, and its revocation at the provider is
+    /// queued with that. Idempotent, works after access was lost, and answers the same whether
+    /// there was a connection, a server, or neither.
     pub async fn disconnect(
         &self,
         caller: &Caller,
@@ -88,15 +96,36 @@ impl App {
         let Some(server) = found else {
             return Ok(revision);
         };
-        let mut tx = self.0.store.write().await?;
-        let gone = tx
-            .connections_mut()
-            .delete(&caller.tenant, &actor.user, server.id)
-            .await?;
-        let Some(id) = gone else { return Ok(revision) };
-        let mut event = self.event(&caller.tenant, caller.origin(), "connection.disconnect", id);
-        event.user = Some(actor.user.to_string());
-        event.detail = serde_json::json!({ "server": server.id.to_string() });
-        Ok(tx.commit(&event).await?)
+        let key = Key {
+            tenant: caller.tenant.clone(),
+            user: actor.user.clone(),
+            server: server.id,
+        };
+        for _ in 0..TRIES {
+            let Some(connection) = self.connection(&key).await? else {
+                return Ok(revision);
+            };
+            let stray = self
+                .stray_of_connection(&connection, Reason::Disconnect)
+                .await?;
+            let (tenant, id) = (&caller.tenant, connection.id);
+            let mut event = self.event(tenant, caller.origin(), "connection.disconnect", id);
+            event.user = Some(actor.user.to_string());
+            event.detail = serde_json::json!({
+                "server": server.id.to_string(),
+                "revocation": fate(stray.as_ref()),
+            });
+            let mut tx = self.0.store.write().await?;
+            if !tx.connections_mut().take(&connection).await? {
+                continue;
+            }
+            if let Some(stray) = &stray {
+                stray.queue(&mut tx).await?;
+            }
+            let revision = tx.commit(&event).await?;
+            self.ring_outbox();
+            return Ok(revision);
+        }
+        Err(Error::StoreUnavailable(store::Error::Conflict))
     }
 }

@@ -95,6 +95,18 @@ labels! {
         Unknown = "unknown",
     }
 
+    /// What an attempt to revoke came to.
+    RevocationOutcome {
+        /// The grant is ended.
+        Revoked = "revoked",
+        /// The registration is deleted.
+        Unregistered = "unregistered",
+        /// It is tried again.
+        Later = "later",
+        /// It is given up.
+        Dead = "dead",
+    }
+
     /// What a handshake came to.
     HandshakeOutcome {
         /// The user is connected.
@@ -151,6 +163,9 @@ pub struct Metrics {
     resolves: Family<OutcomeLabel<ResolveOutcome>, Counter>,
     refreshes: Family<RefreshLabels, Counter>,
     handshakes: Family<OutcomeLabel<HandshakeOutcome>, Counter>,
+    revocations: Family<OutcomeLabel<RevocationOutcome>, Counter>,
+    pending_revocations: Gauge,
+    dead_revocations: Gauge,
     lease_waits: Histogram,
     feed_lag: Gauge<f64, AtomicU64>,
     unreadable_rows: Gauge,
@@ -168,6 +183,9 @@ impl Metrics {
             resolves: Family::default(),
             refreshes: Family::default(),
             handshakes: Family::default(),
+            revocations: Family::default(),
+            pending_revocations: Gauge::default(),
+            dead_revocations: Gauge::default(),
             lease_waits: Histogram::new(BUCKETS),
             feed_lag: Gauge::default(),
             unreadable_rows: Gauge::default(),
@@ -194,6 +212,21 @@ impl Metrics {
             self.refreshes.clone(),
         );
         registry.register("handshakes", "Handshakes ended", self.handshakes.clone());
+        registry.register(
+            "revocations",
+            "Attempts to revoke a grant or to delete a registration",
+            self.revocations.clone(),
+        );
+        registry.register(
+            "pending_revocations",
+            "Grants to be revoked and registrations to be deleted",
+            self.pending_revocations.clone(),
+        );
+        registry.register(
+            "dead_revocations",
+            "Revocations and deletions that were given up",
+            self.dead_revocations.clone(),
+        );
         registry.register_with_unit(
             "lease_wait",
             "Time waited for another replica's redemption",
@@ -256,6 +289,19 @@ impl Metrics {
         self.handshakes.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// A revocation was tried.
+    pub fn revoked(&self, outcome: RevocationOutcome) {
+        self.revocations
+            .get_or_create(&[("outcome", outcome)])
+            .inc();
+    }
+
+    /// So much is to be revoked, and so much was given up.
+    pub fn set_revocations(&self, pending: i64, dead: i64) {
+        self.pending_revocations.set(pending);
+        self.dead_revocations.set(dead);
+    }
+
     /// A caller waited for another replica's redemption.
     pub fn lease_waited(&self, took: Duration) {
         self.lease_waits.observe(took.as_secs_f64());
@@ -314,49 +360,5 @@ fn seconds(duration: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_recorded_is_rendered() {
-        let metrics = Metrics::new();
-
-        metrics.rpc(
-            "TokenService",
-            "GetConnection",
-            "OK",
-            Duration::from_millis(2),
-        );
-        metrics.resolved(ResolveOutcome::NotConnected);
-        metrics.refreshed("https://as.example", RefreshOutcome::Success);
-        metrics.handshake_ended(HandshakeOutcome::Denied);
-        metrics.set_feed_lag(Duration::from_secs(7));
-
-        let text = metrics.render();
-        for line in [
-            "stationmaster_rpcs_total{service=\"TokenService\",method=\"GetConnection\",code=\"OK\"} 1",
-            "stationmaster_rpc_duration_seconds_count{service=\"TokenService\",method=\"GetConnection\"} 1",
-            "stationmaster_resolves_total{outcome=\"not_connected\"} 1",
-            "stationmaster_refreshes_total{issuer=\"https://as.example\",outcome=\"success\"} 1",
-            "stationmaster_handshakes_total{outcome=\"denied\"} 1",
-            "stationmaster_feed_lag_seconds 7.0",
-            "# EOF",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
-    }
-
-    #[test]
-    fn issuers_beyond_the_bound_share_a_series() {
-        let metrics = Metrics::new();
-
-        for number in 0..MAX_ISSUERS + 3 {
-            let issuer = format!("https://{number}.example");
-            metrics.refreshed(&issuer, RefreshOutcome::Refused);
-        }
-
-        let text = metrics.render();
-        let other = "stationmaster_refreshes_total{issuer=\"other\",outcome=\"refused\"} 3";
-        assert!(text.lines().any(|line| line == other));
-    }
-}
+#[path = "metrics_tests.rs"]
+mod tests;

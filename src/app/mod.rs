@@ -17,10 +17,12 @@ mod redeem;
 mod reports;
 mod requests;
 mod resolve;
+mod revocations;
 mod secrets;
 mod servers;
 mod start;
 mod tenants;
+mod users;
 mod uses;
 mod vault;
 
@@ -35,6 +37,7 @@ pub use reports::{Answer, Denial, Report, Response};
 pub use requests::Once;
 pub use resolve::{Resolve, ResolvedServers};
 pub use servers::{ListServers, NewServer, ServerRef, ServerView, UpdatedServer};
+pub use users::Purged;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +126,7 @@ struct Inner {
     places: redeem::Places,
     uses: uses::Uses,
     feed: feed::Feed,
+    outbox: revocations::Outbox,
     ending: CancellationToken,
 }
 

@@ -208,8 +208,7 @@ impl App {
         }
         let key = Self::key(report, server);
         let wanted = Wanted::new(Duration::ZERO, None);
-        if let Effect::Redeem | Effect::Await { .. } = self.peek(&connection, Duration::ZERO).effect
-        {
+        if let Effect::Redeem | Effect::Await { .. } = self.peek(&connection, Duration::ZERO) {
             self.renewed(&key, wanted).await;
         }
         let Some(connection) = self.connection(&key).await? else {
@@ -217,7 +216,7 @@ impl App {
                 .authorize(caller, report, server, Scopes::default())
                 .await;
         };
-        match self.peek(&connection, Duration::ZERO).effect {
+        match self.peek(&connection, Duration::ZERO) {
             Effect::HandOut(_) if connection.life.generation > version => Ok(Answer::Retry {
                 credential_version: connection.life.generation,
             }),

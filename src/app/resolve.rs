@@ -220,7 +220,7 @@ impl App {
         let Some(mut connection) = self.connection(&key).await? else {
             return Ok(Outcome::NotConnected);
         };
-        let mut effect = self.peek(&connection, wanted.min_valid_for).effect;
+        let mut effect = self.peek(&connection, wanted.min_valid_for);
         let renewable = matches!(effect, Effect::Redeem | Effect::Await { .. });
         if renewable && connection.auth_version == server.auth_version {
             self.renewed(&key, wanted).await;
@@ -228,7 +228,7 @@ impl App {
                 return Ok(Outcome::NotConnected);
             };
             connection = renewed;
-            effect = self.peek(&connection, wanted.min_valid_for).effect;
+            effect = self.peek(&connection, wanted.min_valid_for);
         }
         // The grant and the server were read one after the other: a grant of other settings than
         // those answered goes nowhere.

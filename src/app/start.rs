@@ -10,6 +10,7 @@ use super::error::Result;
 use super::feed::Feed;
 use super::metrics::Metrics;
 use super::redeem::{Flights, Places};
+use super::revocations::Outbox;
 use super::uses::Uses;
 use super::vault::Vault;
 use super::{App, Inner, Parts};
@@ -55,6 +56,7 @@ impl App {
             places,
             uses: Uses::default(),
             feed,
+            outbox: Outbox::default(),
             ending: CancellationToken::new(),
         }));
         let tenant = default_tenant()?;
@@ -73,6 +75,8 @@ impl App {
         let mut tx = self.0.store.upkeep().await?;
         let left = tx.connection_leases().end_leases(now).await?;
         let interrupted = tx.handshake_steps().interrupt_exchanges(now).await?;
+        tx.revocation_claims().end_leases().await?;
+        tx.retired_client_claims().end_leases().await?;
         tx.commit().await?;
         if left + interrupted > 0 {
             tracing::warn!(

@@ -2,11 +2,44 @@
 
 use super::error::{Error, Result};
 use super::requests::{Once, served};
+use super::revocations::ServerPlan;
 use super::{App, Written};
 use crate::domain::access::{Caller, Role};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::revocations::Reason;
+use crate::domain::servers::Server;
 use crate::domain::tenants::{DEFAULT_TENANT, Tenant, TenantId, TenantState};
-use crate::store;
+use crate::store::{self, Read, Which, Write};
+
+/// How often a deletion starts over when others write at the same time.
+const DELETE_TRIES: usize = 4;
+
+/// Reads every server of a tenant, page by page.
+macro_rules! servers {
+    ($tx:expr, $tenant:expr) => {{
+        let mut all = Vec::new();
+        let mut page = PageRequest {
+            size: PageRequest::MAX,
+            after: None,
+        };
+        loop {
+            let found = $tx.servers().list($tenant, Which::All, &page).await?;
+            all.extend(found.entries);
+            page.after = found.next;
+            if page.after.is_none() {
+                return Ok(all);
+            }
+        }
+    }};
+}
+
+async fn servers_of(tx: &mut Read, tenant: &TenantId) -> Result<Vec<Server>> {
+    servers!(tx, tenant)
+}
+
+async fn servers_in(tx: &mut Write, tenant: &TenantId) -> Result<Vec<Server>> {
+    servers!(tx, tenant)
+}
 
 impl App {
     /// Makes a tenant. Names are never used twice.
@@ -80,9 +113,10 @@ impl App {
         Ok(self.0.store.read().await?.tenants().list(page).await?)
     }
 
-    /// Deletes a tenant with everything it has, its data keys included: what was sealed under them
+    /// Deletes a tenant with everything it has. Its grants are queued to be revoked; when that is
+    /// done, at the latest after a day, its data keys are destroyed: what was sealed under them
     /// cannot be opened again, unless a backup still holds the wrapped keys. Idempotent: one that is
-    /// gone is answered as it is. The default tenant stays.
+    /// being deleted, or gone, is answered as it is. The default tenant stays.
     pub async fn delete_tenant(&self, caller: &Caller, id: &TenantId) -> Result<Written<Tenant>> {
         if id.as_str() == DEFAULT_TENANT {
             return Err(Error::invalid(
@@ -90,22 +124,74 @@ impl App {
                 "the default tenant cannot be deleted",
             ));
         }
-        let event = self.event(id, caller.origin(), "tenant.delete", id);
-        let mut tx = self.0.store.write().await?;
-        let deleted = tx.tenants_mut().delete(id, event.at).await?;
-        let tenant = tx.tenants().get(id).await?.ok_or(Error::TenantNotFound)?;
-        if !deleted {
+        for _ in 0..DELETE_TRIES {
+            let mut tx = self.0.store.read().await?;
+            let tenant = tx.tenants().get(id).await?.ok_or(Error::TenantNotFound)?;
             let revision = tx.feed().head(id).await?;
-            return Ok(Written {
-                value: tenant,
-                revision,
-            });
+            let servers = servers_of(&mut tx, id).await?;
+            drop(tx);
+            if tenant.state != TenantState::Active {
+                return Ok(Written {
+                    value: tenant,
+                    revision,
+                });
+            }
+            let mut plans = Vec::with_capacity(servers.len());
+            for server in &servers {
+                let plan = self.plan_of_server(server, Reason::TenantDeleted);
+                plans.push(plan.await?);
+            }
+            let deleted = self
+                .try_delete_tenant(caller, id, (&servers, &plans))
+                .await?;
+            if let Some(written) = deleted {
+                if written.value.state == TenantState::Deleted {
+                    self.0.vault.forget(id);
+                }
+                self.ring_outbox();
+                return Ok(written);
+            }
         }
+        Err(Error::StoreUnavailable(store::Error::Conflict))
+    }
+
+    /// One try; `None` when the tenant's servers are not as they were read.
+    async fn try_delete_tenant(
+        &self,
+        caller: &Caller,
+        id: &TenantId,
+        (servers, plans): (&[Server], &[ServerPlan]),
+    ) -> Result<Option<Written<Tenant>>> {
+        let mut event = self.event(id, caller.origin(), "tenant.delete", id);
+        let mut tx = self.0.store.write().await?;
+        for server in servers {
+            tx.servers_mut().hold(id, server.id).await?;
+        }
+        let versions = |servers: &[Server]| -> Vec<_> {
+            servers.iter().map(|one| (one.id, one.version)).collect()
+        };
+        let there = servers_in(&mut tx, id).await?;
+        if versions(&there) != versions(servers) {
+            return Ok(None);
+        }
+        let mut queued = 0;
+        for plan in plans {
+            match plan.queue(&mut tx).await? {
+                Some(grants) => queued += grants,
+                None => return Ok(None),
+            }
+        }
+        if !tx.tenants_mut().delete(id, event.at).await? {
+            return Ok(None);
+        }
+        if tx.revocations().count_pending(id).await? == 0 {
+            tx.revocations_mut().delete_of_tenant(id).await?;
+            tx.retired_clients_mut().delete_of_tenant(id).await?;
+            tx.tenants_mut().shred(id).await?;
+        }
+        let value = tx.tenants().get(id).await?.ok_or(Error::TenantNotFound)?;
+        event.detail = serde_json::json!({ "revocations": queued });
         let revision = tx.commit(&event).await?;
-        self.0.vault.forget(id);
-        Ok(Written {
-            value: tenant,
-            revision,
-        })
+        Ok(Some(Written { value, revision }))
     }
 }

@@ -28,6 +28,13 @@ struct Sealing {
     left: i64,
 }
 
+/// A key that was unwrapped, and whose it is.
+#[derive(Debug)]
+struct Opened {
+    tenant: TenantId,
+    key: Arc<DataKeyMaterial>,
+}
+
 /// Seals and opens.
 #[derive(Debug)]
 pub(super) struct Vault {
@@ -36,7 +43,7 @@ pub(super) struct Vault {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     policy: RolloverPolicy,
-    opened: RwLock<HashMap<DataKeyId, Arc<DataKeyMaterial>>>,
+    opened: RwLock<HashMap<DataKeyId, Opened>>,
     sealing: Mutex<HashMap<TenantId, Sealing>>,
 }
 
@@ -122,13 +129,13 @@ impl Vault {
         key.open(place, sealed).map_err(Unopened::Unreadable)
     }
 
-    /// Drops what is kept of a tenant's keys.
+    /// Drops what is kept of a tenant's keys; again does no harm. A key that is sealed under just now
+    /// stays until the next time.
     pub(super) fn forget(&self, tenant: &TenantId) {
-        // Opened keys of other tenants go too; they are opened again when needed.
         self.opened
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+            .retain(|_, opened| opened.tenant != *tenant);
         if let Ok(mut sealing) = self.sealing.try_lock() {
             sealing.remove(tenant);
         }
@@ -144,7 +151,7 @@ impl Vault {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&id)
-            .cloned();
+            .map(|opened| Arc::clone(&opened.key));
         if let Some(key) = kept {
             return Ok(key);
         }
@@ -155,13 +162,17 @@ impl Vault {
             .roots
             .unwrap_data_key(&stored)
             .map_err(Unopened::Unreadable)?;
-        Ok(self.keep(key))
+        Ok(self.keep(tenant, key))
     }
 
-    fn keep(&self, key: DataKeyMaterial) -> Arc<DataKeyMaterial> {
+    fn keep(&self, tenant: &TenantId, key: DataKeyMaterial) -> Arc<DataKeyMaterial> {
         let key = Arc::new(key);
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        opened.insert(key.id(), Arc::clone(&key));
+        let kept = Opened {
+            tenant: tenant.clone(),
+            key: Arc::clone(&key),
+        };
+        opened.insert(key.id(), kept);
         key
     }
 
@@ -206,7 +217,9 @@ impl Vault {
             return Ok(None);
         }
         tx.commit().await?;
-        Ok(Some(self.keep(self.roots.unwrap_data_key(&stored)?)))
+        Ok(Some(
+            self.keep(tenant, self.roots.unwrap_data_key(&stored)?),
+        ))
     }
 
     /// Makes a new active key. Where another process was faster, its key is taken.
@@ -227,7 +240,7 @@ impl Vault {
         match tx.keys_mut().insert_active(&stored).await {
             Ok(()) => {
                 tx.commit(&event).await?;
-                Ok(self.keep(material))
+                Ok(self.keep(tenant, material))
             }
             Err(store::Error::Conflict) => {
                 drop(tx);

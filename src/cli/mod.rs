@@ -24,6 +24,7 @@ mod settings;
 mod show;
 mod tenants;
 mod tokens;
+mod users;
 
 use std::process::ExitCode;
 
@@ -118,6 +119,8 @@ enum Command {
     Disconnect(tokens::Disconnect),
     /// Users' grants on servers, without their tokens
     Connection(connections::Command),
+    /// What a user leaves here
+    User(users::Command),
     /// What a chat uses
     Chat(chats::Command),
     /// Show how the service sees this caller
@@ -167,6 +170,7 @@ async fn dispatch(command: Command, out: &Output) -> Result<ExitCode> {
         Command::Resolve(command) => Box::pin(command.run(out)).await,
         Command::Disconnect(command) => Box::pin(command.run(out)).await,
         Command::Connection(command) => Box::pin(command.run(out)).await,
+        Command::User(command) => Box::pin(command.run(out)).await,
         Command::Chat(command) => Box::pin(command.run(out)).await,
         Command::WhoAmI(command) => Box::pin(command.run(out)).await,
         Command::Completions { shell } => {

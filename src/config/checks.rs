@@ -13,8 +13,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// How much longer a lease must be than the request it guards, to write what came of it.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// How much longer a lease must be than the request it guards: five seconds to write what came of
+/// it, and one to get going.
+const LEASE_MARGIN: Duration = Duration::from_secs(6);
 
 /// Notes problems together with who caused them.
 pub(super) struct Checks<'a> {

@@ -185,7 +185,7 @@ sections! {
         /// How long before its end a token in use is renewed: up to 1 h.
         refresh_margin: Duration = "2m";
         /// How long one redemption may hold a connection; must outlive `oauth.request_timeout` by
-        /// 5 s at least.
+        /// 6 s at least.
         lease: Duration = "60s";
     }
 

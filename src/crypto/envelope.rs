@@ -93,6 +93,7 @@ fn bind_place(place: &Place<'_>) -> Vec<u8> {
         row,
         owner,
     } = place;
+    let column = column.sealed_as();
     bind(&[tenant.as_str(), column.table(), column.column(), row, owner])
 }
 
@@ -179,6 +180,11 @@ mod tests {
 
         let opened: AccessToken = key.open(&home, &sealed).unwrap();
         assert_eq!(opened.expose_secret(), "hush");
+        let moved = Place {
+            column: SealedColumn::RevocationAccessToken,
+            ..home.clone()
+        };
+        assert!(key.open::<AccessToken>(&moved, &sealed).is_ok());
         for elsewhere in [
             Place {
                 tenant: &other,
@@ -187,6 +193,10 @@ mod tests {
             Place {
                 column: SealedColumn::ConnectionRefreshToken,
                 ..home.clone()
+            },
+            Place {
+                row: "con_2",
+                ..moved.clone()
             },
             Place {
                 row: "con_2",

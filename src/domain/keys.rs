@@ -72,7 +72,7 @@ impl DataKey {
 }
 
 macro_rules! sealed_columns {
-    ($($(#[$doc:meta])* $name:ident = $table:literal . $column:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $table:literal . $column:literal $(as $origin:ident)?;)+) => {
         /// Every column that holds a sealed value. A law holds this list against the schema, so
         /// that no rotation of keys can forget one.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,8 +97,20 @@ macro_rules! sealed_columns {
                     $(Self::$name => $column,)+
                 }
             }
+
+            /// The column whose name is bound into its values. Its own, but where values are moved in
+            /// from another table as they are: then that one's, and the row keeps the id of the
+            /// row they came from.
+            #[must_use]
+            pub fn sealed_as(self) -> Self {
+                match self {
+                    $(Self::$name => sealed_columns!(@origin $name $($origin)?),)+
+                }
+            }
         }
     };
+    (@origin $name:ident) => { Self::$name };
+    (@origin $name:ident $origin:ident) => { Self::$origin };
 }
 
 sealed_columns! {
@@ -128,6 +140,14 @@ sealed_columns! {
     HandshakeFlow = "handshakes"."flow";
     /// A grant that waits to be confirmed.
     HandshakeParked = "handshakes"."parked";
+    /// The secret of a client that is needed only to revoke by.
+    RetiredClientSecret = "retired_clients"."client_secret";
+    /// The token that manages a registration which is to be deleted.
+    RetiredManagementToken = "retired_clients"."management_token";
+    /// An access token to be revoked.
+    RevocationAccessToken = "revocations"."access_token" as ConnectionAccessToken;
+    /// A refresh token to be revoked.
+    RevocationRefreshToken = "revocations"."refresh_token" as ConnectionRefreshToken;
 }
 
 /// Where a sealed value stands. Bound into it, so that a ciphertext copied elsewhere does not open.
@@ -141,4 +161,29 @@ pub struct Place<'a> {
     pub row: &'a str,
     /// The user it belongs to; empty where it belongs to the tenant.
     pub owner: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SealedColumn as Column;
+
+    #[test]
+    fn only_what_is_moved_from_a_connection_is_sealed_as_something_else() {
+        let moved: Vec<_> = Column::ALL
+            .iter()
+            .filter(|column| column.sealed_as() != **column)
+            .map(|column| (*column, column.sealed_as()))
+            .collect();
+
+        assert_eq!(
+            moved,
+            [
+                (Column::RevocationAccessToken, Column::ConnectionAccessToken),
+                (
+                    Column::RevocationRefreshToken,
+                    Column::ConnectionRefreshToken
+                ),
+            ]
+        );
+    }
 }

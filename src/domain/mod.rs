@@ -11,6 +11,8 @@
 //! - **connection** ([`connections`]): one user's grant on one server. Its **generation** grows
 //!   with every new pair of tokens; an **attempt** is the lease and the declared intent to redeem
 //!   one generation's refresh token, once.
+//! - **revocation** ([`revocations`]): a grant that is gone here and is to be revoked at its provider,
+//!   by a **retired client**: what our client there was when the grant ended.
 //! - **selection** ([`chats`]): which servers one chat uses.
 //! - **resolution** ([`resolution`]): what a daemon needs for a server now, or why not.
 //! - **root key** wraps **data keys** ([`keys`]), which seal values ([`secrets::Sealed`]).
@@ -35,6 +37,7 @@ pub mod profiles;
 pub mod random;
 pub mod registrations;
 pub mod resolution;
+pub mod revocations;
 pub mod secrets;
 pub mod servers;
 pub mod tenants;

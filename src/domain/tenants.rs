@@ -14,6 +14,8 @@ pub const DEFAULT_TENANT: &str = "default";
 pub enum TenantState {
     /// In use.
     Active,
+    /// Gone but for its revocations, and the data keys that open them.
+    Deleting,
     /// Gone: its data keys are destroyed; only the name is kept, so that it is not used again.
     Deleted,
 }
@@ -23,13 +25,14 @@ impl TenantState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
+            Self::Deleting => "deleting",
             Self::Deleted => "deleted",
         }
     }
 
     /// The state of a stored name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Active, Self::Deleted]
+        [Self::Active, Self::Deleting, Self::Deleted]
             .into_iter()
             .find(|state| state.as_str() == name)
     }
@@ -46,6 +49,6 @@ pub struct Tenant {
     pub state: TenantState,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it last changed; of one that is deleted, when that was asked for.
     pub updated_at: Timestamp,
 }

@@ -1,5 +1,5 @@
 //! Connections as they are answered, without their tokens, and the calls that read, follow and end
-//! them.
+//! them, one by one or all of a user.
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tonic::Status;
@@ -16,7 +16,7 @@ use crate::app::{
 };
 use crate::domain::access::{Caller, Role};
 use crate::domain::connections::{Connection, Origin};
-use crate::domain::text::{self, Slug, Violations};
+use crate::domain::text::{self, Slug, UserId, Violations};
 use crate::pb::v1 as pb;
 
 /// A connection on the server of this slug.
@@ -179,5 +179,23 @@ pub(super) async fn disconnect(
     let revision = app.disconnect(caller, &actor, &server).await?;
     Ok(pb::DisconnectResponse {
         revision: revision.0,
+    })
+}
+
+/// Forgets a user. Identities, header values and personal servers are not part of this release.
+pub(super) async fn purge(
+    app: &App,
+    caller: &Caller,
+    ask: &pb::PurgeUserRequest,
+) -> Result<pb::PurgeUserResponse> {
+    let mut found = Violations::new();
+    let user = found.keep("user", UserId::parse(&ask.user));
+    let purged = app.purge_user(caller, &all(found, user)?).await?;
+    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    Ok(pb::PurgeUserResponse {
+        connections: count(purged.connections),
+        chats: count(purged.chats),
+        revision: purged.revision.0,
+        ..pb::PurgeUserResponse::default()
     })
 }

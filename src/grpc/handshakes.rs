@@ -339,7 +339,8 @@ async fn complete(
     }
     let (id, actor) = all(found, id.zip(actor))?;
     let code = SecretText(&ask.code);
-    let written = app.complete_handshake(caller, id, &code, &actor).await?;
+    let completing = app.complete_handshake(caller, id, &code, &actor);
+    let written = Box::pin(completing).await?;
     let (ended, made, slug) = &written.value;
     let ended = pb::Handshake {
         connection_id: made.id.to_string(),

@@ -59,6 +59,7 @@ impl TenantService for Tenants {
 fn tenant(tenant: &Tenant) -> pb::Tenant {
     let (state, delete_time) = match tenant.state {
         TenantState::Active => (pb::TenantState::Active, None),
+        TenantState::Deleting => (pb::TenantState::Deleting, Some(tenant.updated_at)),
         TenantState::Deleted => (pb::TenantState::Deleted, Some(tenant.updated_at)),
     };
     pb::Tenant {

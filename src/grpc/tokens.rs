@@ -101,7 +101,8 @@ impl TokenService for Tokens {
         &self,
         request: Request<pb::PurgeUserRequest>,
     ) -> Answer<pb::PurgeUserResponse> {
-        later(request)
+        let (call, ask) = Call::open(request)?;
+        call.answer(connections::purge(&self.0, &call.caller, &ask).await)
     }
 
     async fn put_user_identity(

@@ -178,6 +178,8 @@ impl Service {
         }
         let follower = worker::Follower::new(app.clone(), Arc::clone(&random));
         serve(&tasks, "follower", follower.run(stopping()));
+        let revoker = worker::Revoker::new(app.clone(), Arc::clone(&random));
+        serve(&tasks, "revoker", revoker.run(stopping()));
         let ringer = worker::Ringer::new(app, clock, random);
         serve(&tasks, "ringer", ringer.run(stopping()));
         status.follow(&tasks);

@@ -5,7 +5,11 @@
 //! locks and moves its tenant's head, and holds it until commit: the order of the numbers is the
 //! order of the commits.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use sqlx::FromRow;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::columns::{Reading, text};
 use super::engine::{Tx, on, statements};
@@ -94,23 +98,54 @@ impl TryFrom<Row> for Change {
     }
 }
 
-/// Gives the changes of a transaction their places. Must be its last statements. Answers the last
-/// place given in the tenant's shard, or zero when there was nothing to place.
+/// Whose turn it is to move a head. Transactions of one process take turns here before they wait in
+/// the database, where a process that is stopped would hold up the others once for each of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Turns(Arc<Mutex<HashMap<i64, Arc<AsyncMutex<()>>>>>);
+
+/// Turns taken; they end with this.
+#[derive(Debug)]
+pub(super) struct Turn {
+    shards: Vec<i64>,
+    _guards: Vec<OwnedMutexGuard<()>>,
+}
+
+impl Turns {
+    /// Waits for the turn at the heads that these changes move.
+    pub(super) async fn take(&self, changes: &[NewChange]) -> Turn {
+        let mut shards: Vec<i64> = changes
+            .iter()
+            .map(|change| shard_of(&change.tenant))
+            .collect();
+        // Heads are locked in one order, so that two transactions never wait for each other.
+        shards.sort_unstable();
+        shards.dedup();
+        let mut guards = Vec::with_capacity(shards.len());
+        for shard in &shards {
+            let turn = {
+                let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                Arc::clone(known.entry(*shard).or_default())
+            };
+            guards.push(turn.lock_owned().await);
+        }
+        Turn {
+            shards,
+            _guards: guards,
+        }
+    }
+}
+
+/// Gives the changes of a transaction their places. Must be its last statements; the turn ends when
+/// they are committed. Answers the last place given in the tenant's shard, or zero when there was
+/// nothing to place.
 pub(super) async fn append(
     tx: &mut Tx,
     tenant: &TenantId,
-    changes: &[NewChange],
+    (changes, turn): (&[NewChange], &Turn),
     at: Timestamp,
 ) -> Result<Revision> {
     let mut seen = Revision::default();
-    let mut shards: Vec<i64> = changes
-        .iter()
-        .map(|change| shard_of(&change.tenant))
-        .collect();
-    // Heads are locked in one order, so that two transactions never wait for each other.
-    shards.sort_unstable();
-    shards.dedup();
-    for shard in shards {
+    for shard in turn.shards.iter().copied() {
         let of_shard: Vec<_> = changes
             .iter()
             .filter(|c| shard_of(&c.tenant) == shard)

@@ -21,6 +21,7 @@ statements! {
     CLEAR_SERVERS = "DELETE FROM chat_servers WHERE tenant = $1 AND chat = $2";
     INSERT_SERVER = "INSERT INTO chat_servers (tenant, chat, server, position) VALUES ($1, $2, $3, $4)";
     DELETE = "DELETE FROM chats WHERE tenant = $1 AND id = $2";
+    DELETE_OF_OWNER = "DELETE FROM chats WHERE tenant = $1 AND owner = $2 RETURNING id";
 }
 
 #[derive(FromRow)]
@@ -131,5 +132,25 @@ impl Writer<'_> {
             self.changed(tenant, id, Op::Delete);
         }
         Ok(rows == 1)
+    }
+
+    /// Deletes every chat of a user. Answers how many.
+    pub async fn delete_of_owner(&mut self, tenant: &TenantId, owner: &UserId) -> Result<usize> {
+        let gone: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(DELETE_OF_OWNER)
+            .bind(tenant.as_str())
+            .bind(owner.as_str())
+            .fetch_all(conn)
+            .await)?;
+        let count = gone.len();
+        for subject in gone {
+            self.changes.push(NewChange {
+                tenant: tenant.clone(),
+                kind: ChangeKind::Chat,
+                subject,
+                op: Op::Delete,
+                owner: None,
+            });
+        }
+        Ok(count)
     }
 }

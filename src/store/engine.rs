@@ -66,6 +66,11 @@ macro_rules! statements {
 }
 pub(super) use statements;
 
+/// How long a transaction may wait for its process, in milliseconds, before PostgreSQL ends it. A
+/// process that is stopped amid a transaction would otherwise hold its locks, the head of the feed
+/// among them, and with them everybody's renewals, until it is continued.
+const IDLE_IN_TRANSACTION: &str = "2000";
+
 /// How long a statement waits for SQLite's write lock before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection of the pool.
@@ -102,9 +107,10 @@ pub(super) async fn connect_postgres(url: &str, size: u32) -> Result<Pool> {
         .parse()
         .map_err(|_| Error::Address("is not a PostgreSQL URL"))?;
     // A redeemed refresh token must survive whatever the database's own default says.
-    let options = options
-        .application_name("stationmaster")
-        .options([("synchronous_commit", "on")]);
+    let options = options.application_name("stationmaster").options([
+        ("synchronous_commit", "on"),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+    ]);
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -37,6 +37,7 @@ const HISTORY: &[Twin] = &[
     twin!(1, "0001_first"),
     twin!(2, "0002_lifecycle"),
     twin!(3, "0003_feed"),
+    twin!(4, "0004_revocations"),
 ];
 
 /// What a database still lacks.

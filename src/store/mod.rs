@@ -35,6 +35,8 @@ mod keys;
 mod migrations;
 mod registrations;
 mod requests;
+mod retired_clients;
+mod revocations;
 mod servers;
 mod tenants;
 
@@ -44,10 +46,12 @@ pub use error::{Error, Result};
 pub use file::FileLock;
 pub use migrations::Migrations;
 pub use requests::{NewRequest, PastRequest};
+pub use revocations::{Claim, Retiring};
 pub use servers::Which;
 
 use std::path::PathBuf;
 
+use changes::Turns;
 use engine::{Pool, Tx};
 
 use crate::domain::audit::NewAuditEvent;
@@ -68,6 +72,7 @@ pub enum Address {
 pub struct Store {
     pool: Pool,
     bell: Bell,
+    turns: Turns,
 }
 
 impl Store {
@@ -84,6 +89,7 @@ impl Store {
         Ok(Self {
             pool,
             bell: Bell::default(),
+            turns: Turns::default(),
         })
     }
 
@@ -106,6 +112,7 @@ impl Store {
             tx: self.pool.begin_write().await?,
             changes: Vec::new(),
             bell: self.bell.clone(),
+            turns: self.turns.clone(),
         })
     }
 
@@ -128,7 +135,7 @@ impl Store {
 
     /// Every statement of the store, by file and name; for the laws.
     pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
-        let files: [(&str, &[(&str, &str)]); 12] = [
+        let files: [(&str, &[(&str, &str)]); 14] = [
             ("access", access::STATEMENTS),
             ("audit", audit::STATEMENTS),
             ("changes", changes::STATEMENTS),
@@ -139,6 +146,8 @@ impl Store {
             ("migrations", migrations::STATEMENTS),
             ("registrations", registrations::STATEMENTS),
             ("requests", requests::STATEMENTS),
+            ("retired_clients", retired_clients::STATEMENTS),
+            ("revocations", revocations::STATEMENTS),
             ("servers", servers::STATEMENTS),
             ("tenants", tenants::STATEMENTS),
         ];
@@ -161,6 +170,7 @@ pub struct Write {
     tx: Tx,
     changes: Vec<NewChange>,
     bell: Bell,
+    turns: Turns,
 }
 
 /// A transaction for what changes no meaning.
@@ -175,8 +185,11 @@ impl Write {
     pub async fn commit(mut self, event: &NewAuditEvent) -> Result<Revision> {
         audit::insert(&mut self.tx, event).await?;
         let changes = std::mem::take(&mut self.changes);
-        let revision = changes::append(&mut self.tx, &event.tenant, &changes, event.at).await?;
+        let turn = self.turns.take(&changes).await;
+        let placed = (changes.as_slice(), &turn);
+        let revision = changes::append(&mut self.tx, &event.tenant, placed, event.at).await?;
         self.tx.commit().await?;
+        drop(turn);
         if !changes.is_empty() {
             self.bell.ring();
         }
@@ -251,6 +264,8 @@ views! {
     keys = keys::Reader;
     registrations = registrations::Reader;
     requests = requests::Reader;
+    retired_clients = retired_clients::Reader;
+    revocations = revocations::Reader;
     servers = servers::Reader;
     tenants = tenants::Reader;
     ; api_keys_mut = access::Writer;
@@ -260,6 +275,8 @@ views! {
     ; keys_mut = keys::Writer;
     ; registrations_mut = registrations::Writer;
     ; requests_mut = requests::Writer;
+    ; retired_clients_mut = retired_clients::Writer;
+    ; revocations_mut = revocations::Writer;
     ; servers_mut = servers::Writer;
     ; tenants_mut = tenants::Writer;
 }
@@ -288,6 +305,16 @@ impl Upkeep {
     /// Forgetting old entries of the feed.
     pub fn old_changes(&mut self) -> changes::Keeper<'_> {
         changes::Keeper(&mut self.tx)
+    }
+
+    /// Who revokes what, until when.
+    pub fn revocation_claims(&mut self) -> revocations::Keeper<'_> {
+        revocations::Keeper(&mut self.tx)
+    }
+
+    /// Who deletes which registration, until when.
+    pub fn retired_client_claims(&mut self) -> retired_clients::Keeper<'_> {
+        retired_clients::Keeper(&mut self.tx)
     }
 
     /// When API keys were last used.

@@ -24,6 +24,16 @@ statements! {
     GET = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND id = $2");
     FIND_CURRENT = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND server = $2 \
         AND issuer = $3 ORDER BY generation DESC LIMIT 1");
+    LIST = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND server = $2 \
+        ORDER BY generation, id");
+    LIST_REPLACED = concat!("SELECT ", columns!(), " FROM registrations AS old WHERE management_uri IS NOT NULL \
+        AND EXISTS (SELECT 1 FROM registrations WHERE tenant = old.tenant AND server = old.server \
+        AND generation > old.generation) AND NOT EXISTS (SELECT 1 FROM connections \
+        WHERE registration = old.id AND (access_token IS NOT NULL OR refresh_token IS NOT NULL)) \
+        AND NOT EXISTS (SELECT 1 FROM handshakes WHERE registration = old.id AND (parked IS NOT NULL \
+        OR state IN ('pending', 'exchanging') AND created_at >= $1)) ORDER BY id LIMIT $2");
+    FORGET_MANAGEMENT = "UPDATE registrations SET management_uri = NULL, management_token = NULL, \
+        management_token_key = NULL WHERE tenant = $1 AND id = $2 AND management_uri IS NOT NULL";
     LAST_GENERATION = "SELECT COALESCE(MAX(generation), 0) FROM registrations \
         WHERE tenant = $1 AND server = $2";
     INSERT = concat!("INSERT INTO registrations (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
@@ -119,9 +129,32 @@ impl Reader<'_> {
             .await)?;
         row.map(Registration::try_from).transpose()
     }
-}
 
-impl Reader<'_> {
+    /// Every registration of a server, the oldest first.
+    pub async fn list(&mut self, tenant: &TenantId, server: ServerId) -> Result<Vec<Registration>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .fetch_all(conn)
+            .await)?;
+        rows.into_iter().map(Registration::try_from).collect()
+    }
+
+    /// Registrations of all tenants that can be deleted at their provider, since a newer one took
+    /// their place, no grant is renewed with them, and no handshake that began since is under way.
+    pub async fn list_replaced(
+        &mut self,
+        since: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Registration>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_REPLACED)
+            .bind(since.as_micros())
+            .bind(limit)
+            .fetch_all(conn)
+            .await)?;
+        rows.into_iter().map(Registration::try_from).collect()
+    }
+
     /// The highest generation of a server's registrations, at whatever issuer; zero without any.
     pub async fn last_generation(&mut self, tenant: &TenantId, server: ServerId) -> Result<i64> {
         Ok(on!(&mut *self.0, |conn| sqlx::query_scalar(
@@ -176,5 +209,17 @@ impl Writer<'_> {
             owner: None,
         });
         Ok(())
+    }
+
+    /// Forgets how a registration is managed, which somebody else does from now on. `false` when
+    /// that is forgotten already.
+    pub async fn forget_management(&mut self, registration: &Registration) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(FORGET_MANAGEMENT)
+            .bind(registration.tenant.as_str())
+            .bind(registration.id.to_string())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
     }
 }

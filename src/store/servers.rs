@@ -45,6 +45,7 @@ statements! {
         signing_secret_key = $29, idp_client_secret = $30, idp_client_secret_key = $31, \
         assertion = $32, assertion_key = $33, auth_version = $34, version = version + 1, \
         updated_by = $35, updated_at = $36 WHERE id = $1 AND version = $2 AND tenant = $37";
+    HOLD = "UPDATE servers SET version = version WHERE tenant = $1 AND id = $2";
     DELETE = "DELETE FROM servers WHERE tenant = $1 AND id = $2 AND version = $3";
 }
 
@@ -343,6 +344,18 @@ impl Writer<'_> {
         if rows == 1 {
             self.changed(&server.tenant, server.id, Op::Put);
         }
+        Ok(rows == 1)
+    }
+
+    /// Keeps others from changing or deleting a server until this transaction ends: what is read of
+    /// it from here on stays so. `false` when there is none.
+    pub async fn hold(&mut self, tenant: &TenantId, id: ServerId) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(HOLD)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
         Ok(rows == 1)
     }
 

@@ -16,8 +16,12 @@ statements! {
         WHERE state = 'active' AND (display_name, id) > ($1, $2) ORDER BY display_name, id LIMIT $3";
     INSERT = "INSERT INTO tenants (id, display_name, state, created_at, updated_at) \
         VALUES ($1, $2, $3, $4, $5)";
-    BURY = "UPDATE tenants SET state = 'deleted', display_name = '', updated_at = $2 \
+    LIST_DELETING = "SELECT id, display_name, state, created_at, updated_at FROM tenants \
+        WHERE state = 'deleting' ORDER BY id";
+    LIST_DELETED = "SELECT id FROM tenants WHERE state = 'deleted' AND updated_at > $1 ORDER BY id";
+    BURY = "UPDATE tenants SET state = 'deleting', display_name = '', updated_at = $2 \
         WHERE id = $1 AND state = 'active'";
+    SHRED = "UPDATE tenants SET state = 'deleted' WHERE id = $1 AND state = 'deleting'";
     DELETE_CHATS = "DELETE FROM chats WHERE tenant = $1";
     DELETE_SERVERS = "DELETE FROM servers WHERE tenant = $1";
     DELETE_TOMBSTONES = "DELETE FROM connection_tombstones WHERE tenant = $1";
@@ -87,6 +91,32 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// Every tenant that is being deleted.
+    pub async fn list_deleting(&mut self) -> Result<Vec<Tenant>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_DELETING)
+            .fetch_all(conn)
+            .await)?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+
+    /// The tenants that are gone and whose deletion was asked for after a point in time.
+    pub async fn list_deleted(&mut self, after: Timestamp) -> Result<Vec<TenantId>> {
+        let ids: Vec<String> = on!(&mut *self.0, |conn| sqlx::query_scalar(LIST_DELETED)
+            .bind(after.as_micros())
+            .fetch_all(conn)
+            .await)?;
+        let id = |id: &String| {
+            let reading = Reading {
+                table: "tenants",
+                id,
+            };
+            reading.tenant(id)
+        };
+        ids.iter().map(id).collect()
+    }
+}
+
 /// Changes tenants.
 #[derive(Debug)]
 pub struct Writer<'t> {
@@ -122,8 +152,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Deletes everything a tenant has, its data keys last, and keeps its name. Answers whether it
-    /// was in use.
+    /// Deletes everything a tenant has but its revocations and the keys that open them, and keeps
+    /// its name. Answers whether it was in use.
     pub async fn delete(&mut self, id: &TenantId, at: Timestamp) -> Result<bool> {
         let rows = on!(&mut *self.tx, |conn| sqlx::query(BURY)
             .bind(id.as_str())
@@ -140,7 +170,6 @@ impl Writer<'_> {
             DELETE_TOMBSTONES,
             DELETE_API_KEYS,
             DELETE_REQUESTS,
-            DELETE_DATA_KEYS,
         ];
         for statement in sweep {
             on!(&mut *self.tx, |conn| sqlx::query(statement)
@@ -149,6 +178,26 @@ impl Writer<'_> {
                 .await
                 .map(drop))?;
         }
+        self.changed(id, Op::Delete);
+        Ok(true)
+    }
+
+    /// Destroys the data keys of a tenant that is being deleted; nothing may be sealed under them
+    /// any more. Answers whether it was being deleted.
+    pub async fn shred(&mut self, id: &TenantId) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(SHRED)
+            .bind(id.as_str())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 0 {
+            return Ok(false);
+        }
+        on!(&mut *self.tx, |conn| sqlx::query(DELETE_DATA_KEYS)
+            .bind(id.as_str())
+            .execute(conn)
+            .await
+            .map(drop))?;
         self.changed(id, Op::Delete);
         Ok(true)
     }

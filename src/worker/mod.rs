@@ -3,9 +3,11 @@
 //! all of them: what must be done once is shared through leases.
 
 mod follower;
+mod revoker;
 mod ringer;
 
 pub use follower::Follower;
+pub use revoker::Revoker;
 pub use ringer::Ringer;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::error::{Error, Result};
 use super::super::metrics::HandshakeOutcome;
+use super::super::revocations::Stray;
 use super::super::{App, SecretText};
 use super::{Callback, Closed, LOOK, LinkPage, ResultPage, topic};
 use crate::crypto::Flow;
@@ -275,6 +276,16 @@ impl App {
 
     /// Ends a handshake without a grant, unless it reached another end meanwhile.
     pub(super) async fn fail(&self, handshake: &Handshake, failure: Failure) -> Result<()> {
+        self.fail_with(handshake, failure, None).await
+    }
+
+    /// The same, and queues the revocation of the grant it held.
+    pub(super) async fn fail_with(
+        &self,
+        handshake: &Handshake,
+        failure: Failure,
+        stray: Option<&Stray>,
+    ) -> Result<()> {
         let mut event = self.event(&handshake.tenant, browser(), "handshake.fail", handshake.id);
         event.user = Some(handshake.user.to_string());
         event.detail = serde_json::json!({ "failure": failure.as_str() });
@@ -284,7 +295,11 @@ impl App {
             .finish(handshake, State::Failed(failure), event.at)
             .await?
         {
+            if let Some(stray) = stray {
+                stray.queue(&mut tx).await?;
+            }
             tx.commit(&event).await?;
+            self.ring_outbox();
             let denied = failure == Failure::AccessDenied;
             self.ended(if denied {
                 HandshakeOutcome::Denied

@@ -6,6 +6,7 @@ use url::Url;
 use super::super::access::check_actor;
 use super::super::error::{Error, Result};
 use super::super::metrics::HandshakeOutcome;
+use super::super::revocations::GrantClient;
 use super::super::{App, SecretText, Written};
 use super::browser::browser;
 use crate::crypto::Parked;
@@ -18,6 +19,7 @@ use crate::domain::handshakes::{Binding, Failure, Handshake, State};
 use crate::domain::ids::{ConnectionId, HandshakeId};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::random;
+use crate::domain::revocations::Reason;
 use crate::domain::secrets::{AuthorizationCode, SecretHash};
 use crate::domain::text::Slug;
 use crate::oauth::{self, About, ClientAuth, CodeGrant, Endpoint, Outcome};
@@ -25,6 +27,14 @@ use crate::store;
 
 /// How often a grant is stored again when another one of the same user was stored at the same time.
 const STORE_TRIES: usize = 4;
+
+/// Why a grant is not kept.
+enum Unstored {
+    /// The server changed.
+    ServerChanged,
+    /// The handshake reached another end meanwhile.
+    TooLate,
+}
 
 /// What became of a grant that was to be stored.
 enum Stored {
@@ -45,9 +55,9 @@ impl App {
         code: AuthorizationCode,
     ) -> Result<Option<String>> {
         let obtained_at = self.0.clock.now();
-        let tokens = match self.redeem_code(handshake, &code).await {
-            Ok(Ok(Outcome::Granted(tokens))) => tokens,
-            Ok(Ok(ungranted)) => {
+        let (tokens, client) = match self.redeem_code(handshake, &code).await {
+            Ok(Ok((Outcome::Granted(tokens), client))) => (tokens, client),
+            Ok(Ok((ungranted, _))) => {
                 self.fail(handshake, failure(&ungranted)).await?;
                 return Ok(None);
             }
@@ -64,16 +74,25 @@ impl App {
             tokens,
             obtained_at,
         };
-        match handshake.binding {
+        let unstored = match handshake.binding {
             Binding::Link | Binding::Login => {
-                let stored = self.store_grant(handshake, &grant, browser()).await?;
-                if matches!(stored, Stored::ServerChanged) {
-                    self.fail(handshake, Failure::ServerChanged).await?;
+                match self.store_grant(handshake, &grant, browser()).await? {
+                    Stored::Connection(..) => return Ok(None),
+                    Stored::ServerChanged => Unstored::ServerChanged,
+                    Stored::TooLate => Unstored::TooLate,
                 }
-                Ok(None)
             }
-            Binding::Confirm => self.park(handshake, &grant).await,
+            Binding::Confirm => match self.park(handshake, &grant).await? {
+                Ok(next) => return Ok(next),
+                Err(unstored) => unstored,
+            },
+        };
+        // Nobody but us has these tokens: what may not be kept is ended.
+        self.discard(handshake, &grant.tokens, client).await?;
+        if matches!(unstored, Unstored::ServerChanged) {
+            self.fail(handshake, Failure::ServerChanged).await?;
         }
+        Ok(None)
     }
 
     /// Presents the code, once, unless that can be seen to be of no use before it is sent.
@@ -81,7 +100,7 @@ impl App {
         &self,
         handshake: &Handshake,
         code: &AuthorizationCode,
-    ) -> Result<std::result::Result<Outcome, Failure>> {
+    ) -> Result<std::result::Result<(Outcome, GrantClient), Failure>> {
         let mut tx = self.0.store.read().await?;
         let tenant = &handshake.tenant;
         let server = tx.servers().get(tenant, handshake.server).await?;
@@ -97,6 +116,13 @@ impl App {
         };
         let secret = self.open_client_secret(&server, &registration).await?;
         let snapshot = &handshake.snapshot;
+        let client = GrantClient {
+            issuer: registration.issuer.clone(),
+            client_id: snapshot.client_id.clone(),
+            auth_method: snapshot.auth_method,
+            secret: secret.clone(),
+            endpoint: snapshot.revocation_endpoint.clone(),
+        };
         let Ok(auth) = ClientAuth::new(snapshot.auth_method, secret) else {
             return Ok(Err(Failure::ClientRefused));
         };
@@ -115,11 +141,13 @@ impl App {
             redirect_uri: &snapshot.redirect_uri,
             resource: snapshot.resource.as_ref(),
         };
-        Ok(Ok(oauth::exchange(&self.0.fetch, &endpoint, &grant).await))
+        let outcome = oauth::exchange(&self.0.fetch, &endpoint, &grant).await;
+        Ok(Ok((outcome, client)))
     }
 
     /// Stores a grant and ends its handshake, in one transaction. A user's older connection to the
-    /// server goes; its generation is not used again.
+    /// server goes; its generation is not used again, and it is revoked if another client
+    /// obtained it.
     async fn store_grant(
         &self,
         handshake: &Handshake,
@@ -143,7 +171,9 @@ impl App {
         });
         let (tenant, user) = (&handshake.tenant, &handshake.user);
         for _ in 0..STORE_TRIES {
+            let superseded = self.superseded(handshake).await?;
             let mut tx = self.0.store.write().await?;
+            tx.servers_mut().hold(tenant, handshake.server).await?;
             let server = tx.servers().get(tenant, handshake.server).await?;
             let unchanged = server.filter(|server| {
                 server.spec.enabled && server.auth_version == handshake.auth_version
@@ -158,9 +188,19 @@ impl App {
             connection.life.generation = last + 1;
             connection.profile = server.spec.auth.profile().map(str::to_owned);
             connection.due_at = connection.next_due(None, &self.policy(&connection));
-            tx.connections_mut()
-                .delete(tenant, user, handshake.server)
-                .await?;
+            match &superseded {
+                None => {
+                    tx.connections_mut()
+                        .delete(tenant, user, handshake.server)
+                        .await?;
+                }
+                Some((old, stray)) => {
+                    if !tx.connections_mut().take(old).await? {
+                        continue;
+                    }
+                    stray.queue(&mut tx).await?;
+                }
+            }
             match tx.connections_mut().insert(&connection).await {
                 Err(store::Error::Conflict) => continue,
                 inserted => inserted?,
@@ -172,6 +212,7 @@ impl App {
                 return Ok(Stored::TooLate);
             }
             let revision = tx.commit(&event).await?;
+            self.ring_outbox();
             self.ended(HandshakeOutcome::Connected);
             return Ok(Stored::Connection(
                 Box::new(connection),
@@ -227,7 +268,11 @@ impl App {
 
     /// Parks a grant until the front end confirms it for its signed-in user; answers where to send
     /// the browser, with the one-time code.
-    async fn park(&self, handshake: &Handshake, grant: &Parked) -> Result<Option<String>> {
+    async fn park(
+        &self,
+        handshake: &Handshake,
+        grant: &Parked,
+    ) -> Result<std::result::Result<Option<String>, Unstored>> {
         let code = random::token(&*self.0.random);
         let row = handshake.id.to_string();
         let parked = self
@@ -238,24 +283,30 @@ impl App {
         let mut event = self.event(&handshake.tenant, browser(), "handshake.park", handshake.id);
         event.user = Some(handshake.user.to_string());
         let mut tx = self.0.store.write().await?;
+        let (tenant, server) = (&handshake.tenant, handshake.server);
+        tx.servers_mut().hold(tenant, server).await?;
+        let server = tx.servers().get(tenant, server).await?;
+        if server.is_none_or(|server| server.auth_version != handshake.auth_version) {
+            return Ok(Err(Unstored::ServerChanged));
+        }
         if !tx
             .handshakes_mut()
             .park(handshake, &parked, &SecretHash::of(&code))
             .await?
         {
-            return Ok(None);
+            return Ok(Err(Unstored::TooLate));
         }
         tx.commit(&event).await?;
         let completion = handshake
             .completion_url
             .as_deref()
             .and_then(|url| Url::parse(url).ok());
-        Ok(completion.map(|mut url| {
+        Ok(Ok(completion.map(|mut url| {
             url.query_pairs_mut()
                 .append_pair("handshake", &handshake.id.to_string())
                 .append_pair("code", &code);
             url.into()
-        }))
+        })))
     }
 
     /// The confirming step: the front end presents the one-time code for its signed-in user, and
@@ -299,15 +350,19 @@ impl App {
                 })
             }
             Stored::ServerChanged => {
-                self.fail(&handshake, Failure::ServerChanged).await?;
+                let stray = self.stray_of_parked(&handshake, Reason::NotStored).await?;
+                self.fail_with(&handshake, Failure::ServerChanged, stray.as_ref())
+                    .await?;
                 Err(Error::HandshakeNotPending)
             }
+            // Whoever ended it took its grant.
             Stored::TooLate => Err(Error::HandshakeNotPending),
         }
     }
 }
 
-fn parked_place<'a>(handshake: &'a Handshake, row: &'a str) -> Place<'a> {
+/// Where a parked grant is sealed.
+pub(in super::super) fn parked_place<'a>(handshake: &'a Handshake, row: &'a str) -> Place<'a> {
     Place {
         tenant: &handshake.tenant,
         column: SealedColumn::HandshakeParked,

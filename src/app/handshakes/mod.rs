@@ -6,6 +6,7 @@ mod exchange;
 mod pages;
 mod start;
 
+pub(super) use exchange::parked_place;
 pub use pages::{Callback, Closed, LinkPage, ResultPage};
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use super::error::{Error, Result};
 use super::feed::{Guard, Subscription, Topic};
 use super::metrics::HandshakeOutcome;
+use super::revocations::fate;
 use super::servers::ServerRef;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
@@ -21,10 +23,11 @@ use crate::domain::changes::{ChangeKind, Revision};
 use crate::domain::handshakes::{Binding, Handshake, State};
 use crate::domain::ids::HandshakeId;
 use crate::domain::random;
+use crate::domain::revocations::Reason;
 use crate::domain::secrets::ShownOnce;
 
 /// How long a handshake is kept after it began, whatever became of it.
-const KEPT: Duration = Duration::from_hours(24);
+pub(super) const KEPT: Duration = Duration::from_hours(24);
 /// How often a watcher looks by itself, for what the feed does not tell.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -192,6 +195,12 @@ impl App {
         }
         let mut event = self.event(&caller.tenant, caller.origin(), "handshake.cancel", id);
         event.user = Some(handshake.user.to_string());
+        let stray = self
+            .stray_of_parked(&handshake, Reason::Unconfirmed)
+            .await?;
+        if handshake.parked.is_some() {
+            event.detail = serde_json::json!({ "revocation": fate(stray.as_ref()) });
+        }
         let mut tx = self.0.store.write().await?;
         if !tx
             .handshakes_mut()
@@ -200,7 +209,11 @@ impl App {
         {
             return Err(Error::HandshakeNotPending);
         }
+        if let Some(stray) = &stray {
+            stray.queue(&mut tx).await?;
+        }
         let revision = tx.commit(&event).await?;
+        self.ring_outbox();
         self.ended(HandshakeOutcome::Cancelled);
         handshake.state = State::Cancelled;
         handshake.finished_at = Some(event.at);
@@ -210,9 +223,10 @@ impl App {
         })
     }
 
-    /// Deletes handshakes of yesterday and before, and forgets requests and changes as old. Answers
-    /// how many handshakes.
+    /// Queues the revocation of what nobody confirmed or needs any more, deletes handshakes of
+    /// yesterday and before, and forgets requests and changes as old. Answers how many handshakes.
     pub async fn sweep(&self) -> Result<u64> {
+        self.sweep_grants().await?;
         let before = self.0.clock.now().before(KEPT);
         let mut tx = self.0.store.upkeep().await?;
         let gone = tx.handshake_steps().delete_old(before).await?;

@@ -32,7 +32,7 @@ impl App {
             let app = self.clone();
             self.0.tasks.spawn(async move {
                 let id = connection.id;
-                if let Err(error) = app.renew_ahead(connection).await {
+                if let Err(error) = Box::pin(app.renew_ahead(connection)).await {
                     tracing::warn!(connection.id = %id, %error, "renewal ahead of time did not run");
                 }
                 drop(permit);

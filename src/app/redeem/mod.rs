@@ -125,8 +125,10 @@ impl App {
             .await?)
     }
 
-    /// What would have to be done about a grant now; nothing is written.
-    pub(super) fn peek(&self, connection: &Connection, min_valid_for: Duration) -> Decision {
+    /// What is to be done about a grant now; nothing is written. What would have to be written first
+    /// (that the lease of an attempt ended without a verdict) is not told but left to a flight: the
+    /// one that began the attempt may still hold its answer.
+    pub(super) fn peek(&self, connection: &Connection, min_valid_for: Duration) -> Effect {
         let now = self.0.clock.now();
         let attempt = Attempt {
             intent: IntentId::from_bytes([0; 16]),
@@ -140,7 +142,13 @@ impl App {
             min_valid_for,
             attempt,
         };
-        decide(&connection.life, &event, &self.policy(connection))
+        let decision = decide(&connection.life, &event, &self.policy(connection));
+        let unwritten = decision.next != connection.life;
+        if unwritten && matches!(decision.effect, Effect::Tell(_)) {
+            Effect::Redeem
+        } else {
+            decision.effect
+        }
     }
 
     /// The rules for one grant: the deployment's, and what is known of its provider.

@@ -82,7 +82,7 @@ impl App {
     /// One try to write new tokens; `true` when they are written or superseded.
     async fn persist(&self, tried: &Tried, tokens: &TokenSet) -> Result<bool> {
         let Some(mut next) = self.standing(tried).await? else {
-            return Ok(true);
+            return self.queue_late(&tried.connection, tokens).await;
         };
         // A provider that no longer says how long is taken to mean as long as before.
         let before = next
@@ -97,7 +97,7 @@ impl App {
         };
         let decision = self.judge(tried, &next, Settled::Success(redemption));
         if decision.effect != Effect::Persist {
-            return Ok(true);
+            return self.queue_late(&tried.connection, tokens).await;
         }
         next.life = decision.next;
         self.seal_tokens(&mut next, tokens).await?;

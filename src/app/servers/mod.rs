@@ -13,6 +13,7 @@ use super::requests::Once;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::ids::ServerId;
+use crate::domain::revocations::Reason;
 use crate::domain::servers::{
     Auth, AuthKind, Consequences, Draft, SealedSecrets, Server, Stored, check, consequences,
 };
@@ -181,6 +182,13 @@ impl App {
                 registration: None,
             }
         };
+        // Grants end at the old endpoint, by the old client.
+        let ending = if entails.ends_grants {
+            let reason = Reason::ServerChanged;
+            Some(Box::pin(self.plan_of_server(&current, reason)).await?)
+        } else {
+            None
+        };
         let mut next = Server {
             spec: draft.spec,
             discovered: provision.discovered,
@@ -206,6 +214,12 @@ impl App {
         if !tx.servers_mut().update(&next).await.map_err(slug_taken)? {
             return Ok(None);
         }
+        if let Some(plan) = &ending {
+            if plan.queue(&mut tx).await?.is_none() {
+                return Ok(None);
+            }
+            plan.settle(&mut tx).await?;
+        }
         if let Some(registration) = &provision.registration {
             match tx.registrations_mut().insert(registration).await {
                 Err(store::Error::Conflict) => return Ok(None),
@@ -220,6 +234,9 @@ impl App {
                 .await?;
         }
         let revision = tx.commit(&event).await?;
+        if ending.is_some() {
+            self.ring_outbox();
+        }
         next.version += 1;
         let view = self.full_view(next, provision.registration);
         Ok(Some(Written {
@@ -253,8 +270,8 @@ impl App {
         found.or(entails).map_err(Error::from)
     }
 
-    /// Deletes a server with its registrations, connections, handshakes and places in chats.
-    /// Answers how many connections ended.
+    /// Deletes a server with its registrations, connections, handshakes and places in chats. What is
+    /// to be ended at providers is queued with that. Answers how many connections ended.
     pub async fn delete_server(
         &self,
         caller: &Caller,
@@ -272,10 +289,16 @@ impl App {
                 self.event(&caller.tenant, caller.origin(), "server.delete", current.id);
             event.detail = serde_json::json!({ "before": describe(&current) });
             let (tenant, id) = (&caller.tenant, current.id);
+            let plan = self.plan_of_server(&current, Reason::ServerDeleted).await?;
             let mut tx = self.0.store.write().await?;
+            tx.servers_mut().hold(tenant, id).await?;
+            if plan.queue(&mut tx).await?.is_none() {
+                continue;
+            }
             let value = tx.connections_mut().delete_of_server(tenant, id).await?;
             if tx.servers_mut().delete(tenant, id, current.version).await? {
                 let revision = tx.commit(&event).await?;
+                self.ring_outbox();
                 return Ok(Written { value, revision });
             }
         }

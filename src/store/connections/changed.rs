@@ -19,13 +19,13 @@ impl Writer<'_> {
         });
     }
 
-    pub(super) fn put(&mut self, connection: &Connection) {
+    pub(super) fn tell(&mut self, connection: &Connection, op: Op) {
         let owner = Owner {
             user: connection.user.clone(),
             server: connection.server,
         };
         let subject = connection.id.to_string();
-        self.changed(&connection.tenant, subject, owner, Op::Put);
+        self.changed(&connection.tenant, subject, owner, op);
     }
 
     /// Notes what happened to every connection of a server; answers how many there were.

@@ -2,6 +2,7 @@
 //! on, so that a late flight of an old grant cannot touch a new one.
 
 mod changed;
+mod ending;
 mod keep;
 mod row;
 mod write;
@@ -67,6 +68,7 @@ statements! {
         VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, user_id, server) \
         DO UPDATE SET generation = excluded.generation \
         WHERE excluded.generation > connection_tombstones.generation";
+    TAKE = "DELETE FROM connections WHERE tenant = $1 AND id = $2 AND version = $3";
     END_LEASES = "UPDATE connections SET lease_until = $1, version = version + 1 WHERE lease_until > $1";
     BURY_OF_SERVER = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
         SELECT tenant, user_id, server, generation FROM connections WHERE tenant = $1 AND server = $2 \
@@ -74,7 +76,8 @@ statements! {
         WHERE excluded.generation > connection_tombstones.generation";
     DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
-        intent = NULL, lease_owner = NULL, lease_until = NULL, version = version + 1 \
+        intent = NULL, lease_owner = NULL, lease_until = NULL, access_token = NULL, \
+        access_token_key = NULL, refresh_token = NULL, refresh_token_key = NULL, version = version + 1 \
         WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
 }
 

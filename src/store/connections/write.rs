@@ -1,16 +1,10 @@
 //! What is written of connections.
 
 use super::row::{forced_column, status_columns};
-use super::{
-    BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INSERT, INVALIDATE_OF_SERVER, RENEW, SAVE_LIFE,
-};
+use super::{INSERT, RENEW, SAVE_LIFE};
 use crate::domain::authorization::Resource;
-use crate::domain::changes::{NewChange, Op, Owner};
+use crate::domain::changes::{NewChange, Op};
 use crate::domain::connections::Connection;
-use crate::domain::ids::ServerId;
-use crate::domain::resolution::Reconnect;
-use crate::domain::tenants::TenantId;
-use crate::domain::text::UserId;
 use crate::store::columns::{micros, sealed_columns, text, to_json};
 use crate::store::engine::{Tx, on};
 use crate::store::error::{Result, conflict};
@@ -113,7 +107,7 @@ impl Writer<'_> {
             .await
             .map(drop))
         .map_err(conflict)?;
-        self.put(connection);
+        self.tell(connection, Op::Put);
         Ok(())
     }
 
@@ -157,69 +151,8 @@ impl Writer<'_> {
     pub async fn save_life(&mut self, connection: &Connection) -> Result<bool> {
         let saved = save_life(self.tx, connection).await?;
         if saved {
-            self.put(connection);
+            self.tell(connection, Op::Put);
         }
         Ok(saved)
-    }
-
-    /// Takes a connection away and keeps its generation, unless a higher one is kept already. Answers its id, if there was one.
-    pub async fn delete(
-        &mut self,
-        tenant: &TenantId,
-        user: &UserId,
-        server: ServerId,
-    ) -> Result<Option<String>> {
-        let gone: Option<(String, i64)> = on!(&mut *self.tx, |conn| sqlx::query_as(DELETE)
-            .bind(tenant.as_str())
-            .bind(user.as_str())
-            .bind(server.to_string())
-            .fetch_optional(conn)
-            .await)?;
-        let Some((id, generation)) = gone else {
-            return Ok(None);
-        };
-        on!(&mut *self.tx, |conn| sqlx::query(BURY)
-            .bind(tenant.as_str())
-            .bind(user.as_str())
-            .bind(server.to_string())
-            .bind(generation)
-            .execute(conn)
-            .await
-            .map(drop))?;
-        let user = user.clone();
-        self.changed(tenant, id.clone(), Owner { user, server }, Op::Delete);
-        Ok(Some(id))
-    }
-
-    /// Takes away every connection to a server that is about to be deleted, and keeps their
-    /// generations. Answers how many.
-    pub async fn delete_of_server(&mut self, tenant: &TenantId, server: ServerId) -> Result<usize> {
-        on!(&mut *self.tx, |conn| sqlx::query(BURY_OF_SERVER)
-            .bind(tenant.as_str())
-            .bind(server.to_string())
-            .execute(conn)
-            .await
-            .map(drop))?;
-        let rows = on!(&mut *self.tx, |conn| sqlx::query_as(DELETE_OF_SERVER)
-            .bind(tenant.as_str())
-            .bind(server.to_string())
-            .fetch_all(conn)
-            .await)?;
-        self.changed_of_server(tenant, server, rows, Op::Delete)
-    }
-
-    /// Ends every connection to a server, because its configuration changed. Answers how many.
-    pub async fn invalidate_of_server(
-        &mut self,
-        tenant: &TenantId,
-        server: ServerId,
-    ) -> Result<usize> {
-        let rows = on!(&mut *self.tx, |conn| sqlx::query_as(INVALIDATE_OF_SERVER)
-            .bind(tenant.as_str())
-            .bind(server.to_string())
-            .bind(Reconnect::ServerChanged.as_str())
-            .fetch_all(conn)
-            .await)?;
-        self.changed_of_server(tenant, server, rows, Op::Put)
     }
 }

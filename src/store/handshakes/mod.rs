@@ -31,6 +31,16 @@ statements! {
     FIND_PENDING = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 AND user_id = $2 \
         AND server = $3 AND created_by = $4 AND state = 'pending' AND expires_at > $5 \
         ORDER BY created_at DESC, id DESC LIMIT 1");
+    LIST_PARKED = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 AND server = $2 \
+        AND parked IS NOT NULL ORDER BY id");
+    LIST_PARKED_OF_USER = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 \
+        AND user_id = $2 AND parked IS NOT NULL ORDER BY id");
+    LIST_UNCONFIRMED = concat!("SELECT ", columns!(), " FROM handshakes WHERE parked IS NOT NULL \
+        AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2");
+    TAKE_PARKED = "UPDATE handshakes SET parked = NULL, parked_key = NULL, code_hash = NULL \
+        WHERE tenant = $1 AND id = $2 AND parked IS NOT NULL";
+    DELETE_OF_USER = "DELETE FROM handshakes WHERE tenant = $1 AND user_id = $2 \
+        RETURNING id, parked IS NOT NULL";
     INSERT = concat!("INSERT INTO handshakes (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
         $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)");
     BIND_BROWSER = "UPDATE handshakes SET browser_hash = $3 WHERE tenant = $1 AND id = $2 \
@@ -88,6 +98,44 @@ impl Reader<'_> {
             .fetch_optional(conn)
             .await)?;
         row.map(Handshake::try_from).transpose()
+    }
+
+    /// The handshakes on a server whose grants wait to be confirmed.
+    pub async fn list_parked(
+        &mut self,
+        tenant: &TenantId,
+        server: ServerId,
+    ) -> Result<Vec<Handshake>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_PARKED)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .fetch_all(conn)
+            .await)?;
+        rows.into_iter().map(Handshake::try_from).collect()
+    }
+
+    /// The handshakes of a user whose grants wait to be confirmed.
+    pub async fn list_parked_of_user(
+        &mut self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Vec<Handshake>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_PARKED_OF_USER)
+            .bind(tenant.as_str())
+            .bind(user.as_str())
+            .fetch_all(conn)
+            .await)?;
+        rows.into_iter().map(Handshake::try_from).collect()
+    }
+
+    /// Handshakes of all tenants whose grants nobody confirmed in time, the oldest first.
+    pub async fn list_unconfirmed(&mut self, now: Timestamp, limit: i64) -> Result<Vec<Handshake>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_UNCONFIRMED)
+            .bind(now.as_micros())
+            .bind(limit)
+            .fetch_all(conn)
+            .await)?;
+        rows.into_iter().map(Handshake::try_from).collect()
     }
 
     async fn find(
@@ -209,6 +257,46 @@ impl Writer<'_> {
             self.changed(handshake);
         }
         Ok(rows == 1)
+    }
+}
+
+impl Writer<'_> {
+    /// Takes the parked grant out of a handshake, which can be confirmed no more. `false` when it
+    /// holds none.
+    pub async fn take_parked(&mut self, handshake: &Handshake) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(TAKE_PARKED)
+            .bind(handshake.tenant.as_str())
+            .bind(handshake.id.to_string())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 1 {
+            self.changed(handshake);
+        }
+        Ok(rows == 1)
+    }
+
+    /// Deletes every handshake of a user. Answers their ids, and of each whether it held a grant.
+    pub async fn delete_of_user(
+        &mut self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Vec<(String, bool)>> {
+        let gone: Vec<(String, bool)> = on!(&mut *self.tx, |conn| sqlx::query_as(DELETE_OF_USER)
+            .bind(tenant.as_str())
+            .bind(user.as_str())
+            .fetch_all(conn)
+            .await)?;
+        for (id, _) in &gone {
+            self.changes.push(NewChange {
+                tenant: tenant.clone(),
+                kind: ChangeKind::Handshake,
+                subject: id.clone(),
+                op: Op::Delete,
+                owner: None,
+            });
+        }
+        Ok(gone)
     }
 }
 

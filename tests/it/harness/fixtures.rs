@@ -96,6 +96,16 @@ impl Home {
         home
     }
 
+    /// The time that ids are minted from.
+    pub(super) fn clock(&self) -> &FixedClock {
+        &self.clock
+    }
+
+    /// The randomness that ids are minted from.
+    pub(super) fn random(&self) -> &SeededRandom {
+        &self.random
+    }
+
     pub(crate) fn secret(&self) -> SecretHash {
         SecretHash::of(&token(&self.random))
     }

@@ -7,6 +7,8 @@ pub(crate) mod fixtures;
 mod full;
 pub(crate) mod http;
 pub(crate) mod idp;
+pub(crate) mod outbox;
+mod outbox_world;
 pub(crate) mod postgres;
 mod postgres_binaries;
 pub(crate) mod service;

@@ -60,6 +60,36 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
     ),
     ("changes", "OLDEST", "sweeps all tenants"),
     ("changes", "DELETE_UPTO", "sweeps all tenants"),
+    ("handshakes", "LIST_UNCONFIRMED", "sweeps all tenants"),
+    ("registrations", "LIST_REPLACED", "sweeps all tenants"),
+    (
+        "revocations",
+        "COUNT",
+        "counts over all tenants; for metrics",
+    ),
+    (
+        "revocations",
+        "CLAIM",
+        "works for all tenants; the row says whose it is",
+    ),
+    (
+        "revocations",
+        "END_LEASES",
+        "a process that starts alone ends what all tenants left",
+    ),
+    ("revocations", "DELETE_DEAD", "sweeps all tenants"),
+    (
+        "retired_clients",
+        "CLAIM",
+        "works for all tenants; the row says whose it is",
+    ),
+    (
+        "retired_clients",
+        "END_LEASES",
+        "a process that starts alone ends what all tenants left",
+    ),
+    ("retired_clients", "DELETE_IDLE", "sweeps all tenants"),
+    ("retired_clients", "DELETE_DEAD", "sweeps all tenants"),
     ("keys", "RESERVE", "by the id of a key that was read"),
 ];
 

@@ -19,6 +19,7 @@ use self::search::{Search, capture, said};
 use crate::harness::http;
 use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::web::{Reply, Web};
+use crate::harness::world::World;
 use crate::walks::wire::{As, Wire, memmem};
 use crate::walks::world::{browse, text};
 
@@ -141,6 +142,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
         "oauth2": {
             "clientId": "wiki-client", "clientSecret": client,
             "authorizationEndpoint": web.url("/authorize"), "tokenEndpoint": web.url("/token"),
+            "revocationEndpoint": web.url("/revoke"),
         },
     }});
     let wiki = caller.admin("ConfigService/CreateServer", wiki).await;
@@ -249,7 +251,20 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
             .search
             .plant("a reported link", url.rsplit('/').next().unwrap());
     }
+    // Its revocation: put off, then refused with the token in the answer.
+    web.once("/revoke", Reply::json(503, &trouble));
+    let refusal = json!({
+        "error": "invalid_request",
+        "error_description": "planted-prose: no planted-refresh-3 of planted-client-secret",
+    });
+    web.on("/revoke", Reply::json(400, &refusal));
     caller.daemon("TokenService/Disconnect", read).await;
+    World::until("the revocation is given up", async || {
+        service.clock().advance(Duration::from_mins(1));
+        let turn = service.within(|app| async move { app.revoke_due().await.is_ok() });
+        turn.await && web.seen_at("/revoke").len() >= 2
+    })
+    .await;
 
     // What is refused at the doors.
     let daemon = service.daemon_key().rsplit_once('_').unwrap().0;

@@ -3,7 +3,7 @@
 use stationmaster::domain::chats::Chat;
 
 use crate::harness::database::{Db, on_both_engines};
-use crate::harness::fixtures::{Home, chat_id, later};
+use crate::harness::fixtures::{Home, chat_id, later, user};
 
 on_both_engines! {
     a_chat_reads_back_as_it_was_written,
@@ -11,6 +11,7 @@ on_both_engines! {
     a_chat_of_another_user_is_left_alone,
     a_deleted_chat_is_gone_with_its_selection,
     another_tenant_never_sees_a_chat,
+    all_chats_of_a_user_go_and_no_others,
 }
 
 async fn put(db: &Db, home: &Home, chat: &Chat) -> bool {
@@ -125,4 +126,23 @@ async fn another_tenant_never_sees_a_chat(db: &Db) {
 
     assert_eq!(get(db, &home, "chat").await, Some(mine));
     assert_eq!(get(db, &other, "chat").await, Some(theirs));
+}
+
+async fn all_chats_of_a_user_go_and_no_others(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let other = Home::settle(db, "other").await;
+    for (id, owner) in [("one", "ann"), ("two", "ann"), ("three", "Ann")] {
+        put(db, &home, &home.chat(id, owner, &[])).await;
+    }
+    put(db, &other, &other.chat("one", "ann", &[])).await;
+
+    let mut tx = db.write().await.unwrap();
+    let mut at = tx.chats_mut();
+    let gone = at.delete_of_owner(&home.tenant, &user("ann")).await;
+    tx.commit(&home.event()).await.unwrap();
+
+    assert_eq!(gone.unwrap(), 2);
+    assert_eq!(get(db, &home, "one").await, None);
+    assert!(get(db, &home, "three").await.is_some());
+    assert!(get(db, &other, "one").await.is_some());
 }

@@ -275,6 +275,8 @@ async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {
         let mut new = old.clone();
         new.life.status = Status::ReconnectRequired(Reconnect::ServerChanged);
         new.life.attempt = None;
+        new.life.renewable = false;
+        (new.access_token, new.refresh_token) = (None, None);
         new.version += 1;
         assert_eq!(get(db, &old).await, new);
     }

@@ -18,6 +18,7 @@ on_both_engines! {
     pages_of_enabled_servers_hold_no_others,
     deleting_a_server_takes_all_that_is_its,
     an_id_is_taken_in_every_tenant,
+    a_server_that_is_held_is_changed_by_nobody_else,
 }
 
 async fn get(db: &Db, server: &Server) -> Option<Server> {
@@ -262,4 +263,46 @@ async fn an_id_is_taken_in_every_tenant(db: &Db) {
 
     assert!(tx.servers().exists(server.id).await.unwrap());
     assert!(!tx.servers().exists(unused.id).await.unwrap());
+}
+
+async fn a_server_that_is_held_is_changed_by_nobody_else(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let server = home.store_server(db, "one").await;
+    let mut tx = db.write().await.unwrap();
+    assert!(
+        tx.servers_mut()
+            .hold(&home.tenant, server.id)
+            .await
+            .unwrap()
+    );
+    let other = db.another().await;
+    let event = home.event();
+
+    let delete = async {
+        let mut tx = other.write().await.unwrap();
+        let mut at = tx.servers_mut();
+        let gone = at.delete(&server.tenant, server.id, server.version).await;
+        tx.commit(&event).await.unwrap();
+        gone.unwrap()
+    };
+    let end = async {
+        // On SQLite nobody else may even begin to write.
+        if !db.is_exclusive() {
+            db.somebody_waits().await;
+        }
+        let read = tx.servers().get(&home.tenant, server.id).await.unwrap();
+        tx.commit(&home.event()).await.unwrap();
+        read
+    };
+    let (gone, read) = futures_util::join!(delete, end);
+
+    assert_eq!(read, Some(server.clone()));
+    assert!(gone);
+    let mut tx = db.write().await.unwrap();
+    assert!(
+        !tx.servers_mut()
+            .hold(&home.tenant, server.id)
+            .await
+            .unwrap()
+    );
 }

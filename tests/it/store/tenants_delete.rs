@@ -10,6 +10,7 @@ use crate::harness::fixtures::{Home, NOW, later, tenant, user};
 
 on_both_engines! {
     nothing_of_a_deleted_tenant_stays_but_its_name,
+    keys_stay_until_they_are_shredded,
     a_deleted_tenants_name_is_never_used_again,
     other_tenants_keep_what_they_have,
 }
@@ -107,6 +108,48 @@ async fn delete(db: &Db, home: &Home) -> bool {
     deleted
 }
 
+async fn shred(db: &Db, home: &Home) -> bool {
+    let mut tx = db.write().await.unwrap();
+    let shredded = tx.tenants_mut().shred(&home.tenant).await.unwrap();
+    tx.commit(&home.event()).await.unwrap();
+    shredded
+}
+
+async fn keys_stay_until_they_are_shredded(db: &Db) {
+    const KEYS: &str = "SELECT COUNT(*) FROM data_keys WHERE tenant = 'acme'";
+    let home = furnish(db, "acme").await;
+    let other = furnish(db, "other").await;
+    assert!(!shred(db, &home).await, "a tenant in use is not shredded");
+
+    delete(db, &home).await;
+
+    let mut tx = db.read().await.unwrap();
+    let deleting = tx.tenants().list_deleting().await.unwrap();
+    drop(tx);
+    assert_eq!(deleting.len(), 1);
+    assert_eq!(
+        (&deleting[0].id, deleting[0].state),
+        (&home.tenant, TenantState::Deleting)
+    );
+    assert_eq!(db.number(KEYS).await, 1);
+    assert!(shred(db, &home).await);
+    assert!(!shred(db, &home).await, "a tenant is shredded once");
+    assert_eq!(db.number(KEYS).await, 0);
+    let mut tx = db.read().await.unwrap();
+    assert!(tx.tenants().list_deleting().await.unwrap().is_empty());
+    let gone = tx.tenants().list_deleted(later(8)).await.unwrap();
+    assert_eq!(gone, std::slice::from_ref(&home.tenant));
+    assert!(
+        tx.tenants()
+            .list_deleted(later(9))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let kept = tx.keys().find_active(&other.tenant).await.unwrap();
+    assert!(kept.is_some());
+}
+
 async fn nothing_of_a_deleted_tenant_stays_but_its_name(db: &Db) {
     let home = furnish(db, "acme").await;
     for (table, count) in ROWS {
@@ -115,7 +158,7 @@ async fn nothing_of_a_deleted_tenant_stays_but_its_name(db: &Db) {
 
     let deleted = delete(db, &home).await;
 
-    assert!(deleted);
+    assert!(deleted && shred(db, &home).await);
     for (table, count) in ROWS {
         assert_eq!(db.number(count).await, 0, "{table} has nothing left");
     }

@@ -37,6 +37,8 @@ tables! {
     "connections" by "tenant",
     "connection_tombstones" by "tenant",
     "handshakes" by "tenant",
+    "retired_clients" by "tenant",
+    "revocations" by "tenant",
     "chats" by "tenant",
     "chat_servers" by "tenant",
     "requests" by "tenant",

@@ -16,6 +16,8 @@ use state::State;
 const AUTHORIZE: &str = "/as/authorize";
 const TOKEN: &str = "/as/token";
 const REGISTER: &str = "/as/register";
+const REVOKE: &str = "/as/revoke";
+const CLIENT: &str = "/as/client";
 const METADATA: &str = "/.well-known/oauth-authorization-server/as";
 
 /// What the person at the consent page does, or what goes wrong there.
@@ -84,6 +86,66 @@ impl Idp {
             "token_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
             "authorization_response_iss_parameter_supported": true,
         })
+    }
+
+    /// From here on it takes revocations (RFC 7009) and says so.
+    pub(crate) fn revokes(&self) {
+        self.serve(REVOKE, State::revoke);
+        let mut metadata = self.metadata();
+        metadata["revocation_endpoint"] = json!(self.revocation_endpoint());
+        self.publish(&metadata);
+    }
+
+    /// From here on clients that register can be deleted (RFC 7592).
+    pub(crate) fn manages(&self) {
+        self.serve(CLIENT, State::manage);
+        lock(&self.state).managed_at = Some(self.web.url(CLIENT));
+    }
+
+    pub(crate) fn revocation_endpoint(&self) -> String {
+        self.web.url(REVOKE)
+    }
+
+    /// The next revocation is answered so.
+    pub(crate) fn revoke_once(&self, reply: Reply) {
+        self.web.once(REVOKE, reply);
+    }
+
+    /// Every revocation is answered so.
+    pub(crate) fn revoke_always(&self, reply: Reply) {
+        self.web.on(REVOKE, reply);
+    }
+
+    /// Every revocation is answered as usual, when the gate is closed, which lets all through.
+    pub(crate) fn hold_revocations(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        let state = Arc::clone(&self.state);
+        let answer = Reply::made(move |seen| lock(&state).revoke(seen));
+        self.web
+            .on(REVOKE, Reply::Held(Arc::clone(&gate), Box::new(answer)));
+        gate
+    }
+
+    /// The tokens whose revocation was asked for so far, each after its hint.
+    pub(crate) fn revocations(&self) -> Vec<(String, String)> {
+        let seen = self.web.seen_at(REVOKE);
+        let asked = |seen: &Seen| Some((seen.form("token_type_hint")?, seen.form("token")?));
+        seen.iter().filter_map(asked).collect()
+    }
+
+    /// The requests for revocation so far.
+    pub(crate) fn revocation_requests(&self) -> Vec<Seen> {
+        self.web.seen_at(REVOKE)
+    }
+
+    /// The clients deleted so far.
+    pub(crate) fn unregistered(&self) -> Vec<String> {
+        lock(&self.state).unregistered.clone()
+    }
+
+    /// How many grants are good.
+    pub(crate) fn grants(&self) -> usize {
+        lock(&self.state).grants()
     }
 
     pub(crate) fn publish(&self, metadata: &Value) {

@@ -43,6 +43,10 @@ pub(super) struct State {
     access_tokens: HashMap<String, u64>,
     dead: HashSet<u64>,
     made: u64,
+    /// Where clients that register are managed, if they are.
+    pub(super) managed_at: Option<String>,
+    /// The clients deleted so far.
+    pub(super) unregistered: Vec<String>,
 }
 
 fn refusal(code: &str) -> Reply {
@@ -64,6 +68,8 @@ impl State {
             access_tokens: HashMap::new(),
             dead: HashSet::new(),
             made: 0,
+            managed_at: None,
+            unregistered: Vec::new(),
         }
     }
 
@@ -98,6 +104,10 @@ impl State {
         self.clients.insert(id.clone(), client);
         let mut answer = wanted;
         answer["client_id"] = json!(id);
+        if let Some(at) = &self.managed_at {
+            answer["registration_client_uri"] = json!(format!("{at}?id={id}"));
+            answer["registration_access_token"] = json!(format!("manage-{id}"));
+        }
         Reply::json(201, &answer)
     }
 
@@ -187,6 +197,37 @@ impl State {
             }
             _ => refusal("unsupported_grant_type"),
         }
+    }
+
+    /// Ends the grant of a token, which need not be known (RFC 7009, section 2.2).
+    pub(super) fn revoke(&mut self, seen: &Seen) -> Reply {
+        if self.authenticated(seen).is_none() {
+            return Reply::json(401, &json!({ "error": "invalid_client" }));
+        }
+        let token = seen.form("token").unwrap_or_default();
+        let renewed = self.refresh_tokens.get(&token).map(|(grant, _)| *grant);
+        let grant = renewed.or_else(|| self.access_tokens.get(&token).copied());
+        self.dead.extend(grant);
+        Reply::status(200)
+    }
+
+    /// Deletes a client that proves itself by its token (RFC 7592, section 2.3).
+    pub(super) fn manage(&mut self, seen: &Seen) -> Reply {
+        let query = seen.query.clone().unwrap_or_default();
+        let id = query.strip_prefix("id=").unwrap_or_default();
+        let proof = format!("Bearer manage-{id}");
+        let proven = seen.header("authorization") == Some(proof.as_str());
+        if seen.method != "DELETE" || !proven || self.clients.remove(id).is_none() {
+            return Reply::status(401);
+        }
+        self.unregistered.push(id.to_owned());
+        Reply::status(204)
+    }
+
+    /// How many grants are good.
+    pub(super) fn grants(&self) -> usize {
+        let all: HashSet<u64> = self.access_tokens.values().copied().collect();
+        all.difference(&self.dead).count()
     }
 
     /// The client of a request, if it proves itself as it must.

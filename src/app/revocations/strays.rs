@@ -1,0 +1,266 @@
+//! Single grants on their way to the outbox: of a connection that ends, and those that never became
+//! a connection.
+
+use super::super::App;
+use super::super::error::Result;
+use super::super::handshakes::parked_place;
+use super::super::vault::Unopened;
+use super::clients::GrantClient;
+use crate::crypto::Parked;
+use crate::domain::authorization::TokenSet;
+use crate::domain::connections::Connection;
+use crate::domain::handshakes::Handshake;
+use crate::domain::ids::{ConnectionId, ServerId};
+use crate::domain::keys::{Place, SealedColumn};
+use crate::domain::registrations::Registration;
+use crate::domain::revocations::{
+    Reason, RetiredClient, Revocation, Siblings, Work, revokes_superseded,
+};
+use crate::domain::servers::Server;
+use crate::domain::tenants::TenantId;
+use crate::domain::text::UserId;
+use crate::domain::time::Timestamp;
+use crate::store::Write;
+
+/// A grant to be revoked, with the client that does it; sealed, and ready to be queued.
+#[derive(Debug)]
+pub(in super::super) struct Stray {
+    client: RetiredClient,
+    revocation: Revocation,
+}
+
+/// Whose grant it was, on which server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owner<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) user: &'a UserId,
+    pub(super) server: ServerId,
+}
+
+impl Stray {
+    /// Queues it, in the transaction that ends the grant.
+    pub(in super::super) async fn queue(&self, tx: &mut Write) -> Result<()> {
+        tx.retired_clients_mut().insert(&self.client).await?;
+        tx.revocations_mut().insert(&self.revocation).await?;
+        Ok(())
+    }
+}
+
+/// Whether it can be revoked, in a word for the audit trail.
+pub(in super::super) fn fate(stray: Option<&Stray>) -> &'static str {
+    if stray.is_some() {
+        "queued"
+    } else {
+        "impossible"
+    }
+}
+
+impl App {
+    /// The revocation of a connection that is about to end, if it can be revoked: its provider takes
+    /// revocations, and the server is the one it was obtained on. Call it before the transaction
+    /// that takes the connection away at the version given here.
+    pub(in super::super) async fn stray_of_connection(
+        &self,
+        connection: &Connection,
+        reason: Reason,
+    ) -> Result<Option<Stray>> {
+        if connection.access_token.is_none() && connection.refresh_token.is_none() {
+            return Ok(None);
+        }
+        let mut tx = self.0.store.read().await?;
+        let tenant = &connection.tenant;
+        let server = tx.servers().get(tenant, connection.server).await?;
+        let all = tx.registrations().list(tenant, connection.server).await?;
+        drop(tx);
+        let registration = all.iter().find(|one| one.id == connection.registration);
+        // A token of then is not for an endpoint of today.
+        let server = server.filter(|server| server.auth_version == connection.auth_version);
+        let (Some(server), Some(registration)) = (server, registration) else {
+            return Ok(None);
+        };
+        let client = self.grant_client(&server, registration, &all).await?;
+        let Some((client, endpoint)) = with_endpoint(client) else {
+            return Ok(None);
+        };
+        let client = self.retired(tenant, &client).await?;
+        let now = self.0.clock.now();
+        let revocation = Revocation::of(connection, &client, endpoint, reason, now);
+        Ok(Some(Stray { client, revocation }))
+    }
+
+    /// The user's older connection, where it is to be revoked when a handshake is done.
+    pub(in super::super) async fn superseded(
+        &self,
+        handshake: &Handshake,
+    ) -> Result<Option<(Connection, Stray)>> {
+        let (tenant, server) = (&handshake.tenant, handshake.server);
+        let mut tx = self.0.store.read().await?;
+        let old = tx
+            .connections()
+            .get(tenant, &handshake.user, server)
+            .await?;
+        let Some(old) = old else { return Ok(None) };
+        let theirs = tx.registrations().get(tenant, old.registration).await?;
+        let ours = tx
+            .registrations()
+            .get(tenant, handshake.registration)
+            .await?;
+        drop(tx);
+        let (Some(theirs), Some(ours)) = (theirs, ours) else {
+            return Ok(None);
+        };
+        if !revokes_superseded(&theirs, &ours, Siblings::default()) {
+            return Ok(None);
+        }
+        let stray = self.stray_of_connection(&old, Reason::Superseded).await?;
+        Ok(stray.map(|stray| (old, stray)))
+    }
+
+    /// The revocation of tokens that never were a connection's, if they can be revoked.
+    pub(in super::super) async fn stray_of_tokens(
+        &self,
+        handshake: &Handshake,
+        tokens: &TokenSet,
+        client: GrantClient,
+        reason: Reason,
+    ) -> Result<Option<Stray>> {
+        let owner = Owner {
+            tenant: &handshake.tenant,
+            user: &handshake.user,
+            server: handshake.server,
+        };
+        self.stray(owner, tokens, Some(client), reason).await
+    }
+
+    /// The revocation of these tokens under an id of its own.
+    pub(super) async fn stray(
+        &self,
+        owner: Owner<'_>,
+        tokens: &TokenSet,
+        client: Option<GrantClient>,
+        reason: Reason,
+    ) -> Result<Option<Stray>> {
+        let Some((client, endpoint)) = with_endpoint(client) else {
+            return Ok(None);
+        };
+        let id = ConnectionId::mint(&*self.0.clock, &*self.0.random);
+        let client = self.retired(owner.tenant, &client).await?;
+        let mut revocation = Revocation {
+            id,
+            tenant: owner.tenant.clone(),
+            user: owner.user.clone(),
+            server: owner.server,
+            client: Some(client.id),
+            issuer: client.issuer.clone(),
+            endpoint,
+            reason,
+            refresh_token: None,
+            access_token: None,
+            work: Work::from(self.0.clock.now(), Timestamp::default()),
+        };
+        self.seal_into(&mut revocation, tokens).await?;
+        Ok(Some(Stray { client, revocation }))
+    }
+
+    /// Seals tokens into a revocation; without a new refresh token the old one stays.
+    pub(super) async fn seal_into(
+        &self,
+        revocation: &mut Revocation,
+        tokens: &TokenSet,
+    ) -> Result<()> {
+        let row = revocation.id.to_string();
+        let (tenant, user) = (revocation.tenant.clone(), revocation.user.clone());
+        let place = |column| Place {
+            tenant: &tenant,
+            column,
+            row: &row,
+            owner: user.as_str(),
+        };
+        let access = place(SealedColumn::RevocationAccessToken);
+        revocation.access_token = Some(self.0.vault.seal(&access, &tokens.access_token).await?);
+        if let Some(token) = &tokens.refresh_token {
+            let refresh = place(SealedColumn::RevocationRefreshToken);
+            revocation.refresh_token = Some(self.0.vault.seal(&refresh, token).await?);
+        }
+        Ok(())
+    }
+
+    /// The revocation of a parked grant that is about to end, if it can be revoked.
+    pub(in super::super) async fn stray_of_parked(
+        &self,
+        handshake: &Handshake,
+        reason: Reason,
+    ) -> Result<Option<Stray>> {
+        let mut tx = self.0.store.read().await?;
+        let tenant = &handshake.tenant;
+        let server = tx.servers().get(tenant, handshake.server).await?;
+        let all = tx.registrations().list(tenant, handshake.server).await?;
+        drop(tx);
+        match server {
+            Some(server) => self.parked_stray(handshake, (&server, &all), reason).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The same, of a server and its registrations as they were read.
+    pub(super) async fn parked_stray(
+        &self,
+        handshake: &Handshake,
+        (server, all): (&Server, &[Registration]),
+        reason: Reason,
+    ) -> Result<Option<Stray>> {
+        let registration = all.iter().find(|one| one.id == handshake.registration);
+        let unchanged = server.auth_version == handshake.auth_version;
+        let (Some(sealed), Some(registration), true) = (&handshake.parked, registration, unchanged)
+        else {
+            return Ok(None);
+        };
+        let row = handshake.id.to_string();
+        let place = parked_place(handshake, &row);
+        let grant: Parked = match self.0.vault.open(&place, sealed).await {
+            Ok(grant) => grant,
+            Err(Unopened::Unreadable(_)) => return Ok(None),
+            Err(Unopened::Store(error)) => return Err(error.into()),
+        };
+        let client = self.grant_client(server, registration, all).await?;
+        let Some(mut client) = client else {
+            return Ok(None);
+        };
+        let snapshot = &handshake.snapshot;
+        client.auth_method = snapshot.auth_method;
+        client.endpoint.clone_from(&snapshot.revocation_endpoint);
+        self.stray_of_tokens(handshake, &grant.tokens, client, reason)
+            .await
+    }
+
+    /// Queues a grant that could not be stored.
+    pub(in super::super) async fn discard(
+        &self,
+        handshake: &Handshake,
+        tokens: &TokenSet,
+        client: GrantClient,
+    ) -> Result<()> {
+        let stray = self
+            .stray_of_tokens(handshake, tokens, client, Reason::NotStored)
+            .await?;
+        let Some(stray) = stray else { return Ok(()) };
+        let mut event = self.service_event_of(&stray.revocation, "connection.discard");
+        event.detail = serde_json::json!({
+            "server": handshake.server.to_string(),
+            "handshake": handshake.id.to_string(),
+            "revocation": "queued",
+        });
+        let mut tx = self.0.store.write().await?;
+        stray.queue(&mut tx).await?;
+        tx.commit(&event).await?;
+        self.ring_outbox();
+        Ok(())
+    }
+}
+
+/// A client that can revoke, and where.
+fn with_endpoint(client: Option<GrantClient>) -> Option<(GrantClient, String)> {
+    let client = client?;
+    let endpoint = client.endpoint.clone()?;
+    Some((client, endpoint))
+}

@@ -1,0 +1,154 @@
+//! Users: they are the tenant's, and known here by what they leave. One who is gone leaves nothing.
+
+use super::App;
+use super::access::check_actor;
+use super::error::{Error, Result};
+use super::revocations::Stray;
+use crate::domain::access::{Actor, Caller};
+use crate::domain::changes::Revision;
+use crate::domain::connections::Connection;
+use crate::domain::handshakes::Handshake;
+use crate::domain::page::PageRequest;
+use crate::domain::revocations::Reason;
+use crate::domain::tenants::TenantId;
+use crate::domain::text::UserId;
+use crate::store::{self, Read};
+
+/// How often a purge starts over when the user's grants change at the same time.
+const TRIES: usize = 8;
+
+/// What was forgotten of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purged {
+    /// How many connections.
+    pub connections: usize,
+    /// How many handshakes.
+    pub handshakes: usize,
+    /// How many chats.
+    pub chats: usize,
+    /// Where in the feed it can be seen.
+    pub revision: Revision,
+}
+
+/// What a user has here, and what of it is to be revoked.
+struct Held {
+    connections: Vec<Connection>,
+    parked: Vec<Handshake>,
+    strays: Vec<Stray>,
+}
+
+impl App {
+    /// Forgets everything about a user: connections and grants that wait to be confirmed, whose
+    /// revocation is queued with that, handshakes and chats. Atomic and idempotent. What is kept of
+    /// the past stays: the audit trail, and the generations of connections.
+    pub async fn purge_user(&self, caller: &Caller, user: &UserId) -> Result<Purged> {
+        let actor = Actor {
+            user: user.clone(),
+            groups: Vec::new(),
+        };
+        check_actor(caller, Some(&actor))?;
+        if !caller.narrowing.servers.is_empty() {
+            return Err(Error::KeyNarrowed { by: "servers" });
+        }
+        for _ in 0..TRIES {
+            let held = self.held_by(&caller.tenant, user).await?;
+            if let Some(purged) = self.try_purge(caller, user, &held).await? {
+                self.ring_outbox();
+                return Ok(purged);
+            }
+        }
+        Err(Error::StoreUnavailable(store::Error::Conflict))
+    }
+
+    async fn held_by(&self, tenant: &TenantId, user: &UserId) -> Result<Held> {
+        let mut tx = self.0.store.read().await?;
+        let connections = connections_of(&mut tx, tenant, user).await?;
+        let parked = tx.handshakes().list_parked_of_user(tenant, user).await?;
+        drop(tx);
+        let mut strays = Vec::new();
+        for connection in &connections {
+            strays.extend(self.stray_of_connection(connection, Reason::Purge).await?);
+        }
+        for handshake in &parked {
+            strays.extend(self.stray_of_parked(handshake, Reason::Purge).await?);
+        }
+        Ok(Held {
+            connections,
+            parked,
+            strays,
+        })
+    }
+
+    /// One try; `None` when the user has something else by now.
+    async fn try_purge(
+        &self,
+        caller: &Caller,
+        user: &UserId,
+        held: &Held,
+    ) -> Result<Option<Purged>> {
+        let tenant = &caller.tenant;
+        let mut tx = self.0.store.write().await?;
+        for connection in &held.connections {
+            if !tx.connections_mut().take(connection).await? {
+                return Ok(None);
+            }
+        }
+        let one = PageRequest {
+            size: 1,
+            after: None,
+        };
+        let more = tx.connections().list(tenant, Some(user), &one).await?;
+        let gone = tx.handshakes_mut().delete_of_user(tenant, user).await?;
+        let mut parked: Vec<_> = gone.iter().filter(|(_, held)| *held).collect();
+        parked.sort();
+        let planned = held.parked.iter().map(|handshake| handshake.id.to_string());
+        let same = parked.into_iter().map(|(id, _)| id.clone()).eq(planned);
+        if !more.entries.is_empty() || !same {
+            return Ok(None);
+        }
+        let chats = tx.chats_mut().delete_of_owner(tenant, user).await?;
+        for stray in &held.strays {
+            stray.queue(&mut tx).await?;
+        }
+        let mut purged = Purged {
+            connections: held.connections.len(),
+            handshakes: gone.len(),
+            chats,
+            revision: tx.feed().head(tenant).await?,
+        };
+        if purged.connections + purged.handshakes + purged.chats == 0 {
+            return Ok(Some(purged));
+        }
+        let mut event = self.event(tenant, caller.origin(), "user.purge", user);
+        event.user = Some(user.to_string());
+        event.detail = serde_json::json!({
+            "connections": purged.connections,
+            "handshakes": purged.handshakes,
+            "chats": purged.chats,
+            "revocations": held.strays.len(),
+        });
+        purged.revision = tx.commit(&event).await?;
+        Ok(Some(purged))
+    }
+}
+
+/// All connections of a user.
+async fn connections_of(
+    tx: &mut Read,
+    tenant: &TenantId,
+    user: &UserId,
+) -> Result<Vec<Connection>> {
+    let mut all = Vec::new();
+    let mut page = PageRequest {
+        size: PageRequest::MAX,
+        after: None,
+    };
+    loop {
+        let found = tx.connections().list(tenant, Some(user), &page).await?;
+        all.extend(found.entries);
+        page.after = found.next;
+        if page.after.is_none() {
+            return Ok(all);
+        }
+    }
+}

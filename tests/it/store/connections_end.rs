@@ -1,0 +1,84 @@
+//! Connections that end: at the version they were read with, and as revocations.
+
+use stationmaster::domain::authorization::Issuer;
+use stationmaster::domain::connections::Connection;
+use stationmaster::domain::registrations::Registration;
+
+use crate::harness::database::{Db, on_both_engines};
+use crate::harness::fixtures::Home;
+
+on_both_engines! {
+    a_connection_is_taken_at_its_version_only,
+    a_taken_connection_leaves_its_generation,
+    another_client_of_the_server_keeps_its_connection,
+}
+
+async fn stored(db: &Db, home: &Home) -> (Registration, Connection) {
+    let registration = home.store_registration(db, "one").await;
+    let connection = home.full_connection(&registration, "ann");
+    home.store_connection(db, &connection).await;
+    (registration, connection)
+}
+
+async fn take(db: &Db, home: &Home, connection: &Connection) -> bool {
+    let mut tx = db.write().await.unwrap();
+    let taken = tx.connections_mut().take(connection).await.unwrap();
+    tx.commit(&home.event()).await.unwrap();
+    taken
+}
+
+async fn get(db: &Db, connection: &Connection) -> Option<Connection> {
+    let mut tx = db.read().await.unwrap();
+    let (tenant, user) = (&connection.tenant, &connection.user);
+    let mut at = tx.connections();
+    at.get(tenant, user, connection.server).await.unwrap()
+}
+
+async fn a_connection_is_taken_at_its_version_only(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let (_, connection) = stored(db, &home).await;
+    let mut stale = connection.clone();
+    stale.version -= 1;
+    let mut foreign = connection.clone();
+    foreign.tenant = Home::settle(db, "other").await.tenant;
+
+    assert!(!take(db, &home, &stale).await);
+    assert!(!take(db, &home, &foreign).await);
+    assert_eq!(get(db, &connection).await.as_ref(), Some(&connection));
+    assert!(take(db, &home, &connection).await);
+    assert!(!take(db, &home, &connection).await);
+    assert_eq!(get(db, &connection).await, None);
+}
+
+async fn a_taken_connection_leaves_its_generation(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let (_, connection) = stored(db, &home).await;
+
+    take(db, &home, &connection).await;
+
+    let mut tx = db.read().await.unwrap();
+    let (tenant, user) = (&connection.tenant, &connection.user);
+    let mut at = tx.connections();
+    let last = at.last_generation(tenant, user, connection.server).await;
+    assert_eq!(last.unwrap(), connection.life.generation);
+}
+
+async fn another_client_of_the_server_keeps_its_connection(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let (registration, ann) = stored(db, &home).await;
+    let other = Registration {
+        issuer: Issuer::new("https://other.test"),
+        generation: 2,
+        id: stationmaster::domain::ids::RegistrationId::from_bytes([7; 16]),
+        ..registration
+    };
+    let mut tx = db.write().await.unwrap();
+    tx.registrations_mut().insert(&other).await.unwrap();
+    tx.commit(&home.event()).await.unwrap();
+    let bob = home.full_connection(&other, "bob");
+    home.store_connection(db, &bob).await;
+
+    take(db, &home, &ann).await;
+
+    assert_eq!(get(db, &bob).await, Some(bob));
+}
