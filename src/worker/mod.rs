@@ -43,7 +43,7 @@ pub const WORKERS: [Worker; 3] = [
     // Renews tokens ahead of time.
     Worker {
         name: "renewer",
-        every: Duration::from_secs(5),
+        every: Duration::from_secs(1),
         at_the_end: false,
         tick: |app| Box::pin(async move { app.renew_due().await }),
     },

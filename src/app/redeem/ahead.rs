@@ -5,40 +5,62 @@ use std::time::Duration;
 
 use super::super::App;
 use super::super::error::Result;
+use super::places::AHEAD_AT_ONCE;
 use super::{Claim, Key};
 use crate::domain::connections::{AHEAD, Connection};
+use crate::store;
 
 /// How many connections one round looks at, at most.
-const ROUND: i64 = 200;
+const ROUND: i64 = 500;
 
 impl App {
     /// Renews what is due, as many at a time as each place allows. Answers how many were begun; what
     /// was left is due still.
     pub async fn renew_due(&self) -> Result<u64> {
         let now = self.0.clock.now();
+        let each = i64::try_from(AHEAD_AT_ONCE).unwrap_or(i64::MAX);
         let mut tx = self.0.store.read().await?;
-        let due = tx.connections().list_due(now, ROUND).await?;
+        let due = tx.connections().list_due(now, each, ROUND).await?;
         drop(tx);
         let mut begun = 0;
         for connection in due {
-            let endpoint = &connection.token_endpoint;
-            if self.0.places.wait(endpoint).is_some() {
-                continue;
+            match connection {
+                Ok(connection) => begun += u64::from(self.begin_ahead(connection)),
+                Err(error) => self.pass_over(error).await?,
             }
-            let Some(permit) = self.0.places.ahead(endpoint) else {
-                continue;
-            };
-            begun += 1;
-            let app = self.clone();
-            self.0.tasks.spawn(async move {
-                let id = connection.id;
-                if let Err(error) = Box::pin(app.renew_ahead(connection)).await {
-                    tracing::warn!(connection.id = %id, %error, "renewal ahead of time did not run");
-                }
-                drop(permit);
-            });
         }
         Ok(begun)
+    }
+
+    /// Begins a renewal that nobody waits for, unless its place is in trouble or busy.
+    fn begin_ahead(&self, connection: Connection) -> bool {
+        let endpoint = &connection.token_endpoint;
+        if self.0.places.wait(endpoint).is_some() {
+            return false;
+        }
+        let Some(permit) = self.0.places.ahead(endpoint) else {
+            return false;
+        };
+        let app = self.clone();
+        self.0.tasks.spawn(async move {
+            let id = connection.id;
+            if let Err(error) = Box::pin(app.renew_ahead(connection)).await {
+                tracing::warn!(connection.id = %id, %error, "renewal ahead of time did not run");
+            }
+            drop(permit);
+        });
+        true
+    }
+
+    /// What is wrong with one row holds up no other.
+    async fn pass_over(&self, error: store::Error) -> Result<()> {
+        let store::Error::Corrupt { id, .. } = &error else {
+            return Err(error.into());
+        };
+        tracing::error!(connection.id = id, %error, "a connection cannot be renewed ahead of time");
+        let mut tx = self.0.store.upkeep().await?;
+        tx.connection_leases().forget_due(id).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn renew_ahead(&self, connection: Connection) -> Result<()> {
@@ -59,7 +81,7 @@ impl App {
         connection.due_at = next.map(|due| due.max(now.after(PUT_OFF)));
         let mut tx = self.0.store.upkeep().await?;
         tx.connection_leases().save_life(&connection).await?;
-        tx.commit().await.map_err(Into::into)
+        Ok(tx.commit().await?)
     }
 }
 

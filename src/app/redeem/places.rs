@@ -12,7 +12,7 @@ use crate::domain::breaker::Breaker;
 use crate::domain::time::Clock;
 
 /// Renewals ahead of time that run side by side at one place.
-const AHEAD_AT_ONCE: usize = 4;
+pub(super) const AHEAD_AT_ONCE: usize = 4;
 /// So many places are remembered before those without trouble are forgotten.
 const REMEMBERED: usize = 4096;
 

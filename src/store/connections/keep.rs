@@ -1,7 +1,7 @@
 //! What is written of connections that leaves them what they are.
 
 use super::write::save_life;
-use super::{END_LEASES, USE};
+use super::{END_LEASES, FORGET_DUE, USE};
 use crate::domain::connections::{Connection, Use};
 use crate::domain::time::Timestamp;
 use crate::store::columns::micros;
@@ -38,6 +38,16 @@ impl Keeper<'_> {
             .bind(seen.at.as_micros())
             .bind(seen.generation)
             .bind(micros(seen.due_at))
+            .execute(conn)
+            .await
+            .map(drop))?;
+        Ok(())
+    }
+
+    /// Takes a row that cannot be read out of what is due: it would come up again and again.
+    pub async fn forget_due(&mut self, id: &str) -> Result<()> {
+        on!(&mut *self.0, |conn| sqlx::query(FORGET_DUE)
+            .bind(id)
             .execute(conn)
             .await
             .map(drop))?;

@@ -57,8 +57,10 @@ statements! {
         unclear_refusals = $14, client_refused = $15, failures = $16, next_attempt_at = $17, \
         last_error = $18, failed_at = $19, due_at = $20, updated_at = $21, version = version + 1 \
         WHERE id = $1 AND version = $2 AND tenant = $3";
-    LIST_DUE = concat!("SELECT ", columns!(), " FROM connections \
-        WHERE due_at <= $1 ORDER BY due_at LIMIT $2");
+    LIST_DUE = concat!("SELECT ", columns!(), " FROM ( \
+        SELECT ", columns!(), ", ROW_NUMBER() OVER (PARTITION BY token_endpoint ORDER BY due_at) AS turn \
+        FROM connections WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3");
+    FORGET_DUE = "UPDATE connections SET due_at = NULL WHERE id = $1";
     USE = "UPDATE connections SET used_at = $3, \
         due_at = CASE WHEN generation = $4 THEN $5 ELSE due_at END \
         WHERE id = $1 AND tenant = $2 AND (used_at IS NULL OR used_at < $3)";
@@ -154,14 +156,22 @@ impl Reader<'_> {
         ))
     }
 
-    /// Connections of all tenants that are to be renewed by now, the longest due first.
-    pub async fn list_due(&mut self, now: Timestamp, limit: i64) -> Result<Vec<Connection>> {
+    /// Connections of all tenants that are to be renewed by now, the longest due first: at most so
+    /// many for each token endpoint, so that one with much to do does not hold up the others, and at
+    /// most so many in all. A row that cannot be read is an error of its own.
+    pub async fn list_due(
+        &mut self,
+        now: Timestamp,
+        each: i64,
+        limit: i64,
+    ) -> Result<Vec<Result<Connection>>> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_DUE)
             .bind(now.as_micros())
+            .bind(each)
             .bind(limit)
             .fetch_all(conn)
             .await)?;
-        rows.into_iter().map(Connection::try_from).collect()
+        Ok(rows.into_iter().map(Connection::try_from).collect())
     }
 
     /// The highest generation a user's connections to a server ever had; zero when there was none.

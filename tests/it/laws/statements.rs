@@ -48,6 +48,11 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "what is due is renewed in all tenants",
     ),
     (
+        "connections",
+        "FORGET_DUE",
+        "by the id of a row that was read and cannot be understood",
+    ),
+    (
         "servers",
         "COUNT_BY_ID",
         "an id is unique over all tenants; nothing of the row is read",

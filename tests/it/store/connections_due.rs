@@ -1,44 +1,75 @@
 //! Connections that are used, and renewed before anybody asks.
 
 use stationmaster::domain::connections::{Connection, Use};
+use stationmaster::store::Error;
 
 use crate::harness::database::{Db, on_both_engines};
 use crate::harness::fixtures::{Home, later};
 
 on_both_engines! {
     what_is_due_is_found_in_order_and_in_every_tenant,
+    what_cannot_be_read_is_due_no_more_and_holds_up_nothing,
     a_use_is_noted_unless_a_later_one_is_known,
 }
 
-async fn due(db: &Db, secs: u64, limit: i64) -> Vec<Connection> {
+async fn due(db: &Db, secs: u64, each: i64, limit: i64) -> Vec<Connection> {
     let mut tx = db.read().await.unwrap();
-    tx.connections().list_due(later(secs), limit).await.unwrap()
+    let due = tx.connections().list_due(later(secs), each, limit).await;
+    due.unwrap().into_iter().map(Result::unwrap).collect()
 }
 
 async fn what_is_due_is_found_in_order_and_in_every_tenant(db: &Db) {
     let mut stored = Vec::new();
-    for (tenant, due_at) in [
-        ("acme", Some(later(20))),
-        ("umbrella", Some(later(10))),
-        ("initech", None),
-        ("hooli", Some(later(30))),
+    for (tenant, due_at, endpoint) in [
+        ("acme", Some(later(20)), "https://one.test/token"),
+        ("umbrella", Some(later(10)), "https://one.test/token"),
+        ("initech", None, "https://one.test/token"),
+        ("hooli", Some(later(30)), "https://two.test/token"),
     ] {
         let home = Home::settle(db, tenant).await;
         let registration = home.store_registration(db, "one").await;
         let connection = Connection {
             due_at,
+            token_endpoint: endpoint.into(),
             ..home.connection(&registration, "ann")
         };
         home.store_connection(db, &connection).await;
         stored.push(connection);
     }
+    let [acme, umbrella, _, hooli] = <[Connection; 4]>::try_from(stored).unwrap();
 
-    assert_eq!(due(db, 9, 10).await, []);
-    assert_eq!(
-        due(db, 20, 10).await,
-        [stored[1].clone(), stored[0].clone()]
-    );
-    assert_eq!(due(db, 99, 2).await, [stored[1].clone(), stored[0].clone()]);
+    assert_eq!(due(db, 9, 9, 9).await, []);
+    assert_eq!(due(db, 20, 9, 9).await, [umbrella.clone(), acme.clone()]);
+    assert_eq!(due(db, 99, 1, 9).await, [umbrella.clone(), hooli]);
+    assert_eq!(due(db, 99, 9, 2).await, [umbrella, acme]);
+}
+
+async fn what_cannot_be_read_is_due_no_more_and_holds_up_nothing(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let registration = home.store_registration(db, "one").await;
+    for (user, secs) in [("ann", 10), ("bob", 20)] {
+        let connection = Connection {
+            due_at: Some(later(secs)),
+            ..home.connection(&registration, user)
+        };
+        home.store_connection(db, &connection).await;
+    }
+    db.execute("UPDATE connections SET status = 'odd' WHERE user_id = 'ann'")
+        .await;
+
+    let mut tx = db.read().await.unwrap();
+    let found = tx.connections().list_due(later(99), 9, 9).await.unwrap();
+    drop(tx);
+    let Err(Error::Corrupt { id, .. }) = &found[0] else {
+        panic!("{found:?}");
+    };
+    let mut tx = db.upkeep().await.unwrap();
+    tx.connection_leases().forget_due(id).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let left = due(db, 99, 9, 9).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].user.as_str(), "bob");
 }
 
 async fn a_use_is_noted_unless_a_later_one_is_known(db: &Db) {

@@ -8,9 +8,11 @@ use crate::clock::micros;
 use crate::journal::{Close, Ruling};
 use crate::plan::{DEADLINE, LEASE};
 
-/// What storing an answer may take: a replica that dies later had its time. While the database is
-/// down nothing can be stored, and the longest pause between two tries is added to that.
-const STORES_WITHIN: u64 = 1_000_000;
+/// What storing an answer may take: a replica that dies later had its time. A replica that is stopped
+/// amid a transaction holds up the others for the two seconds after which the database ends it.
+/// While the database is down nothing can be stored, and the longest pause between two tries is added
+/// to that.
+const STORES_WITHIN: u64 = 3_000_000;
 const STORES_AGAIN_WITHIN: u64 = 6_000_000;
 
 /// How long the provider may take to notice that a client went.
