@@ -44,21 +44,37 @@ impl App {
         decide(&now.life, &event, &self.policy(now))
     }
 
-    /// Writes an outcome without tokens, unless a newer state stands.
+    /// Writes an outcome without tokens, unless a newer state stands. While the store does not answer
+    /// it is tried again, as long as the lease lasts: what is not written counts as unknown then.
     pub(super) async fn settle(&self, tried: &Tried, outcome: Settled, error: &str) -> Result<()> {
         let id = tried.connection.id;
         tracing::info!(connection.id = %id, outcome = error, "renewal did not succeed");
+        let mut left = self.0.settings.tokens.lease;
+        let mut pause = RETRY.0;
         loop {
-            let Some(mut current) = self.standing(tried).await? else {
-                return Ok(());
-            };
-            let decision = self.judge(tried, &current, outcome);
-            if decision.effect == Effect::Discard
-                || self.save(&mut current, &decision, Some(error)).await?
-            {
-                return Ok(());
+            match self.try_settle(tried, outcome, error).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => {
+                    left = left.checked_sub(pause).ok_or(error)?;
+                    tracing::warn!(connection.id = %id, "an outcome is not stored yet");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY.1);
+                }
             }
         }
+    }
+
+    /// One try to write an outcome; `true` when it is written or superseded.
+    async fn try_settle(&self, tried: &Tried, outcome: Settled, error: &str) -> Result<bool> {
+        let Some(mut current) = self.standing(tried).await? else {
+            return Ok(true);
+        };
+        let decision = self.judge(tried, &current, outcome);
+        if decision.effect == Effect::Discard {
+            return Ok(true);
+        }
+        self.save(&mut current, &decision, Some(error)).await
     }
 
     /// Writes new tokens before anyone gets them, and does not stop until they are written or a

@@ -31,7 +31,8 @@ impl App {
         }
         let registration = |id| all.iter().find(|one| one.id == id);
         if let Some(current) = current {
-            if current.id == ended.id && current.access_token.is_some() {
+            let lives = current.access_token.is_some() || current.refresh_token.is_some();
+            if current.id == ended.id && lives {
                 return Ok(true);
             }
             let (old, new) = (
