@@ -168,6 +168,7 @@ pub struct Metrics {
     dead_revocations: Gauge,
     lease_waits: Histogram,
     feed_lag: Gauge<f64, AtomicU64>,
+    endpoints_left_alone: Gauge,
     unreadable_rows: Gauge,
     key_age: Gauge,
     issuers: RwLock<HashSet<String>>,
@@ -188,6 +189,7 @@ impl Metrics {
             dead_revocations: Gauge::default(),
             lease_waits: Histogram::new(BUCKETS),
             feed_lag: Gauge::default(),
+            endpoints_left_alone: Gauge::default(),
             unreadable_rows: Gauge::default(),
             key_age: Gauge::default(),
             issuers: RwLock::default(),
@@ -238,6 +240,11 @@ impl Metrics {
             "Time since the last successful poll of the change feed began",
             Unit::Seconds,
             self.feed_lag.clone(),
+        );
+        registry.register(
+            "endpoints_left_alone",
+            "Token endpoints that this replica leaves alone for a while, because they failed",
+            self.endpoints_left_alone.clone(),
         );
         registry.register(
             "unreadable_rows",
@@ -310,6 +317,11 @@ impl Metrics {
     /// So long ago was the change feed read.
     pub fn set_feed_lag(&self, lag: Duration) {
         self.feed_lag.set(lag.as_secs_f64());
+    }
+
+    /// How many token endpoints are left alone.
+    pub(super) fn set_left_alone(&self, endpoints: i64) {
+        self.endpoints_left_alone.set(endpoints);
     }
 
     /// So many sealed rows cannot be opened.

@@ -11,6 +11,7 @@ mod connections;
 mod error;
 mod feed;
 mod handshakes;
+mod insist;
 pub mod metrics;
 mod provision;
 mod redeem;

@@ -222,7 +222,7 @@ impl App {
         };
         let shown = claimed.clone();
         self.0.tasks.spawn(async move {
-            let confirm = app.exchange(&claimed, code).await;
+            let confirm = Box::pin(app.exchange(&claimed, code)).await;
             // The browser may be gone; the result is stored all the same.
             let _ = done.send(confirm);
         });

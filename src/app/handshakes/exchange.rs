@@ -1,26 +1,20 @@
 //! The exchange: one code, redeemed once, with what the handshake recorded. What comes of it is
 //! stored in one transaction with the handshake's end.
 
-use url::Url;
-
-use super::super::access::check_actor;
+use super::super::App;
 use super::super::error::{Error, Result};
+use super::super::insist::Insist;
 use super::super::metrics::HandshakeOutcome;
 use super::super::revocations::GrantClient;
-use super::super::{App, SecretText, Written};
 use super::browser::browser;
 use crate::crypto::Parked;
-use crate::domain::access::{Actor, Caller};
 use crate::domain::audit::Origin;
 use crate::domain::authorization::Issuer;
 use crate::domain::changes::Revision;
 use crate::domain::connections::{self as lifecycle, Connection, Lifecycle};
 use crate::domain::handshakes::{Binding, Failure, Handshake, State};
-use crate::domain::ids::{ConnectionId, HandshakeId};
-use crate::domain::keys::{Place, SealedColumn};
-use crate::domain::random;
-use crate::domain::revocations::Reason;
-use crate::domain::secrets::{AuthorizationCode, SecretHash};
+use crate::domain::ids::ConnectionId;
+use crate::domain::secrets::AuthorizationCode;
 use crate::domain::text::Slug;
 use crate::oauth::{self, About, ClientAuth, CodeGrant, Endpoint, Outcome};
 use crate::store;
@@ -29,7 +23,7 @@ use crate::store;
 const STORE_TRIES: usize = 4;
 
 /// Why a grant is not kept.
-enum Unstored {
+pub(super) enum Unstored {
     /// The server changed.
     ServerChanged,
     /// The handshake reached another end meanwhile.
@@ -37,7 +31,7 @@ enum Unstored {
 }
 
 /// What became of a grant that was to be stored.
-enum Stored {
+pub(super) enum Stored {
     /// It is stored.
     Connection(Box<Connection>, Slug, Revision),
     /// The server changed: nothing is stored.
@@ -74,18 +68,9 @@ impl App {
             tokens,
             obtained_at,
         };
-        let unstored = match handshake.binding {
-            Binding::Link | Binding::Login => {
-                match self.store_grant(handshake, &grant, browser()).await? {
-                    Stored::Connection(..) => return Ok(None),
-                    Stored::ServerChanged => Unstored::ServerChanged,
-                    Stored::TooLate => Unstored::TooLate,
-                }
-            }
-            Binding::Confirm => match self.park(handshake, &grant).await? {
-                Ok(next) => return Ok(next),
-                Err(unstored) => unstored,
-            },
+        let unstored = match self.keep(handshake, &grant).await? {
+            Ok(next) => return Ok(next),
+            Err(unstored) => unstored,
         };
         // Nobody but us has these tokens: what may not be kept is ended.
         self.discard(handshake, &grant.tokens, client).await?;
@@ -93,6 +78,33 @@ impl App {
             self.fail(handshake, Failure::ServerChanged).await?;
         }
         Ok(None)
+    }
+
+    /// Stores a grant, or parks it until it is confirmed, and tries again while the store does not
+    /// answer: the code is spent.
+    async fn keep(
+        &self,
+        handshake: &Handshake,
+        grant: &Parked,
+    ) -> Result<std::result::Result<Option<String>, Unstored>> {
+        let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
+        loop {
+            let kept = match handshake.binding {
+                Binding::Link | Binding::Login => {
+                    let stored = self.store_grant(handshake, grant, browser()).await;
+                    stored.map(|stored| match stored {
+                        Stored::Connection(..) => Ok(None),
+                        Stored::ServerChanged => Err(Unstored::ServerChanged),
+                        Stored::TooLate => Err(Unstored::TooLate),
+                    })
+                }
+                Binding::Confirm => self.park(handshake, grant).await,
+            };
+            match kept {
+                Err(error) => again.after(error).await?,
+                kept => return kept,
+            }
+        }
     }
 
     /// Presents the code, once, unless that can be seen to be of no use before it is sent.
@@ -148,7 +160,7 @@ impl App {
     /// Stores a grant and ends its handshake, in one transaction. A user's older connection to the
     /// server goes; its generation is not used again, and it is revoked if another client
     /// obtained it.
-    async fn store_grant(
+    pub(super) async fn store_grant(
         &self,
         handshake: &Handshake,
         grant: &Parked,
@@ -264,110 +276,6 @@ impl App {
             updated_at: now,
             version: 1,
         }
-    }
-
-    /// Parks a grant until the front end confirms it for its signed-in user; answers where to send
-    /// the browser, with the one-time code.
-    async fn park(
-        &self,
-        handshake: &Handshake,
-        grant: &Parked,
-    ) -> Result<std::result::Result<Option<String>, Unstored>> {
-        let code = random::token(&*self.0.random);
-        let row = handshake.id.to_string();
-        let parked = self
-            .0
-            .vault
-            .seal(&parked_place(handshake, &row), grant)
-            .await?;
-        let mut event = self.event(&handshake.tenant, browser(), "handshake.park", handshake.id);
-        event.user = Some(handshake.user.to_string());
-        let mut tx = self.0.store.write().await?;
-        let (tenant, server) = (&handshake.tenant, handshake.server);
-        tx.servers_mut().hold(tenant, server).await?;
-        let server = tx.servers().get(tenant, server).await?;
-        if server.is_none_or(|server| server.auth_version != handshake.auth_version) {
-            return Ok(Err(Unstored::ServerChanged));
-        }
-        if !tx
-            .handshakes_mut()
-            .park(handshake, &parked, &SecretHash::of(&code))
-            .await?
-        {
-            return Ok(Err(Unstored::TooLate));
-        }
-        tx.commit(&event).await?;
-        let completion = handshake
-            .completion_url
-            .as_deref()
-            .and_then(|url| Url::parse(url).ok());
-        Ok(Ok(completion.map(|mut url| {
-            url.query_pairs_mut()
-                .append_pair("handshake", &handshake.id.to_string())
-                .append_pair("code", &code);
-            url.into()
-        })))
-    }
-
-    /// The confirming step: the front end presents the one-time code for its signed-in user, and
-    /// the parked grant becomes a connection.
-    pub async fn complete_handshake(
-        &self,
-        caller: &Caller,
-        id: HandshakeId,
-        code: &SecretText<'_>,
-        actor: &Actor,
-    ) -> Result<Written<(Handshake, Connection, Slug)>> {
-        check_actor(caller, Some(actor))?;
-        let mut handshake = self.get_handshake(caller, id).await?.value;
-        if handshake.state != State::AwaitingConfirmation {
-            return Err(Error::HandshakeNotPending);
-        }
-        // A code is good for one user only, and to all others it is not known.
-        let known = handshake.code_hash == Some(SecretHash::of(code.0));
-        if handshake.user != actor.user || !known {
-            return Err(Error::HandshakeCodeInvalid);
-        }
-        let sealed = handshake.parked.clone().ok_or(Error::HandshakeNotPending)?;
-        let row = handshake.id.to_string();
-        let grant: Parked = self
-            .0
-            .vault
-            .open(&parked_place(&handshake, &row), &sealed)
-            .await?;
-        match self
-            .store_grant(&handshake, &grant, caller.origin())
-            .await?
-        {
-            Stored::Connection(connection, slug, revision) => {
-                handshake.state = State::Completed {
-                    generation: connection.life.generation,
-                };
-                handshake.finished_at = Some(connection.connected_at);
-                Ok(Written {
-                    value: (handshake, *connection, slug),
-                    revision,
-                })
-            }
-            Stored::ServerChanged => {
-                let stray = self.stray_of_parked(&handshake, Reason::NotStored).await?;
-                self.fail_with(&handshake, Failure::ServerChanged, stray.as_ref())
-                    .await?;
-                Err(Error::HandshakeNotPending)
-            }
-            // Whoever ended it took its grant.
-            Stored::TooLate => Err(Error::HandshakeNotPending),
-        }
-    }
-}
-
-/// Where a parked grant is sealed.
-pub(in super::super) fn parked_place<'a>(handshake: &'a Handshake, row: &'a str) -> Place<'a> {
-    Place {
-        tenant: &handshake.tenant,
-        column: SealedColumn::HandshakeParked,
-        row,
-        owner: handshake.user.as_str(),
     }
 }
 

@@ -2,11 +2,12 @@
 //! provider's answer lead to, `exchange` redeems the code and stores the grant.
 
 mod browser;
+mod confirm;
 mod exchange;
 mod pages;
 mod start;
 
-pub(super) use exchange::parked_place;
+pub(super) use confirm::parked_place;
 pub use pages::{Callback, Closed, LinkPage, ResultPage};
 
 use std::time::Duration;

@@ -17,6 +17,8 @@ impl App {
     /// Renews what is due, as many at a time as each place allows. Answers how many were begun; what
     /// was left is due still.
     pub async fn renew_due(&self) -> Result<u64> {
+        let left_alone = i64::try_from(self.0.places.left_alone()).unwrap_or(i64::MAX);
+        self.0.metrics.set_left_alone(left_alone);
         let now = self.0.clock.now();
         let each = i64::try_from(AHEAD_AT_ONCE).unwrap_or(i64::MAX);
         let mut tx = self.0.store.read().await?;

@@ -79,6 +79,14 @@ impl Places {
             .and_then(|place| place.breaker.wait(now))
     }
 
+    /// How many places are left alone.
+    pub(super) fn left_alone(&self) -> usize {
+        let now = self.clock.monotonic();
+        let known = self.known();
+        let waits = |place: &&Place| place.breaker.wait(now).is_some();
+        known.values().filter(waits).count()
+    }
+
     /// A place among the renewals that nobody waits for; `None` when there are enough.
     pub(super) fn ahead(&self, endpoint: &str) -> Option<OwnedSemaphorePermit> {
         let ahead = self.at(endpoint, |place| Arc::clone(&place.ahead));

@@ -1,19 +1,15 @@
 //! Writing what came of a redemption: new tokens before anyone gets them, a refusal only while it
 //! is still about what stands.
 
-use std::time::Duration;
-
 use super::super::App;
 use super::super::error::Result;
+use super::super::insist::Insist;
 use super::Key;
 use crate::domain::authorization::TokenSet;
 use crate::domain::connections::{
     Attempt, Connection, Decision, Effect, Event, Redemption, Settled, decide,
 };
 use crate::domain::time::Timestamp;
-
-/// The pauses between tries to write a result: the first, and the longest.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// One redemption, as it was begun.
 #[derive(Debug)]
@@ -49,18 +45,12 @@ impl App {
     pub(super) async fn settle(&self, tried: &Tried, outcome: Settled, error: &str) -> Result<()> {
         let id = tried.connection.id;
         tracing::info!(connection.id = %id, outcome = error, "renewal did not succeed");
-        let mut left = self.0.settings.tokens.lease;
-        let mut pause = RETRY.0;
+        let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
         loop {
             match self.try_settle(tried, outcome, error).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(error) => {
-                    left = left.checked_sub(pause).ok_or(error)?;
-                    tracing::warn!(connection.id = %id, "an outcome is not stored yet");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY.1);
-                }
+                Err(error) => again.after(error).await?,
             }
         }
     }
@@ -80,7 +70,7 @@ impl App {
     /// Writes new tokens before anyone gets them, and does not stop until they are written or a
     /// newer generation stands: the old refresh token is spent.
     pub(super) async fn keep_tokens(&self, tried: &Tried, tokens: &TokenSet) {
-        let mut pause = RETRY.0;
+        let mut again = Insist::for_ever();
         loop {
             match self.persist(tried, tokens).await {
                 Ok(true) => return,
@@ -90,8 +80,7 @@ impl App {
                     tracing::error!(connection.id = %id, %error, "new tokens are not stored yet");
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY.1);
+            again.wait().await;
         }
     }
 
