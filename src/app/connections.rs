@@ -102,8 +102,12 @@ impl App {
             server: server.id,
         };
         for _ in 0..TRIES {
-            let Some(connection) = self.connection(&key).await? else {
-                return Ok(revision);
+            let connection = match self.connection(&key).await {
+                Ok(Some(connection)) => connection,
+                Ok(None) => return Ok(revision),
+                // What cannot be read cannot be revoked either, but it can go.
+                Err(Error::Internal(_)) => return self.drop_unread(caller, &key).await,
+                Err(error) => return Err(error),
             };
             let stray = self
                 .stray_of_connection(&connection, Reason::Disconnect)
@@ -127,5 +131,22 @@ impl App {
             return Ok(revision);
         }
         Err(Error::StoreUnavailable(store::Error::Conflict))
+    }
+
+    /// Takes a connection away whose row cannot be read.
+    async fn drop_unread(&self, caller: &Caller, key: &Key) -> Result<Revision> {
+        let mut tx = self.0.store.write().await?;
+        let mut connections = tx.connections_mut();
+        let gone = connections.delete(&key.tenant, &key.user, key.server);
+        let Some(id) = gone.await? else {
+            return Ok(tx.feed().head(&key.tenant).await?);
+        };
+        let mut event = self.event(&key.tenant, caller.origin(), "connection.disconnect", id);
+        event.user = Some(key.user.to_string());
+        event.detail = serde_json::json!({
+            "server": key.server.to_string(),
+            "revocation": fate(None),
+        });
+        Ok(tx.commit(&event).await?)
     }
 }

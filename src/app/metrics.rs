@@ -101,6 +101,8 @@ labels! {
         Revoked = "revoked",
         /// The registration is deleted.
         Unregistered = "unregistered",
+        /// Left to itself, since ending it could end another grant of the same client.
+        Left = "left",
         /// It is tried again.
         Later = "later",
         /// It is given up.

@@ -14,7 +14,8 @@ use super::servers::{ServerRef, find, may_see};
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::authorization::Scopes;
-use crate::domain::connections::{Connection, Effect, Event, Unusable, decide};
+use crate::domain::connections::{Connection, Decision, Effect, Event, Status, Unusable, decide};
+use crate::domain::resolution::Reconnect;
 use crate::domain::servers::{Auth, Server};
 use crate::mcp::{BearerChallenge, Challenge};
 
@@ -173,7 +174,9 @@ impl App {
             let decision = decide(&connection.life, &event, &self.policy(&connection));
             if decision.effect == Effect::Discard
                 || decision.next == connection.life
-                || self.save(&mut connection, &decision, None).await?
+                || self
+                    .save(&mut connection, &decision, rejection(&decision))
+                    .await?
             {
                 return Ok(Some((connection, decision.effect)));
             }
@@ -297,4 +300,10 @@ impl App {
             self.start_handshake(caller, new).await?,
         )))
     }
+}
+
+/// What is remembered of a rejection that ends a grant.
+fn rejection(decision: &Decision) -> Option<&'static str> {
+    let ended = Status::ReconnectRequired(Reconnect::TokenRejected);
+    (decision.next.status == ended).then_some("token_rejected")
 }

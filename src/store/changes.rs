@@ -7,9 +7,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sqlx::FromRow;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use super::columns::{Reading, text};
 use super::engine::{Tx, on, statements};
@@ -98,6 +100,9 @@ impl TryFrom<Row> for Change {
     }
 }
 
+/// How long a transaction waits for its turn; well below what may idle.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Whose turn it is to move a head. Transactions of one process take turns here before they wait in
 /// the database, where a process that is stopped would hold up the others once for each of them.
 #[derive(Debug, Clone, Default)]
@@ -111,7 +116,9 @@ pub(super) struct Turn {
 }
 
 impl Turns {
-    /// Waits for the turn at the heads that these changes move.
+    /// Waits for the turn at the heads that these changes move; not for ever, since the transaction is
+    /// open meanwhile and PostgreSQL ends those that idle. Who waited too long goes on and waits in the
+    /// database.
     pub(super) async fn take(&self, changes: &[NewChange]) -> Turn {
         let mut shards: Vec<i64> = changes
             .iter()
@@ -126,7 +133,7 @@ impl Turns {
                 let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 Arc::clone(known.entry(*shard).or_default())
             };
-            guards.push(turn.lock_owned().await);
+            guards.extend(timeout(PATIENCE, turn.lock_owned()).await);
         }
         Turn {
             shards,

@@ -88,6 +88,7 @@ impl App {
         grant: &Parked,
     ) -> Result<std::result::Result<Option<String>, Unstored>> {
         let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
+        let mut tried = false;
         loop {
             let kept = match handshake.binding {
                 Binding::Link | Binding::Login => {
@@ -102,9 +103,25 @@ impl App {
             };
             match kept {
                 Err(error) => again.after(error).await?,
+                // Only we may end it well: an earlier try was written after all, unheard.
+                Ok(Err(Unstored::TooLate)) if tried && self.went_well(handshake).await? => {
+                    return Ok(Ok(None));
+                }
                 kept => return kept,
             }
+            tried = true;
         }
+    }
+
+    async fn went_well(&self, handshake: &Handshake) -> Result<bool> {
+        let mut tx = self.0.store.read().await?;
+        let now = tx.handshakes().get(&handshake.tenant, handshake.id).await?;
+        Ok(now.is_some_and(|now| {
+            matches!(
+                now.state,
+                State::Completed { .. } | State::AwaitingConfirmation
+            )
+        }))
     }
 
     /// Presents the code, once, unless that can be seen to be of no use before it is sent.

@@ -43,15 +43,20 @@ impl App {
         let Some(permit) = self.0.places.ahead(endpoint) else {
             return false;
         };
-        let app = self.clone();
-        self.0.tasks.spawn(async move {
-            let id = connection.id;
-            if let Err(error) = Box::pin(app.renew_ahead(connection)).await {
-                tracing::warn!(connection.id = %id, %error, "renewal ahead of time did not run");
-            }
-            drop(permit);
+        let mut begun = false;
+        let key = Key::of(&connection);
+        let _flight = self.0.flights.join(&key, |landing| {
+            begun = true;
+            let app = self.clone();
+            self.0.tasks.spawn(async move {
+                let id = connection.id;
+                if let Err(error) = Box::pin(app.renew_ahead(connection)).await {
+                    tracing::warn!(connection.id = %id, %error, "renewal ahead of time did not run");
+                }
+                drop((permit, landing));
+            });
         });
-        true
+        begun
     }
 
     /// What is wrong with one row holds up no other.
@@ -66,6 +71,14 @@ impl App {
     }
 
     async fn renew_ahead(&self, connection: Connection) -> Result<()> {
+        let mut tx = self.0.store.read().await?;
+        let (tenant, server) = (&connection.tenant, connection.server);
+        let server = tx.servers().get(tenant, server).await?;
+        drop(tx);
+        // What is switched off is not kept alive.
+        if server.is_none_or(|server| !server.spec.enabled) {
+            return self.put_off(connection).await;
+        }
         let started = self.0.clock.monotonic();
         match self.claim(&Key::of(&connection), AHEAD).await? {
             Claim::Ours(tried, passage) => self.redeem(*tried, passage, started).await,
@@ -88,4 +101,4 @@ impl App {
 }
 
 /// For how long what was due and needed nothing is left alone, at least.
-const PUT_OFF: Duration = Duration::from_mins(1);
+const PUT_OFF: Duration = Duration::from_mins(10);

@@ -15,7 +15,7 @@ use crate::oauth::{self, ClientAuth, Endpoint, Outcome, RefreshGrant};
 
 /// Why no request was made.
 pub(super) enum Uncalled {
-    /// The refresh token or the client's secret cannot be opened.
+    /// The refresh token cannot be opened.
     Unreadable,
     /// The client cannot authenticate as it must.
     Client,
@@ -104,7 +104,11 @@ impl App {
             owner: connection.user.as_str(),
         };
         let refresh_token: RefreshToken = self.0.vault.open(&place, sealed).await?;
-        let secret = self.open_client_secret(&server, &registration).await?;
+        // The client's secret is the server's matter, not the grant's.
+        let secret = match self.open_client_secret(&server, &registration).await {
+            Err(Unopened::Unreadable(_)) => return Err(Uncalled::Client),
+            secret => secret?,
+        };
         let auth =
             ClientAuth::new(registration.auth_method, secret).map_err(|_| Uncalled::Client)?;
         let deadline = self.0.settings.request_timeout;

@@ -233,16 +233,24 @@ impl App {
         } else {
             None
         };
-        if decision.next != connection.life && !self.save(&mut connection, &decision, None).await? {
-            return Ok(Claim::LookAgain);
+        if decision.next != connection.life {
+            let lost = decision.next.unknown_outcomes > connection.life.unknown_outcomes;
+            let error = lost.then_some("outcome_unknown");
+            match self.save(&mut connection, &decision, error).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(Claim::LookAgain),
+                Err(error) if passage.is_some() => {
+                    // It may be written all the same, and nothing will be sent.
+                    let tried = self.tried(connection, attempt);
+                    self.settle(&tried, Settled::NotSent, "store_unavailable")
+                        .await?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         if let Some(passage) = passage {
-            let sent_at = self.0.clock.now();
-            let tried = Tried {
-                connection,
-                attempt,
-                sent_at,
-            };
+            let tried = self.tried(connection, attempt);
             return Ok(Claim::Ours(Box::new(tried), passage));
         }
         Ok(match decision.effect {
@@ -254,6 +262,14 @@ impl App {
             | Effect::Note
             | Effect::Discard => Claim::Nothing,
         })
+    }
+
+    fn tried(&self, connection: Connection, attempt: Attempt) -> Tried {
+        Tried {
+            connection,
+            attempt,
+            sent_at: self.0.clock.now(),
+        }
     }
 
     /// Writes the state of a decision, unless the row changed since it was read. A new status means

@@ -12,6 +12,7 @@ mod late;
 mod plan;
 mod replaced;
 mod shred;
+mod siblings;
 mod strays;
 mod work;
 

@@ -16,7 +16,7 @@ use crate::domain::ids::RetiredClientId;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::revocations::{Heard, Management, Next, RetiredClient, Revocation, decide};
 use crate::domain::secrets::{AccessToken, RefreshToken};
-use crate::oauth::{self, About, ClientAuth, Endpoint, Revoked};
+use crate::oauth::{self, About, ClientAuth, Endpoint, Refused, Revoked};
 use crate::store::{self, Claim};
 
 /// At most so many under way at one endpoint, over all replicas.
@@ -118,6 +118,9 @@ impl App {
         revocation: &Revocation,
         client: Option<&RetiredClient>,
     ) -> Result<()> {
+        if self.has_sibling(revocation, client).await? {
+            return self.leave_alone(revocation).await;
+        }
         let (heard, token) = match self.ask(revocation, client).await {
             Ok(heard) => heard,
             Err(Unasked::Never(why)) => (Heard::Never(why.to_owned()), ""),
@@ -290,6 +293,11 @@ fn said(asked: oauth::Revocation) -> Heard {
     match asked {
         oauth::Revocation::Done => Heard::Ended,
         oauth::Revocation::Later { retry_after } => Heard::Later { retry_after },
+        // Answers of something in front of the provider, or of one that is being changed.
+        oauth::Revocation::Impossible(oauth::Error::NoEndpoint { .. })
+        | oauth::Revocation::Refused(Refused { code: None, .. }) => {
+            Heard::Later { retry_after: None }
+        }
         oauth::Revocation::Refused(refused) => match (refused.about, refused.code) {
             (About::Grant, _) => Heard::Ended,
             (About::Client | About::Other, Some(code)) if code == "invalid_token" => Heard::Ended,

@@ -48,7 +48,7 @@ fn asked(
     attempt: Attempt,
     policy: &Policy,
 ) -> Decision {
-    if let Some(effect) = without_redeeming(life, freshness) {
+    if let Some(effect) = without_redeeming(life, freshness, clocks.now) {
         return Decision {
             next: *life,
             effect,
@@ -101,12 +101,15 @@ fn asked(
 }
 
 /// The answer where redeeming is not called for, or no use.
-fn without_redeeming(life: &Lifecycle, freshness: Freshness) -> Option<Effect> {
+fn without_redeeming(life: &Lifecycle, freshness: Freshness, now: Timestamp) -> Option<Effect> {
+    let paused = life.next_attempt_at.is_some_and(|at| at > now);
     match (life.status, freshness) {
+        // What cannot be opened now may be opened later, or by another replica.
+        (Status::Unreadable, _) if life.renewable && !paused => None,
         (Status::Unreadable, _) => Some(Effect::Tell(Unusable::Unreadable)),
         // A refusal does not take a living access token out of use.
         (
-            Status::ReconnectRequired(Reconnect::RefreshRefused),
+            Status::ReconnectRequired(Reconnect::RefreshRefused | Reconnect::OutcomeUnknown),
             Freshness::Fresh | Freshness::Short,
         ) => Some(Effect::HandOut(Living::LastBreath)),
         (Status::ReconnectRequired(why), _) => Some(Effect::Tell(Unusable::Reconnect(why))),

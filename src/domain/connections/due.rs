@@ -52,7 +52,10 @@ impl Connection {
             (Some(ahead), Some(idle)) => ahead.min(idle),
             (ahead, idle) => ahead.or(idle)?,
         };
-        Some(life.next_attempt_at.map_or(due, |pause| due.max(pause)))
+        // Not while an attempt is under way, nor during a pause.
+        let attempt = life.attempt.map(|attempt| attempt.until);
+        let later = life.next_attempt_at.max(attempt);
+        Some(later.map_or(due, |later| due.max(later)))
     }
 
     /// Somewhere from 0 to 1, always the same for one generation of one grant.
@@ -70,5 +73,6 @@ impl Connection {
     }
 }
 
-/// How long what is renewed ahead of time must still have lived not to be: as long as it can.
+/// What is asked of a credential that is renewed ahead of time: more than any can live, so that it is
+/// renewed unless it is young.
 pub const AHEAD: Duration = Duration::MAX;

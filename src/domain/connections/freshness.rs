@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::profiles::Profile;
 use super::super::time::Timestamp;
-use super::Lifecycle;
+use super::{AHEAD, Lifecycle};
 
 /// The deployment's choices about renewing, and the provider's ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,20 +51,25 @@ pub enum Freshness {
 impl Freshness {
     /// Judges a credential. What is asked for (at least the policy's margin) is cut to 75 % of
     /// the credential's observed lifetime, so that a short-lived one is not renewed on every read;
-    /// an unknown lifetime is taken as long enough until the upstream says otherwise.
+    /// an unknown lifetime is taken as long enough until the upstream says otherwise. [`AHEAD`] is
+    /// more than any can live.
     pub fn of(life: &Lifecycle, now: Timestamp, min_valid_for: Duration, policy: &Policy) -> Self {
         if life.rejected {
             return Self::Over;
         }
+        let young = now >= life.obtained_at && now.since(life.obtained_at) < YOUNG;
+        let ahead = min_valid_for == AHEAD && !young;
         let Some(expires_at) = life.expires_at else {
-            return Self::Fresh;
+            return if ahead { Self::Short } else { Self::Fresh };
         };
         if now >= expires_at {
             return Self::Over;
         }
+        if ahead {
+            return Self::Short;
+        }
         let lifetime = expires_at.since(life.obtained_at);
         let asked = min_valid_for.max(policy.margin).min(lifetime.mul_f64(0.75));
-        let young = now >= life.obtained_at && now.since(life.obtained_at) < YOUNG;
         if young || expires_at.since(now) >= asked {
             Self::Fresh
         } else {

@@ -51,12 +51,16 @@ pub(super) fn settled(
     let mut next = *life;
     next.attempt = None;
     next.client_refused = false;
+    if outcome != Settled::Unclear {
+        next.unclear_refusals = 0;
+    }
     match outcome {
         Settled::Success(_) | Settled::NotSent => pause(&mut next, now, None, policy),
         Settled::Refused => next.status = Status::ReconnectRequired(refusal(life)),
         Settled::Unclear => {
+            // What stands before the server may say such things, and what it says passes.
             next.unclear_refusals = next.unclear_refusals.saturating_add(1);
-            pause(&mut next, now, None, policy);
+            pause(&mut next, now, Some(policy.max_backoff), policy);
             if next.unclear_refusals >= UNCLEAR_REFUSALS {
                 next.status = Status::ReconnectRequired(refusal(life));
             }
@@ -71,7 +75,11 @@ pub(super) fn settled(
             next = unknown(&next, sent, now, policy);
             pause(&mut next, now, None, policy);
         }
-        Settled::Unreadable => next.status = Status::Unreadable,
+        Settled::Unreadable => {
+            // The key may be on its way to this replica.
+            next.status = Status::Unreadable;
+            pause(&mut next, now, Some(policy.max_backoff), policy);
+        }
     }
     Decision {
         next,
@@ -142,22 +150,23 @@ pub(super) fn unknown(
     next.attempt = None;
     next.unknown_outcomes = next.unknown_outcomes.saturating_add(1);
     next.unknown_since = next.unknown_since.or(Some(sent));
-    if next.unknown_outcomes >= 2 && !replay_is_harmless(&next, now, policy) {
+    // One that was seen to keep its token may keep it still: it is asked again, once nothing lives.
+    if next.unknown_outcomes >= 2 && !next.keeps && !replay_is_harmless(&next, now, policy) {
         next.status = Status::ReconnectRequired(Reconnect::OutcomeUnknown);
     }
     next
 }
 
-/// Whether presenting the refresh token once more cannot end a grant whose answer was lost: the
-/// provider leaves refresh tokens as they are (it was seen to, or its profile says so), or it
-/// takes the previous one for a while and that while is not over.
+/// Whether presenting the refresh token once more cannot end a grant whose answer was lost, so that
+/// it may be done at once: by its profile the provider leaves refresh tokens as they are, or takes
+/// the previous one for a while and that while is not over.
 pub(super) fn replay_is_harmless(life: &Lifecycle, now: Timestamp, policy: &Policy) -> bool {
     let provider = policy.provider;
     let within = |grace| {
         life.unknown_since
             .is_some_and(|since| now < since.after(grace))
     };
-    life.keeps || provider.keeps_refresh_tokens || provider.replay_grace.is_some_and(within)
+    provider.keeps_refresh_tokens || provider.replay_grace.is_some_and(within)
 }
 
 /// Whether a rejection at this time says something about the grant. That of a token which is about

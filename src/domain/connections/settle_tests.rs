@@ -153,6 +153,10 @@ fn a_second_unknown_outcome_does_not_end_what_a_replay_cannot_harm() {
     assert_eq!(lose(&once, grace(120)), Status::Active);
     assert_eq!(lose(&once, keeping), Status::Active);
     assert_eq!(lose(&seen_to_keep, Profile::default()), Status::Active);
+    let mut living = life(3_590);
+    (living.keeps, living.unknown_outcomes) = (true, 1);
+    let asked = ask(&living, attempt(2, later())).effect;
+    assert_eq!(asked, Effect::HandOut(Living::Short));
 }
 
 #[test]

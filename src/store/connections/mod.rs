@@ -14,6 +14,7 @@ use row::Row;
 
 use super::engine::{Tx, on, statements};
 use super::error::Result;
+use crate::domain::authorization::Issuer;
 use crate::domain::connections::Connection;
 use crate::domain::ids::{ConnectionId, ServerId};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -60,6 +61,10 @@ statements! {
     LIST_DUE = concat!("SELECT ", columns!(), " FROM ( \
         SELECT ", columns!(), ", ROW_NUMBER() OVER (PARTITION BY token_endpoint ORDER BY due_at) AS turn \
         FROM connections WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3");
+    COUNT_OF_CLIENT = "SELECT COUNT(*) FROM connections JOIN registrations \
+        ON registrations.id = connections.registration WHERE connections.tenant = $1 AND user_id = $2 \
+        AND connections.issuer = $3 AND client_id = $4 \
+        AND (access_token IS NOT NULL OR refresh_token IS NOT NULL)";
     FORGET_DUE = "UPDATE connections SET due_at = NULL WHERE id = $1";
     USE = "UPDATE connections SET used_at = $3, \
         due_at = CASE WHEN generation = $4 THEN $5 ELSE due_at END \
@@ -172,6 +177,25 @@ impl Reader<'_> {
             .fetch_all(conn)
             .await)?;
         Ok(rows.into_iter().map(Connection::try_from).collect())
+    }
+
+    /// How many grants a user has from one client of ours, on whatever servers.
+    pub async fn count_of_client(
+        &mut self,
+        tenant: &TenantId,
+        user: &UserId,
+        issuer: &Issuer,
+        client_id: &str,
+    ) -> Result<i64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query_scalar(
+            COUNT_OF_CLIENT
+        )
+        .bind(tenant.as_str())
+        .bind(user.as_str())
+        .bind(issuer.as_str())
+        .bind(client_id)
+        .fetch_one(conn)
+        .await)?)
     }
 
     /// The highest generation a user's connections to a server ever had; zero when there was none.

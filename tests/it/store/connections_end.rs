@@ -11,6 +11,7 @@ on_both_engines! {
     a_connection_is_taken_at_its_version_only,
     a_taken_connection_leaves_its_generation,
     another_client_of_the_server_keeps_its_connection,
+    grants_of_one_client_are_counted_for_one_user,
 }
 
 async fn stored(db: &Db, home: &Home) -> (Registration, Connection) {
@@ -81,4 +82,28 @@ async fn another_client_of_the_server_keeps_its_connection(db: &Db) {
     take(db, &home, &ann).await;
 
     assert_eq!(get(db, &bob).await, Some(bob));
+}
+
+async fn grants_of_one_client_are_counted_for_one_user(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let (registration, connection) = stored(db, &home).await;
+    let bare = home.connection(&registration, "bob");
+    home.store_connection(db, &bare).await;
+    let mut tx = db.read().await.unwrap();
+    let mut at = tx.connections();
+    let mut count = async |user, issuer: &str, client| {
+        let issuer = Issuer::new(issuer);
+        let counted = at.count_of_client(&connection.tenant, user, &issuer, client);
+        counted.await.unwrap()
+    };
+    let (user, issuer) = (&connection.user, registration.issuer.as_str());
+
+    assert_eq!(count(user, issuer, &registration.client_id).await, 1);
+    assert_eq!(count(user, issuer, "another").await, 0);
+    assert_eq!(
+        count(user, "https://other.test", &registration.client_id).await,
+        0
+    );
+    // Bob's connection holds no token.
+    assert_eq!(count(&bare.user, issuer, &registration.client_id).await, 0);
 }

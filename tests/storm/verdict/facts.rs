@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     /// When a family's tokens of a number were first seen in use.
     pub(crate) in_use: HashMap<(u64, u64), u64>,
     pub(crate) spoiled: u64,
+    /// Which tokens were spoiled, by family, and when.
+    pub(crate) spoils: BTreeMap<u64, Vec<u64>>,
     pub(crate) cuts: Vec<Span>,
     /// The process at the other end of a connection.
     senders: HashMap<u64, u32>,
@@ -172,7 +174,10 @@ impl Facts {
             Saw::Used { family, token } => {
                 self.in_use.entry((family, token)).or_insert(t);
             }
-            Saw::Spoiled { .. } => self.spoiled += 1,
+            Saw::Spoiled { family, .. } => {
+                self.spoiled += 1;
+                self.spoils.entry(family).or_default().push(t);
+            }
             Saw::Revoked { family } => {
                 if let Some(family) = self.families.get_mut(&family) {
                     family.revoked = Some(t);

@@ -9,6 +9,7 @@ use crate::plan::DEADLINE;
 
 const UNKNOWN: &str = "STATUS_REASON_OUTCOME_UNKNOWN";
 const REFUSED: &str = "STATUS_REASON_REFRESH_REFUSED";
+const REJECTED: &str = "STATUS_REASON_TOKEN_REJECTED";
 const READY: &str = "SERVER_STATUS_READY";
 const NOT_CONNECTED: &str = "SERVER_STATUS_NOT_CONNECTED";
 const RECONNECT: &str = "SERVER_STATUS_RECONNECT_REQUIRED";
@@ -19,6 +20,7 @@ pub(crate) const OVERTAKEN: &str = "killed by a request that the provider let wa
 pub(crate) const FOUND_LATE: &str = "killed by the deliberate replay, the answer found later";
 pub(crate) const NEWEST_LOST: &str = "alive, its newest token destroyed with an answer";
 pub(crate) const UNSPENT: &str = "alive and unspent, but two outcomes are unknown";
+pub(crate) const REJECTED_TWICE: &str = "alive, but rejected again right after a forced renewal";
 pub(crate) const LATEST_AVOIDABLE: &str = "killed avoidably";
 
 /// What users were told.
@@ -161,8 +163,13 @@ impl Facts {
         let mut candidates = Vec::new();
         for (family, held) in of_user {
             candidates.push((*family, held));
-            // A handshake takes its time between the exchange and the row.
-            if held.began + 5_000_000 < told.since {
+            // A handshake takes its time between the exchange and the row, and a paused replica more.
+            let paused = self.pauses.iter().map(|(_, span)| span);
+            let paused = paused.filter(|span| {
+                span.1 >= held.began && span.0 <= held.began.saturating_add(5_000_000)
+            });
+            let stored = paused.map(|span| span.1).max().unwrap_or(held.began);
+            if stored.saturating_add(5_000_000) < told.since {
                 break;
             }
         }
@@ -180,6 +187,11 @@ impl Facts {
         }
         if held.revoked.is_some_and(|at| at <= told.until) {
             return Err("was given back by the service".to_owned());
+        }
+        let spoils = self.spoils.get(&family).into_iter().flatten();
+        let spoiled = spoils.filter(|t| **t <= told.until).count();
+        if told.reason == REJECTED && spoiled >= 2 {
+            return Ok(REJECTED_TWICE);
         }
         if told.reason != UNKNOWN {
             return Err("is alive".to_owned());
