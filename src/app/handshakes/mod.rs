@@ -8,6 +8,7 @@ mod start;
 
 pub(super) use exchange::parked_place;
 pub use pages::{Callback, Closed, LinkPage, ResultPage};
+pub(super) use start::{no_client, snapshot};
 
 use std::time::Duration;
 

@@ -10,6 +10,8 @@ mod connect_failures;
 mod create_server;
 mod disconnect;
 mod feed;
+mod imports;
+mod imports_judged;
 mod limits;
 mod listeners;
 mod refresh;
