@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::caller::{As, Caller};
+use super::imports::Import;
 use super::output::{Format, Output, fields, table};
 use super::pages::{Page, Pages, more};
 use super::show::{list, time, word, yes};
@@ -64,6 +65,17 @@ Examples:
         #[command(flatten)]
         actor: Actor,
     },
+    /// Take over a user's grant from another system
+    ///
+    /// Its refresh token is the service's from then on: whoever had it must stop using it. Without an
+    /// access token the first use refreshes.
+    #[command(after_long_help = "\
+Examples:
+  stationmaster connection import tools --user alice --refresh-token-file refresh.txt
+  vault read -field=refresh alice |
+    stationmaster connection import tools --user alice --refresh-token-file - \\
+      --client-id old-app --client-secret-file old-app.secret --replace")]
+    Import(Box<Import>),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -126,6 +138,14 @@ impl Command {
                         Format::Json => out.line(&json::write(&event)),
                     }
                 }
+            }
+            Action::Import(import) => {
+                let request = import.request()?;
+                let client = self.caller.client(As::Daemon).await?;
+                let made = answer(client.tokens().import_connection(request)).await?;
+                out.answer(&made, |made| {
+                    one(&made.connection.clone().unwrap_or_default())
+                });
             }
             Action::Get { server, actor } => {
                 let client = self.caller.client(As::Daemon).await?;

@@ -86,6 +86,7 @@ fn every_command_has_an_example() {
         "disconnect",
         "connection list",
         "connection get",
+        "connection import",
         "connection watch",
         "chat resolve",
         "chat set",
@@ -121,6 +122,33 @@ fn completions_are_scripts() {
 fn a_secret_is_not_taken_from_the_command_line() {
     for line in [
         ["server", "create", "--client-secret", "hush"].as_slice(),
+        &[
+            "connection",
+            "import",
+            "x",
+            "-u",
+            "a",
+            "--refresh-token",
+            "hush",
+        ],
+        &[
+            "connection",
+            "import",
+            "x",
+            "-u",
+            "a",
+            "--access-token",
+            "hush",
+        ],
+        &[
+            "connection",
+            "import",
+            "x",
+            "-u",
+            "a",
+            "--client-secret",
+            "hush",
+        ],
         &["whoami", "--api-key", "hush"],
         &["serve", "--set", "keys.root_keys=AAAA"],
     ] {
