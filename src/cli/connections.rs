@@ -225,6 +225,7 @@ fn one(connection: &v1::Connection) -> String {
         ("generation", connection.generation.to_string()),
         ("expires", time(connection.expire_time.as_ref())),
         ("renewable", yes(connection.renewable)),
+        ("origin", origin(connection)),
         ("granted", time(connection.obtain_time.as_ref())),
         ("refreshed", time(connection.refresh_time.as_ref())),
         ("used", time(connection.last_use_time.as_ref())),
@@ -232,10 +233,29 @@ fn one(connection: &v1::Connection) -> String {
             "reconnect before",
             time(connection.reconnect_before_time.as_ref()),
         ),
+        ("failures", connection.failures.to_string()),
         ("last failure", time(connection.last_failure_time.as_ref())),
         ("last error", connection.last_error_code.clone()),
-        ("next attempt", time(connection.next_attempt_time.as_ref())),
+        ("next attempt", next_attempt(connection)),
+        ("updated", time(connection.update_time.as_ref())),
+        ("client", connection.registration_id.clone()),
     ])
+}
+
+fn origin(connection: &v1::Connection) -> String {
+    word(connection.origin().as_str_name(), "CONNECTION_ORIGIN")
+}
+
+/// When it is refreshed next, or why that is not planned.
+fn next_attempt(connection: &v1::Connection) -> String {
+    if connection.state() != v1::ConnectionState::Active {
+        return "none: the user must connect again".to_owned();
+    }
+    match &connection.next_attempt_time {
+        Some(at) => time(Some(at)),
+        None if connection.renewable => "when it is asked for and needs one".to_owned(),
+        None => "none: there is no refresh token".to_owned(),
+    }
 }
 
 fn state(connection: &v1::Connection) -> String {

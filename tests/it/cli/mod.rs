@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it, where no service is needed.
 
 mod caller;
+mod connection;
 mod settings;
 mod watch;
 

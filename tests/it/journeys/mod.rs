@@ -10,6 +10,7 @@ mod connect_failures;
 mod create_server;
 mod disconnect;
 mod feed;
+mod history;
 mod imports;
 mod imports_judged;
 mod limits;
