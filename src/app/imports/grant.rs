@@ -90,7 +90,7 @@ impl App {
     ) -> Result<Sealed> {
         let row = connection.id.to_string();
         let place = token_place(connection, column, &row);
-        Ok(self.0.vault.seal(&place, token).await?)
+        self.0.vault.seal(&place, token).await
     }
 
     async fn open_token<T: Payload>(

@@ -123,7 +123,7 @@ async fn what_is_not_of_the_server_is_refused(engine: Engine) {
     let mut ask = grant(&world, "alice", "by-hand");
     ask.issuer = world.idp.issuer();
     ask.resource = world.idp.mcp("tools");
-    ask.client_id = "by-hand".to_owned();
+    "by-hand".clone_into(&mut ask.client_id);
     let wrong = v1::ImportConnectionRequest {
         refresh_token: String::new(),
         expire_time: Some(prost_types::Timestamp::default()),
