@@ -8,7 +8,7 @@ use super::revocations::fate;
 use super::servers::{ServerRef, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
-use crate::domain::connections::Connection;
+use crate::domain::connections::{Connection, StatusKind};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::revocations::Reason;
 use crate::domain::servers::Server;
@@ -45,11 +45,13 @@ impl App {
         }
     }
 
-    /// A page of connections by id: a user's, or, for who may see them all, the tenant's.
+    /// A page of connections by id: a user's, or, for who may see them all, the tenant's; in one
+    /// status, or in any.
     pub async fn list_connections(
         &self,
         caller: &Caller,
         actor: Option<&Actor>,
+        status: Option<StatusKind>,
         page: &PageRequest,
     ) -> Result<Page<(Connection, Slug)>> {
         check_actor(caller, actor)?;
@@ -58,7 +60,10 @@ impl App {
             return Err(Error::invalid("actor", "is required"));
         }
         let mut tx = self.0.store.read().await?;
-        let found = tx.connections().list(&caller.tenant, user, page).await?;
+        let found = tx
+            .connections()
+            .list_in(&caller.tenant, user, status, page)
+            .await?;
         let mut entries = Vec::with_capacity(found.entries.len());
         for connection in found.entries {
             if !caller.narrowing.admits_server(connection.server) {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::domain::changes::Revision;
+use crate::domain::ids::ConnectionId;
 use crate::domain::text::{Violation, Violations};
 use crate::{crypto, store};
 
@@ -103,6 +104,12 @@ pub enum Error {
     /// The user has no connection to the server.
     #[error("connection not found")]
     ConnectionNotFound,
+    /// The user has a connection to the server, which is not to be replaced.
+    #[error("the user has a connection to the server")]
+    ConnectionExists {
+        /// Which one.
+        connection: ConnectionId,
+    },
     /// There is no such chat.
     #[error("chat not found")]
     ChatNotFound,

@@ -11,6 +11,7 @@ mod connections;
 mod error;
 mod feed;
 mod handshakes;
+mod imports;
 mod insist;
 pub mod metrics;
 mod provision;
@@ -34,6 +35,7 @@ pub use feed::{ConnectionEvent, ConnectionWatch, Told, WatchConnections};
 pub use handshakes::{
     Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
 };
+pub use imports::{Existing, Import, ImportedClient};
 pub use reports::{Answer, Denial, Report, Response};
 pub use requests::Once;
 pub use resolve::{Resolve, ResolvedServers};

@@ -83,7 +83,11 @@ pub(super) fn scopes(oauth2: &OAuth2, found: Option<&Discovered>) -> Option<Scop
 
 /// How a client made by hand authenticates, when nobody says: with its secret if it has one, the
 /// way the server's metadata prefers.
-fn method_of(oauth2: &OAuth2, has_secret: bool, found: Option<&Discovered>) -> ClientAuthMethod {
+pub(super) fn method_of(
+    oauth2: &OAuth2,
+    has_secret: bool,
+    found: Option<&Discovered>,
+) -> ClientAuthMethod {
     use ClientAuthMethod::{ClientSecretBasic, ClientSecretPost, None as Public};
     if let Some(method) = oauth2.token_endpoint_auth_method {
         return method;

@@ -156,7 +156,8 @@ impl App {
             .map(|headers| headers.0)
     }
 
-    /// The secret of a client: the server's for one made by hand, its own for one we registered.
+    /// The secret of a client: the server's for one made by hand, its own for one that we registered
+    /// or that was imported.
     pub(super) async fn open_client_secret(
         &self,
         server: &Server,
@@ -168,7 +169,9 @@ impl App {
                 server.id.to_string(),
                 SealedColumn::ServerClientSecret,
             ),
-            RegistrationKind::MetadataDocument | RegistrationKind::Dynamic => (
+            RegistrationKind::MetadataDocument
+            | RegistrationKind::Dynamic
+            | RegistrationKind::Imported => (
                 &registration.client_secret,
                 registration.id.to_string(),
                 SealedColumn::RegistrationClientSecret,

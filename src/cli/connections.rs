@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::caller::{As, Caller};
+use super::imports::Import;
 use super::output::{Format, Output, fields, table};
 use super::pages::{Page, Pages, more};
 use super::show::{list, time, word, yes};
@@ -64,6 +65,17 @@ Examples:
         #[command(flatten)]
         actor: Actor,
     },
+    /// Take over a user's grant from another system
+    ///
+    /// Its refresh token is the service's from then on: whoever had it must stop using it. Without an
+    /// access token the first use refreshes.
+    #[command(after_long_help = "\
+Examples:
+  stationmaster connection import tools --user alice --refresh-token-file refresh.txt
+  vault read -field=refresh alice |
+    stationmaster connection import tools --user alice --refresh-token-file - \\
+      --client-id old-app --client-secret-file old-app.secret --replace")]
+    Import(Box<Import>),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -126,6 +138,14 @@ impl Command {
                         Format::Json => out.line(&json::write(&event)),
                     }
                 }
+            }
+            Action::Import(import) => {
+                let request = import.request()?;
+                let client = self.caller.client(As::Daemon).await?;
+                let made = answer(client.tokens().import_connection(request)).await?;
+                out.answer(&made, |made| {
+                    one(&made.connection.clone().unwrap_or_default())
+                });
             }
             Action::Get { server, actor } => {
                 let client = self.caller.client(As::Daemon).await?;
@@ -205,6 +225,7 @@ fn one(connection: &v1::Connection) -> String {
         ("generation", connection.generation.to_string()),
         ("expires", time(connection.expire_time.as_ref())),
         ("renewable", yes(connection.renewable)),
+        ("origin", origin(connection)),
         ("granted", time(connection.obtain_time.as_ref())),
         ("refreshed", time(connection.refresh_time.as_ref())),
         ("used", time(connection.last_use_time.as_ref())),
@@ -212,10 +233,29 @@ fn one(connection: &v1::Connection) -> String {
             "reconnect before",
             time(connection.reconnect_before_time.as_ref()),
         ),
+        ("failures", connection.failures.to_string()),
         ("last failure", time(connection.last_failure_time.as_ref())),
         ("last error", connection.last_error_code.clone()),
-        ("next attempt", time(connection.next_attempt_time.as_ref())),
+        ("next attempt", next_attempt(connection)),
+        ("updated", time(connection.update_time.as_ref())),
+        ("client", connection.registration_id.clone()),
     ])
+}
+
+fn origin(connection: &v1::Connection) -> String {
+    word(connection.origin().as_str_name(), "CONNECTION_ORIGIN")
+}
+
+/// When it is refreshed next, or why that is not planned.
+fn next_attempt(connection: &v1::Connection) -> String {
+    if connection.state() != v1::ConnectionState::Active {
+        return "none: the user must connect again".to_owned();
+    }
+    match &connection.next_attempt_time {
+        Some(at) => time(Some(at)),
+        None if connection.renewable => "when it is asked for and needs one".to_owned(),
+        None => "none: there is no refresh token".to_owned(),
+    }
 }
 
 fn state(connection: &v1::Connection) -> String {

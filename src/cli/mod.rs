@@ -11,6 +11,7 @@ mod chats;
 mod connections;
 mod failure;
 mod handshakes;
+mod imports;
 mod keys;
 mod migrate;
 mod output;

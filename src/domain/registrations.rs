@@ -18,6 +18,9 @@ pub enum RegistrationKind {
     MetadataDocument,
     /// We registered it (RFC 7591).
     Dynamic,
+    /// It came with a grant of another system, and serves such grants only: no user is connected
+    /// with it, and it is never a server's present client.
+    Imported,
 }
 
 impl RegistrationKind {
@@ -27,14 +30,20 @@ impl RegistrationKind {
             Self::Preregistered => "preregistered",
             Self::MetadataDocument => "metadata_document",
             Self::Dynamic => "dynamic",
+            Self::Imported => "imported",
         }
     }
 
     /// The kind of a stored name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Preregistered, Self::MetadataDocument, Self::Dynamic]
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
+        [
+            Self::Preregistered,
+            Self::MetadataDocument,
+            Self::Dynamic,
+            Self::Imported,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
     }
 }
 
@@ -55,13 +64,13 @@ pub struct Registration {
     pub kind: RegistrationKind,
     /// The client id.
     pub client_id: String,
-    /// The secret, for dynamic confidential clients.
+    /// The secret, for dynamic and imported confidential clients.
     pub client_secret: Option<Sealed>,
     /// When that secret ends, if it does.
     pub secret_expires_at: Option<Timestamp>,
     /// How it authenticates at the token endpoint.
     pub auth_method: ClientAuthMethod,
-    /// The redirect URI it was registered with.
+    /// The redirect URI it was registered with; empty for imported ones, which need none here.
     pub redirect_uri: String,
     /// The token that manages the registration (RFC 7592).
     pub management_token: Option<Sealed>,

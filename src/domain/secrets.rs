@@ -20,6 +20,12 @@ macro_rules! secret_text {
             pub fn new(text: String) -> Self {
                 Self(SecretString::from(text))
             }
+
+            /// Whether both are the same text; told in constant time for texts of one length.
+            pub fn is(&self, other: &Self) -> bool {
+                let (one, other) = (self.expose_secret(), other.expose_secret());
+                one.as_bytes().ct_eq(other.as_bytes()).into()
+            }
         }
 
         impl ExposeSecret<str> for $name {
@@ -168,6 +174,16 @@ mod tests {
         );
 
         assert!(!shown.contains("hush"));
+    }
+
+    #[test]
+    fn a_secret_is_the_same_as_its_like_only() {
+        let secret = |text: &str| RefreshToken::new(text.to_owned());
+
+        assert!(secret("hush").is(&secret("hush")));
+        for other in ["hush ", "hus", "Hush", ""] {
+            assert!(!secret("hush").is(&secret(other)), "{other}");
+        }
     }
 
     #[test]

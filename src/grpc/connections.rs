@@ -7,15 +7,14 @@ use tracing::{Instrument as _, Span};
 
 use super::call::Call;
 use super::convert::{
-    actor, all, next_token, optional_actor, page, refuse_later, revision, server, servers,
-    timestamp,
+    actor, all, choice, next_token, optional_actor, page, revision, server, servers, timestamp,
 };
 use super::resolve::connection_state;
 use crate::app::{
     App, ConnectionEvent, ConnectionWatch, Result, ServerRef, Told, WatchConnections,
 };
 use crate::domain::access::{Caller, Role};
-use crate::domain::connections::{Connection, Origin};
+use crate::domain::connections::{Connection, Origin, StatusKind};
 use crate::domain::text::{self, Slug, UserId, Violations};
 use crate::pb::v1 as pb;
 
@@ -42,7 +41,7 @@ pub(super) fn connection(connection: &Connection, slug: &Slug) -> pb::Connection
         expire_time: life.expires_at.map(timestamp),
         renewable: life.renewable,
         failures: i32::try_from(life.failures).unwrap_or(i32::MAX),
-        next_attempt_time: connection.due_at.or(life.next_attempt_at).map(timestamp),
+        next_attempt_time: connection.next_attempt().map(timestamp),
         reconnect_before_time: connection.reconnect_before.map(timestamp),
         last_error_code: connection.last_error.clone().unwrap_or_default(),
         last_failure_time: connection.failed_at.map(timestamp),
@@ -76,6 +75,16 @@ pub(super) async fn get(
     })
 }
 
+/// The status to look for; any when not said.
+fn status(state: pb::ConnectionState) -> Option<StatusKind> {
+    match state {
+        pb::ConnectionState::Unspecified => None,
+        pb::ConnectionState::Active => Some(StatusKind::Active),
+        pb::ConnectionState::ReconnectRequired => Some(StatusKind::ReconnectRequired),
+        pb::ConnectionState::Unreadable => Some(StatusKind::Unreadable),
+    }
+}
+
 /// Lists those of one user or, for who sees all, of all.
 pub(super) async fn list(
     app: &App,
@@ -89,10 +98,12 @@ pub(super) async fn list(
             optional_actor(&mut found, caller, ask.actor)
         }
     };
-    refuse_later(&mut found, "state", ask.state != 0);
+    let state = choice(&mut found, "state", ask.state);
     let page = page(&mut found, ask.page_size, &ask.page_token);
-    let page = all(found, page)?;
-    let page = app.list_connections(caller, actor.as_ref(), &page).await?;
+    let (state, page) = all(found, state.zip(page))?;
+    let page = app
+        .list_connections(caller, actor.as_ref(), status(state), &page)
+        .await?;
     let connections = page
         .entries
         .iter()

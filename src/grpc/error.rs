@@ -151,6 +151,11 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             about(&["handshake"]),
         ),
         Error::HandshakeCodeInvalid => (PermissionDenied, Reason::HandshakeCodeInvalid, about(&[])),
+        Error::ConnectionExists { connection } => (
+            AlreadyExists,
+            Reason::ConnectionExists,
+            saying("connection", connection.to_string()),
+        ),
         Error::ConnectionNotFound => (NotFound, Reason::ConnectionNotFound, about(&["server"])),
         Error::ChatNotFound => (NotFound, Reason::ChatNotFound, about(&[])),
         Error::ChatOwnedByAnother => (

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::changes::Revision;
+use crate::domain::ids::ConnectionId;
 
 const CONTEXT: Context<'_> = Context {
     request_id: "req-1",
@@ -37,6 +38,9 @@ fn failures() -> Vec<Error> {
         Error::HandshakeNotFound,
         Error::HandshakeNotPending,
         Error::HandshakeCodeInvalid,
+        Error::ConnectionExists {
+            connection: ConnectionId::from_bytes([7; 16]),
+        },
         Error::ConnectionNotFound,
         Error::ChatNotFound,
         Error::ChatOwnedByAnother,

@@ -14,6 +14,7 @@ mod connections;
 mod convert;
 mod error;
 mod handshakes;
+mod imports;
 mod layer;
 mod operations;
 mod reports;

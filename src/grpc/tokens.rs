@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::call::{Call, later};
 use super::convert::{actor, all, duration, revision, servers, span, timestamp};
 use super::servers::{auth_kind, availability, tool_name_prefix, transport};
-use super::{connections, reports, resolve};
+use super::{connections, imports, reports, resolve};
 use crate::app::{App, Resolve, Result as Done};
 use crate::domain::access::Caller;
 use crate::domain::resolution::{Outcome, Resolved};
@@ -94,7 +94,9 @@ impl TokenService for Tokens {
         &self,
         request: Request<pb::ImportConnectionRequest>,
     ) -> Answer<pb::ImportConnectionResponse> {
-        later(request)
+        let (mut call, ask) = Call::open(request)?;
+        call.naming("server", &ask.server);
+        call.answer(imports::import(&self.0, &call, ask).await)
     }
 
     async fn purge_user(

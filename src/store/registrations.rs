@@ -23,12 +23,12 @@ macro_rules! columns {
 statements! {
     GET = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND id = $2");
     FIND_CURRENT = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND server = $2 \
-        AND issuer = $3 ORDER BY generation DESC LIMIT 1");
+        AND issuer = $3 AND kind <> 'imported' ORDER BY generation DESC LIMIT 1");
     LIST = concat!("SELECT ", columns!(), " FROM registrations WHERE tenant = $1 AND server = $2 \
         ORDER BY generation, id");
     LIST_REPLACED = concat!("SELECT ", columns!(), " FROM registrations AS old WHERE management_uri IS NOT NULL \
         AND EXISTS (SELECT 1 FROM registrations WHERE tenant = old.tenant AND server = old.server \
-        AND generation > old.generation) AND NOT EXISTS (SELECT 1 FROM connections \
+        AND generation > old.generation AND kind <> 'imported') AND NOT EXISTS (SELECT 1 FROM connections \
         WHERE registration = old.id AND (access_token IS NOT NULL OR refresh_token IS NOT NULL)) \
         AND NOT EXISTS (SELECT 1 FROM handshakes WHERE registration = old.id AND (parked IS NOT NULL \
         OR state IN ('pending', 'exchanging') AND created_at >= $1)) ORDER BY id LIMIT $2");
@@ -114,7 +114,8 @@ impl Reader<'_> {
         row.map(Registration::try_from).transpose()
     }
 
-    /// The newest registration for a server at an issuer.
+    /// The newest registration for a server at an issuer, of those that are the server's own: clients
+    /// that came with imported grants are left out.
     pub async fn find_current(
         &mut self,
         tenant: &TenantId,

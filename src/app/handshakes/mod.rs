@@ -9,6 +9,7 @@ mod start;
 
 pub(super) use confirm::parked_place;
 pub use pages::{Callback, Closed, LinkPage, ResultPage};
+pub(super) use start::{no_client, snapshot};
 
 use std::time::Duration;
 

@@ -239,7 +239,8 @@ fn asked_scopes(oauth2: &OAuth2, server: &Server, new: &NewHandshake) -> Option<
     Some(chosen.unwrap_or_default().union(&new.extra_scopes))
 }
 
-fn no_client() -> Error {
+/// The server has no client to connect its users with.
+pub(in super::super) fn no_client() -> Error {
     let detail = "the server has no OAuth client; change its URL or OAuth settings to find one";
     Error::RegistrationFailed {
         detail: detail.to_owned(),
@@ -247,7 +248,7 @@ fn no_client() -> Error {
 }
 
 /// What the callback needs, from what is configured or was discovered.
-fn snapshot(
+pub(in super::super) fn snapshot(
     server: &Server,
     oauth2: &OAuth2,
     registration: &Registration,

@@ -31,8 +31,9 @@ impl App {
         }
         let registration = |id| all.iter().find(|one| one.id == id);
         if let Some(current) = current {
-            let lives = current.access_token.is_some() || current.refresh_token.is_some();
-            if current.id == ended.id && lives {
+            // Whoever ended a grant took both of its tokens; an imported one may have only one.
+            let held = current.access_token.is_some() || current.refresh_token.is_some();
+            if current.id == ended.id && held {
                 return Ok(true);
             }
             let (old, new) = (

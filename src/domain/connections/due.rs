@@ -58,6 +58,15 @@ impl Connection {
         Some(later.map_or(due, |later| due.max(later)))
     }
 
+    /// When the next attempt is planned, or allowed again after a failure, as the row says; `None`
+    /// where there will be none, whatever pause the last failure left behind.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        if self.life.status != Status::Active || !self.life.renewable {
+            return None;
+        }
+        self.due_at.or(self.life.next_attempt_at)
+    }
+
     /// Somewhere from 0 to 1, always the same for one generation of one grant.
     fn spread(&self) -> f64 {
         // FNV-1a, whose high bits alone would hardly differ between neighbours.

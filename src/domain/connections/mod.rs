@@ -33,6 +33,39 @@ pub enum Status {
     Unreadable,
 }
 
+/// The kinds of [`Status`], whatever the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusKind {
+    /// See [`Status::Active`].
+    Active,
+    /// See [`Status::ReconnectRequired`].
+    ReconnectRequired,
+    /// See [`Status::Unreadable`].
+    Unreadable,
+}
+
+impl StatusKind {
+    /// The name it is stored under.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::ReconnectRequired => "reconnect_required",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Status {
+    /// Which kind it is.
+    pub fn kind(self) -> StatusKind {
+        match self {
+            Self::Active => StatusKind::Active,
+            Self::ReconnectRequired(_) => StatusKind::ReconnectRequired,
+            Self::Unreadable => StatusKind::Unreadable,
+        }
+    }
+}
+
 /// The declared attempt to redeem the refresh token of one generation: lease and intent in one.
 ///
 /// Written before the request is, so that a crash leaves its trace: an attempt whose lease ended

@@ -70,7 +70,10 @@ fn discovered(found: &Discovered, client: Option<&Registration>) -> pb::Discover
     let named = resource.authorization_servers.iter();
     let kind = client.map_or(pb::RegistrationKind::Unspecified, |client| {
         match client.kind {
-            RegistrationKind::Preregistered => pb::RegistrationKind::Preregistered,
+            // An imported one is no server's present client.
+            RegistrationKind::Preregistered | RegistrationKind::Imported => {
+                pb::RegistrationKind::Preregistered
+            }
             RegistrationKind::MetadataDocument => pb::RegistrationKind::MetadataDocument,
             RegistrationKind::Dynamic => pb::RegistrationKind::Dynamic,
         }

@@ -15,7 +15,7 @@ use row::Row;
 use super::engine::{Tx, on, statements};
 use super::error::Result;
 use crate::domain::authorization::Issuer;
-use crate::domain::connections::Connection;
+use crate::domain::connections::{Connection, StatusKind};
 use crate::domain::ids::{ConnectionId, ServerId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::tenants::TenantId;
@@ -39,9 +39,10 @@ statements! {
         WHERE tenant = $1 AND user_id = $2 AND server = $3");
     FIND_BY_ID = concat!("SELECT ", columns!(), " FROM connections WHERE tenant = $1 AND id = $2");
     LIST_OF_USER = concat!("SELECT ", columns!(), " FROM connections \
-        WHERE tenant = $1 AND user_id = $2 AND id > $3 ORDER BY id LIMIT $4");
+        WHERE tenant = $1 AND user_id = $2 AND id > $3 AND ($4 = '' OR status = $4) \
+        ORDER BY id LIMIT $5");
     LIST = concat!("SELECT ", columns!(), " FROM connections \
-        WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3");
+        WHERE tenant = $1 AND id > $2 AND ($3 = '' OR status = $3) ORDER BY id LIMIT $4");
     LAST_GENERATION = "SELECT COALESCE(MAX(generation), 0) FROM ( \
         SELECT generation FROM connections WHERE tenant = $1 AND user_id = $2 AND server = $3 \
         UNION ALL SELECT generation FROM connection_tombstones \
@@ -130,19 +131,33 @@ impl Reader<'_> {
         user: Option<&UserId>,
         page: &PageRequest,
     ) -> Result<Page<Connection>> {
+        self.list_in(tenant, user, None, page).await
+    }
+
+    /// The same of those in one status, or in any.
+    pub async fn list_in(
+        &mut self,
+        tenant: &TenantId,
+        user: Option<&UserId>,
+        status: Option<StatusKind>,
+        page: &PageRequest,
+    ) -> Result<Page<Connection>> {
         let after = page.start().1;
+        let status = status.map_or("", StatusKind::as_str);
         let limit = page.size.saturating_add(1);
         let rows: Vec<Row> = match user {
             Some(user) => on!(&mut *self.0, |conn| sqlx::query_as(LIST_OF_USER)
                 .bind(tenant.as_str())
                 .bind(user.as_str())
                 .bind(after)
+                .bind(status)
                 .bind(limit)
                 .fetch_all(conn)
                 .await)?,
             None => on!(&mut *self.0, |conn| sqlx::query_as(LIST)
                 .bind(tenant.as_str())
                 .bind(after)
+                .bind(status)
                 .bind(limit)
                 .fetch_all(conn)
                 .await)?,

@@ -66,11 +66,11 @@ pub(super) struct Row {
 
 /// A status as its two columns.
 pub(super) fn status_columns(status: Status) -> (&'static str, Option<&'static str>) {
-    match status {
-        Status::Active => ("active", None),
-        Status::ReconnectRequired(reason) => ("reconnect_required", Some(reason.as_str())),
-        Status::Unreadable => ("unreadable", None),
-    }
+    let reason = match status {
+        Status::Active | Status::Unreadable => None,
+        Status::ReconnectRequired(reason) => Some(reason.as_str()),
+    };
+    (status.kind().as_str(), reason)
 }
 
 /// The status of two columns.

@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it, where no service is needed.
 
 mod caller;
+mod connection;
 mod settings;
 mod watch;
 
@@ -86,6 +87,7 @@ fn every_command_has_an_example() {
         "disconnect",
         "connection list",
         "connection get",
+        "connection import",
         "connection watch",
         "chat resolve",
         "chat set",
@@ -121,6 +123,33 @@ fn completions_are_scripts() {
 fn a_secret_is_not_taken_from_the_command_line() {
     for line in [
         ["server", "create", "--client-secret", "hush"].as_slice(),
+        &[
+            "connection",
+            "import",
+            "x",
+            "-u",
+            "a",
+            "--refresh-token",
+            "hush",
+        ],
+        &[
+            "connection",
+            "import",
+            "x",
+            "-u",
+            "a",
+            "--access-token",
+            "hush",
+        ],
+        &[
+            "connection",
+            "import",
+            "x",
+            "-u",
+            "a",
+            "--client-secret",
+            "hush",
+        ],
         &["whoami", "--api-key", "hush"],
         &["serve", "--set", "keys.root_keys=AAAA"],
     ] {

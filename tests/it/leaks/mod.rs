@@ -126,6 +126,14 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
         ("a code", "planted-code-1"),
         ("a refused code", "planted-code-2"),
         ("another code", "planted-code-3"),
+        ("an imported access token", "planted-import-1"),
+        ("an imported refresh token", "planted-import-2"),
+        ("an imported client's secret", "planted-import-3"),
+        ("a refused import's access token", "planted-import-4"),
+        ("a refused import's refresh token", "planted-import-5"),
+        ("a refused import's client secret", "planted-import-6"),
+        ("the access token of an imported grant", "planted-import-7"),
+        ("the refresh token of an imported grant", "planted-import-8"),
         ("what a provider says", "planted-prose"),
         ("a wrong key", "planted-wrong-key"),
         ("a wrong state", "planted-wrong-state"),
@@ -265,6 +273,41 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
         turn.await && web.seen_at("/revoke").len() >= 2
     })
     .await;
+
+    // A grant that comes from elsewhere: refused, taken, asked for again, taken once more, renewed.
+    let mut import = json!({
+        "actor": { "user": "ann" }, "server": "wiki", "clientId": "old-client",
+        "accessToken": "planted-import-4 x", "refreshToken": "planted-import-5\n",
+        "clientSecret": "planted-import-6\r\nX: y", "requestId": "0b9a1a52-5a0a-4b7e-9a3c-2f1f3a1f0009",
+    });
+    caller
+        .daemon("TokenService/ImportConnection", import.clone())
+        .await;
+    import["accessToken"] = json!("planted-import-1");
+    import["refreshToken"] = json!("planted-import-2");
+    import["clientSecret"] = json!("planted-import-3");
+    for _ in 0..2 {
+        let made = caller.daemon("TokenService/ImportConnection", import.clone());
+        assert!(!made.await.is_null(), "the import is taken");
+    }
+    import["requestId"] = json!("");
+    caller
+        .daemon("TokenService/ImportConnection", import.clone())
+        .await;
+    import["replace"] = json!(true);
+    caller.daemon("TokenService/ImportConnection", import).await;
+    let ready = caller.resolve().await;
+    assert!(ready.to_string().contains("planted-import-1"), "{ready}");
+    let mut entries = ready["servers"].as_array().into_iter().flatten();
+    let entry = entries.find(|entry| entry["slug"] == "wiki").unwrap();
+    let rejected = json!({
+        "actor": { "user": "ann" }, "server": "wiki",
+        "httpResponse": { "status": 401, "credentialVersion": entry["credentialVersion"] },
+    });
+    web.once("/token", grant("planted-import-7", "planted-import-8"));
+    caller.daemon("TokenService/ReportResponse", rejected).await;
+    let ready = caller.resolve().await.to_string();
+    assert!(ready.contains("planted-import-7"), "{ready}");
 
     // What is refused at the doors.
     let daemon = service.daemon_key().rsplit_once('_').unwrap().0;

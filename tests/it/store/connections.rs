@@ -1,6 +1,6 @@
 //! Connections: one per user and server, and generations that are never used again.
 
-use stationmaster::domain::connections::{Connection, Status};
+use stationmaster::domain::connections::{Connection, Status, StatusKind};
 use stationmaster::domain::page::PageRequest;
 use stationmaster::domain::resolution::Reconnect;
 use stationmaster::store::Error;
@@ -15,6 +15,7 @@ on_both_engines! {
     a_second_connection_of_a_user_is_a_conflict,
     another_tenant_never_sees_a_connection,
     pages_follow_ids_and_keep_to_the_user,
+    pages_keep_to_a_status,
     a_deleted_connection_leaves_its_generation,
     a_generation_never_falls,
 }
@@ -196,6 +197,61 @@ async fn pages_follow_ids_and_keep_to_the_user(db: &Db) {
         }
 
         assert_eq!(got, expected, "{who:?}");
+    }
+}
+
+async fn pages_keep_to_a_status(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let one = home.store_registration(db, "one").await;
+    let two = home.store_registration(db, "two").await;
+    let refused = Status::ReconnectRequired(Reconnect::RefreshRefused);
+    let rejected = Status::ReconnectRequired(Reconnect::TokenRejected);
+    let mut all = Vec::new();
+    for (registration, name, status) in [
+        (&one, "ann", refused),
+        (&two, "ann", Status::Active),
+        (&one, "bob", Status::Unreadable),
+        (&two, "bob", rejected),
+        (&one, "carol", refused),
+    ] {
+        let mut connection = home.connection(registration, name);
+        connection.life.status = status;
+        home.store_connection(db, &connection).await;
+        all.push(connection);
+    }
+    all.sort_by_key(|connection| connection.id.to_string());
+    let mut tx = db.read().await.unwrap();
+    let mut at = tx.connections();
+
+    for kind in [
+        None,
+        Some(StatusKind::Active),
+        Some(StatusKind::ReconnectRequired),
+        Some(StatusKind::Unreadable),
+    ] {
+        for who in [None, Some(user("ann")), Some(user("bob"))] {
+            let wanted = |one: &&Connection| {
+                kind.is_none_or(|kind| kind == one.life.status.kind())
+                    && who.as_ref().is_none_or(|who| *who == one.user)
+            };
+            let expected: Vec<_> = all.iter().filter(wanted).cloned().collect();
+            let mut got = Vec::new();
+            let mut page = PageRequest {
+                size: 2,
+                after: None,
+            };
+            loop {
+                let found = at.list_in(&home.tenant, who.as_ref(), kind, &page).await;
+                let found = found.unwrap();
+                got.extend(found.entries);
+                page.after = found.next;
+                if page.after.is_none() {
+                    break;
+                }
+            }
+
+            assert_eq!(got, expected, "{kind:?} {who:?}");
+        }
     }
 }
 

@@ -70,9 +70,15 @@ async fn the_current_registration_is_the_newest_at_the_issuer(db: &Db) {
         ..home.registration(server)
     };
     let newest = numbered(&server, 10, "https://as.test");
+    // It serves the grants it came with, and connects nobody.
+    let imported = Registration {
+        kind: RegistrationKind::Imported,
+        ..numbered(&server, 13, "https://as.test")
+    };
     for registration in [
         &numbered(&server, 2, "https://as.test"),
         &newest,
+        &imported,
         &numbered(&server, 9, "https://as.test"),
         &numbered(&server, 11, "https://as.test/"),
         &numbered(&other, 12, "https://as.test"),

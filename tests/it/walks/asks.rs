@@ -151,8 +151,10 @@ asks! {
         ours: [r#"{"actor":{"user":"ann"},"afterRevision":"0"}"#]
     }
     "TokenService/ImportConnection" {
-        theirs: [r#"{"actor":{"user":"ann"},"server":"$server","accessToken":"x"}"#],
-        ours: [r#"{"actor":{"user":"ann"},"server":"wiki","accessToken":"x"}"#]
+        theirs: [r#"{"actor":{"user":"ann"},"server":"$server","accessToken":"x","replace":true}"#,
+            r#"{"actor":{"user":"eve"},"server":"$server","refreshToken":"x","clientId":"alphatenant-client"}"#],
+        ours: [r#"{"actor":{"user":"ann"},"server":"wiki","accessToken":"x"}"#,
+            r#"{"actor":{"user":"eve"},"server":"wiki","refreshToken":"x","clientId":"old","replace":true}"#]
     }
     "TokenService/PutUserIdentity" {
         theirs: [],

@@ -195,6 +195,11 @@ impl Idp {
         lock(&self.state).add_client(id, secret, redirect_uri);
     }
 
+    /// A grant that a client obtained elsewhere: an access token and a refresh token.
+    pub(crate) fn grant(&self, client: &str) -> (String, String) {
+        lock(&self.state).grant(client)
+    }
+
     pub(crate) fn consent(&self, consent: Consent) {
         lock(&self.state).consent = consent;
     }
@@ -266,6 +271,11 @@ impl Idp {
         let seen = self.presented("refresh_token");
         let token = |seen: &Seen| seen.form("refresh_token");
         seen.iter().filter_map(token).collect()
+    }
+
+    /// The last request that presented a refresh token.
+    pub(crate) fn last_redemption(&self) -> Option<Seen> {
+        self.presented("refresh_token").pop()
     }
 
     fn presented(&self, grant_type: &str) -> Vec<Seen> {

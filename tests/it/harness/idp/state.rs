@@ -86,6 +86,23 @@ impl State {
         self.made
     }
 
+    /// A grant that a client obtained elsewhere: an access token and a refresh token.
+    pub(super) fn grant(&mut self, client: &str) -> (String, String) {
+        let grant = Grant {
+            client: client.to_owned(),
+            redirect_uri: String::new(),
+            challenge: String::new(),
+            resource: String::new(),
+            scope: String::new(),
+        };
+        let number = self.next();
+        let made = self.next();
+        let (access, refresh) = (format!("access-{made}"), format!("refresh-{made}"));
+        self.access_tokens.insert(access.clone(), number);
+        self.refresh_tokens.insert(refresh.clone(), (number, grant));
+        (access, refresh)
+    }
+
     pub(super) fn accepts(&self, authorization: &str) -> bool {
         let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
         let grant = self.access_tokens.get(token);
