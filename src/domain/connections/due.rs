@@ -72,3 +72,7 @@ impl Connection {
 
 /// How long what is renewed ahead of time must still have lived not to be: as long as it can.
 pub const AHEAD: Duration = Duration::MAX;
+
+#[cfg(test)]
+#[path = "due_tests.rs"]
+mod tests;
