@@ -1,19 +1,28 @@
 //! What people and machines do with the service, end to end over its listeners.
 
 mod access;
+mod ahead;
+mod ahead_together;
 mod bad_input;
+mod breaker;
 mod browser;
 mod chats;
 mod confirm;
 mod connect;
 mod connect_failures;
 mod create_server;
+mod crowd;
 mod disconnect;
 mod feed;
+mod lease;
+mod lifetimes;
 mod limits;
 mod listeners;
+mod profiles;
+mod redirects;
 mod refresh;
 mod refresh_together;
+mod refusals;
 mod reports;
 mod resolve;
 mod revoke;
@@ -22,6 +31,7 @@ mod revoke_tenant;
 mod revoke_unstored;
 mod start;
 mod tenants;
+mod unwritten;
 mod update_server;
 mod watch;
 mod watch_ends;
