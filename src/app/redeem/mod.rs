@@ -353,7 +353,9 @@ impl App {
                 format!("status_{}", status.as_u16()),
             ),
             Outcome::Unknown(_) => (
-                Settled::Unknown,
+                Settled::Unknown {
+                    sent: tried.sent_at,
+                },
                 RefreshOutcome::Unknown,
                 "outcome_unknown".to_owned(),
             ),

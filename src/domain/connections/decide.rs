@@ -72,7 +72,8 @@ fn asked(
             };
         }
         // The lease ended without a verdict: its holder died with the outcome.
-        next = unknown(&next, held.until.before(policy.lease), now, policy);
+        let ago = lease_now.since(held.until.before(policy.lease));
+        next = unknown(&next, now.before(ago), now, policy);
     }
     if let Status::ReconnectRequired(why) = next.status {
         return make_do(next, Unusable::Reconnect(why));

@@ -150,12 +150,41 @@ fn a_crash_is_an_unknown_outcome_replayed_once_and_only_when_nothing_lives() {
 }
 
 #[test]
+fn when_a_request_was_lost_is_told_by_the_wall_clock_whatever_that_of_leases_says() {
+    let ago = Duration::from_secs(90);
+    let lease_now = now().after(Duration::from_hours(5));
+    let mut crashed = life(4_000);
+    let sent = lease_now.before(ago);
+    crashed.attempt = Some(attempt(1, sent.after(Policy::default().lease)));
+    let event = Event::Asked {
+        now: now(),
+        lease_now,
+        min_valid_for: Duration::ZERO,
+        attempt: attempt(2, later()),
+    };
+
+    let found = decide(&crashed, &event, &Policy::default()).next;
+    let held = ask(&life(4_000), attempt(1, lease_now)).next;
+    let sent = now().before(Duration::from_secs(3));
+    let told = settle(&held, attempt(1, lease_now), 7, Settled::Unknown { sent }).next;
+
+    assert_eq!(found.unknown_since, Some(now().before(ago)));
+    assert_eq!(told.unknown_since, Some(sent));
+}
+
+#[test]
 fn a_second_unknown_outcome_ends_the_grant() {
     let mut once = life(4_000);
     once.unknown_outcomes = 1;
     let held = ask(&once, attempt(1, later())).next;
 
-    let lost = settle(&held, attempt(1, later()), 7, Settled::Unknown).next;
+    let lost = settle(
+        &held,
+        attempt(1, later()),
+        7,
+        Settled::Unknown { sent: now() },
+    )
+    .next;
 
     assert_eq!(
         lost.status,

@@ -85,3 +85,7 @@ impl Connection {
 /// What is asked of a credential that is renewed ahead of time: more than any can live, so that it is
 /// renewed unless it is young.
 pub const AHEAD: Duration = Duration::MAX;
+
+#[cfg(test)]
+#[path = "due_tests.rs"]
+mod tests;

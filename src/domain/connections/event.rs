@@ -64,7 +64,10 @@ pub enum Settled {
         retry_after: Option<Duration>,
     },
     /// Sent, and no answer: it may have been redeemed.
-    Unknown,
+    Unknown {
+        /// When it was sent, or a little before, by the wall clock.
+        sent: Timestamp,
+    },
     /// Nothing was sent, because what is stored cannot be opened.
     Unreadable,
 }

@@ -70,8 +70,7 @@ pub(super) fn settled(
             pause(&mut next, now, Some(policy.max_backoff), policy);
         }
         Settled::Transient { retry_after } => pause(&mut next, now, retry_after, policy),
-        Settled::Unknown => {
-            let sent = attempt.until.before(policy.lease);
+        Settled::Unknown { sent } => {
             next = unknown(&next, sent, now, policy);
             pause(&mut next, now, None, policy);
         }
@@ -138,7 +137,8 @@ fn pause(next: &mut Lifecycle, now: Timestamp, wished: Option<Duration>, policy:
     next.next_attempt_at = Some(now.after(backoff(next.failures, wished, policy)));
 }
 
-/// One more redemption with an unknown outcome, of a request sent `sent` or later; the second ends
+/// One more redemption with an unknown outcome, of a request sent `sent` or later (by the wall clock,
+/// not by that of leases, which may differ); the second ends
 /// the grant, unless repeating does no harm.
 pub(super) fn unknown(
     life: &Lifecycle,

@@ -54,7 +54,7 @@ fn no_verdict_touches_a_newer_generation() {
     for outcome in [
         Settled::Refused,
         SUCCESS(),
-        Settled::Unknown,
+        Settled::Unknown { sent: now() },
         Settled::NotSent,
     ] {
         let decision = settle(&newer, attempt(1, now()), 6, outcome);
@@ -132,7 +132,7 @@ fn a_second_unknown_outcome_does_not_end_what_a_replay_cannot_harm() {
             now: now(),
             attempt: attempt(1, later()),
             generation: 7,
-            outcome: Settled::Unknown,
+            outcome: Settled::Unknown { sent: now() },
         };
         decide(&held, &event, &policy).next.status
     };

@@ -1,5 +1,6 @@
 //! What the tests stand on: databases of their own and scripted fakes on loopback.
 
+pub(crate) mod ahead;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod database;

@@ -55,7 +55,11 @@ impl World {
 
     /// What else there is around a service.
     pub(crate) async fn around(service: TestService) -> Self {
-        let idp = Idp::start().await;
+        Self::beside(service, Idp::start().await).await
+    }
+
+    /// A service that may have run before, and a provider that was there before it.
+    pub(crate) async fn beside(service: TestService, idp: Idp) -> Self {
         let admin = service.client(service.admin_key()).await;
         let daemon = service.client(service.daemon_key()).await;
         Self {

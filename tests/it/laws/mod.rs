@@ -6,6 +6,7 @@
 mod contracts;
 mod dependencies;
 mod dependencies_page;
+mod edge_cases;
 mod files;
 mod imports;
 mod methods;

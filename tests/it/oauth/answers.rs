@@ -338,3 +338,22 @@ async fn a_redemption_whose_time_is_over_is_not_sent() {
     );
     assert!(web.seen().is_empty());
 }
+
+#[tokio::test]
+async fn what_else_an_answer_carries_does_not_cost_its_tokens() {
+    for id_token in [
+        json!("no.jwt"),
+        json!(""),
+        json!(17),
+        json!({"a": 1}),
+        json!(null),
+    ] {
+        let body = json!({
+            "access_token": "a", "refresh_token": "new", "id_token": id_token, "user": [1],
+        });
+
+        let tokens = granted_json(body).await;
+
+        assert!(tokens.refresh_token.is_some(), "{id_token}");
+    }
+}

@@ -25,6 +25,7 @@ async fn a_probe_is_well_formed_and_reads_every_challenge_line() {
     assert_eq!(challenge.resource_metadata.as_deref(), Some("https://h/m"));
     let seen = &web.seen()[0];
     assert_eq!(seen.method, "POST");
+    assert_eq!(seen.header("authorization"), None);
     assert_eq!(seen.header("mcp-protocol-version"), Some("2026-07-28"));
     assert_eq!(
         seen.header("accept"),

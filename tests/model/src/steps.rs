@@ -288,7 +288,7 @@ fn look(state: &State, setting: &Setting, replica: usize, claim: &Claim, end: En
         }),
         End::Refused => Settled::Refused,
         End::Transient => Settled::Transient { retry_after: None },
-        End::Unknown => Settled::Unknown,
+        End::Unknown => Settled::Unknown { sent: sent_at },
         End::NotSent => Settled::NotSent,
     };
     let mut life = row.life;

@@ -44,6 +44,8 @@ pub(crate) enum Fault {
     InvalidGrant,
     /// `invalid_client`.
     InvalidClient,
+    /// `invalid_request`.
+    InvalidRequest,
     /// The request is read and comes to nothing; the connection ends.
     Ignored,
     /// The request has its effect, but the answer is lost.
@@ -214,6 +216,11 @@ impl Idp {
         lock(&self.state).rotates = rotates;
     }
 
+    /// Whether a refresh token that was redeemed already is taken once more without harm.
+    pub(crate) fn forgives(&self, forgives: bool) {
+        lock(&self.state).forgives = forgives;
+    }
+
     /// Whether grants come with a refresh token.
     pub(crate) fn renews(&self, renews: bool) {
         lock(&self.state).renews = renews;
@@ -226,6 +233,7 @@ impl Idp {
             Fault::Busy(seconds) => Reply::status(503).with("retry-after", seconds.to_string()),
             Fault::InvalidGrant => refusal(400, "invalid_grant"),
             Fault::InvalidClient => refusal(401, "invalid_client"),
+            Fault::InvalidRequest => refusal(400, "invalid_request"),
             Fault::Ignored => Reply::Reset,
             Fault::AnswerLost => {
                 let state = Arc::clone(&self.state);
@@ -246,6 +254,17 @@ impl Idp {
         let answer = Reply::made(move |seen| lock(&state).token(seen));
         let held = Reply::Held(Arc::clone(&gate), Box::new(answer));
         self.web.once(TOKEN, held);
+        gate
+    }
+
+    /// From here on every request to the token endpoint waits for this gate to be closed, which
+    /// lets everything through that came to it.
+    pub(crate) fn hold_all(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        let state = Arc::clone(&self.state);
+        let answer = Reply::made(move |seen| lock(&state).token(seen));
+        let held = Reply::Held(Arc::clone(&gate), Box::new(answer));
+        self.web.on(TOKEN, held);
         gate
     }
 

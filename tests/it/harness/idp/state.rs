@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) lifetime: Option<u32>,
     /// Whether a refresh is answered with a new refresh token.
     pub(super) rotates: bool,
+    /// Whether a refresh token that was redeemed is taken once more without harm.
+    pub(super) forgives: bool,
     /// Whether there are refresh tokens at all.
     pub(super) renews: bool,
     clients: HashMap<String, Client>,
@@ -60,6 +62,7 @@ impl State {
             consent: Consent::Given,
             lifetime: Some(3600),
             rotates: true,
+            forgives: false,
             renews: true,
             clients: HashMap::new(),
             codes: HashMap::new(),
@@ -200,7 +203,7 @@ impl State {
                 let Some((number, grant)) = self.refresh_tokens.get(&presented).cloned() else {
                     return refusal("invalid_grant");
                 };
-                if self.spent.contains(&presented) {
+                if self.spent.contains(&presented) && !self.forgives {
                     self.dead.insert(number);
                 }
                 if self.dead.contains(&number) || grant.client != client {

@@ -1,0 +1,97 @@
+//! What is known of a provider, told or seen, is made use of.
+
+use stationmaster::client::v1;
+use v1::{ServerStatus as Status, StatusReason as Reason};
+
+use crate::harness::idp::Fault;
+use crate::harness::service::Engine;
+use crate::harness::world::{World, on_both_engines};
+
+on_both_engines! {
+    within_a_known_grace_a_lost_answer_is_asked_for_at_once,
+    after_the_grace_a_lost_answer_is_not_risked,
+    a_provider_known_to_keep_refresh_tokens_may_lose_answers,
+    a_grant_seen_to_keep_its_refresh_token_survives_lost_answers,
+}
+
+async fn connect(world: &World) {
+    world.found("tools").await;
+    world.connect("alice", "tools").await;
+}
+
+async fn within_a_known_grace_a_lost_answer_is_asked_for_at_once(engine: Engine) {
+    let world = World::knowing(engine, "replay_grace = \"30m\"").await;
+    world.idp.forgives(true);
+    connect(&world).await;
+    world.pass(3600 - 60);
+    world.idp.once(Fault::AnswerLost);
+
+    let meanwhile = world.resolve("alice", "tools").await;
+    world.pass(2);
+    let again = world.resolve("alice", "tools").await;
+
+    assert_eq!(
+        (meanwhile.status(), meanwhile.credential_version),
+        (Status::Ready, 1)
+    );
+    assert_eq!(
+        (again.status(), again.credential_version),
+        (Status::Ready, 2)
+    );
+    let redeemed = world.idp.redemptions();
+    assert_eq!(redeemed.len(), 2);
+    assert_eq!(redeemed[0], redeemed[1]);
+}
+
+async fn after_the_grace_a_lost_answer_is_not_risked(engine: Engine) {
+    let world = World::knowing(engine, "replay_grace = \"30s\"").await;
+    connect(&world).await;
+    world.pass(3600 - 60);
+    world.idp.once(Fault::Ignored);
+    world.resolve("alice", "tools").await;
+
+    world.pass(31);
+    let later = world.resolve("alice", "tools").await;
+
+    assert_eq!(
+        (later.status(), later.credential_version),
+        (Status::Ready, 1)
+    );
+    assert_eq!(world.idp.redemptions().len(), 1);
+}
+
+/// Two answers are lost while nothing lives; the third comes.
+async fn lose_two_and_get_the_third(world: &World, generation: i64) {
+    for pause in [2, 4] {
+        world.idp.once(Fault::Ignored);
+        let lost = world.resolve("alice", "tools").await;
+        assert_eq!(lost.status(), Status::UpstreamUnavailable);
+        assert_eq!(lost.reason(), Reason::UpstreamFailing);
+        world.pass(pause);
+    }
+
+    let resolved = world.resolve("alice", "tools").await;
+
+    assert_eq!(resolved.status(), Status::Ready);
+    assert_eq!(resolved.credential_version, generation);
+}
+
+async fn a_provider_known_to_keep_refresh_tokens_may_lose_answers(engine: Engine) {
+    let world = World::knowing(engine, "keeps_refresh_tokens = true").await;
+    world.idp.rotates(false);
+    connect(&world).await;
+    world.pass(3600);
+
+    lose_two_and_get_the_third(&world, 2).await;
+}
+
+async fn a_grant_seen_to_keep_its_refresh_token_survives_lost_answers(engine: Engine) {
+    let world = World::start(engine).await;
+    world.idp.rotates(false);
+    connect(&world).await;
+    world.pass(3600);
+    world.header("alice", "tools").await;
+    world.pass(3600);
+
+    lose_two_and_get_the_third(&world, 3).await;
+}
