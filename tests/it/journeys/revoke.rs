@@ -18,6 +18,8 @@ on_both_engines! {
     what_is_invalid_already_is_done,
     a_renewal_under_way_is_waited_for_and_what_it_brings_is_revoked,
     connecting_again_by_the_same_client_revokes_nothing,
+    what_waits_is_left_alone_once_its_user_connected_again,
+    what_cannot_be_read_can_still_be_disconnected,
     a_provider_without_revocation_is_left_alone,
     a_deployment_that_crashed_amid_work_asks_again,
 }
@@ -194,5 +196,44 @@ async fn a_deployment_that_crashed_amid_work_asks_again(engine: Engine) {
         world.outbox_is((0, 0)).await;
         assert_eq!(hints(&world).len(), 2);
         assert_eq!(world.idp.grants(), 0);
+    }
+}
+
+async fn what_waits_is_left_alone_once_its_user_connected_again(engine: Engine) {
+    let world = connected(engine).await;
+    world.idp.revoke_once(Reply::status(503));
+    world.disconnect("alice", "tools").await;
+    World::until("the provider was asked", async || {
+        world.work().await;
+        hints(&world).len() == 1
+    })
+    .await;
+    world.connect("alice", "tools").await;
+    let header = world.header("alice", "tools").await;
+
+    world.pass(3600);
+
+    // The same client holds a grant again, and ending the old one could end it too.
+    world.outbox_is((0, 0)).await;
+    assert_eq!(hints(&world).len(), 1);
+    assert!(world.idp.accepts(&header));
+}
+
+async fn what_cannot_be_read_can_still_be_disconnected(engine: Engine) {
+    use crate::harness::service::{TestDatabase, TestService};
+    use crate::walks::rows;
+    let database = TestDatabase::new(engine).await;
+    {
+        let world = World::around(TestService::start_on(&database, &[]).await).await;
+        world.found("tools").await;
+        world.connect("alice", "tools").await;
+        let damage = "UPDATE connections SET status = 'odd'";
+        rows::raw(&database).await.execute(damage).await;
+
+        world.disconnect("alice", "tools").await;
+
+        let resolved = world.resolve("alice", "tools").await;
+        assert_eq!(resolved.status(), Status::NotConnected);
+        world.service.stop().await;
     }
 }
