@@ -333,7 +333,9 @@ impl App {
                 return Ok(());
             }
             Outcome::NotSent(error) => {
-                (Settled::NotSent, RefreshOutcome::NotSent, error.to_string())
+                tracing::info!(connection.id = %tried.connection.id, %error, "nothing was sent");
+                let code = "not_sent".to_owned();
+                (Settled::NotSent, RefreshOutcome::NotSent, code)
             }
             Outcome::Refused(refused) => {
                 let (settled, counted) = match refused.about {

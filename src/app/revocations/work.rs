@@ -102,7 +102,12 @@ impl App {
                 && !clients.contains_key(&id)
             {
                 let client = tx.retired_clients().get(&revocation.tenant, id).await;
-                clients.insert(id, readable(client).flatten());
+                // Only a row that cannot be read is as good as none.
+                let client = match client {
+                    Err(store::Error::Corrupt { .. }) => readable(client).flatten(),
+                    client => client?,
+                };
+                clients.insert(id, client);
             }
             let client = revocation.client.and_then(|id| clients.get(&id).cloned());
             taken.revocations.push((revocation, client.flatten()));

@@ -85,8 +85,8 @@ statements! {
     DELETE_OF_SERVER = "DELETE FROM connections WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
     INVALIDATE_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, \
         intent = NULL, lease_owner = NULL, lease_until = NULL, access_token = NULL, \
-        access_token_key = NULL, refresh_token = NULL, refresh_token_key = NULL, version = version + 1 \
-        WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
+        access_token_key = NULL, refresh_token = NULL, refresh_token_key = NULL, due_at = NULL, \
+        version = version + 1 WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
 }
 
 /// Reads connections.

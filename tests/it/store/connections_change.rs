@@ -277,6 +277,7 @@ async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {
         new.life.attempt = None;
         new.life.renewable = false;
         (new.access_token, new.refresh_token) = (None, None);
+        new.due_at = None;
         new.version += 1;
         assert_eq!(get(db, &old).await, new);
     }
