@@ -26,19 +26,28 @@ enum State {
     HalfOpen { pause: Duration },
 }
 
+/// What a request that passes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// For itself.
+    Ordinary,
+    /// To find out for all others.
+    Probe,
+}
+
 impl Breaker {
     /// Whether a request may pass now; otherwise how long to wait before asking again. Who passes
     /// must say how it went: [`Self::succeeded`], [`Self::failed`] or [`Self::abandoned`].
     ///
     /// # Errors
     /// How long to wait.
-    pub fn admit(&mut self, now: Duration) -> Result<(), Duration> {
+    pub fn admit(&mut self, now: Duration) -> Result<Errand, Duration> {
         match self.state {
-            State::Closed => Ok(()),
+            State::Closed => Ok(Errand::Ordinary),
             State::Open { until, .. } if now < until => Err(until.saturating_sub(now)),
             State::Open { pause, .. } => {
                 self.state = State::HalfOpen { pause };
-                Ok(())
+                Ok(Errand::Probe)
             }
             State::HalfOpen { .. } => Err(PAUSES.0),
         }
@@ -56,22 +65,22 @@ impl Breaker {
     }
 
     /// A request that passed was not answered, or with trouble.
-    pub fn failed(&mut self, now: Duration) {
+    pub fn failed(&mut self, errand: Errand, now: Duration) {
         self.failures = self.failures.saturating_add(1);
-        let pause = match self.state {
-            State::Closed if self.failures < THRESHOLD => return,
+        let pause = match (self.state, errand) {
+            (State::Closed, _) if self.failures < THRESHOLD => return,
+            (State::Closed, _) => PAUSES.0,
+            (State::HalfOpen { pause }, Errand::Probe) => pause.saturating_mul(2).min(PAUSES.1),
             // Those that passed before it opened tell nothing new.
-            State::Open { .. } => return,
-            State::Closed => PAUSES.0,
-            State::HalfOpen { pause } => pause.saturating_mul(2).min(PAUSES.1),
+            (State::Open { .. } | State::HalfOpen { .. }, _) => return,
         };
         let until = now.saturating_add(pause);
         self.state = State::Open { until, pause };
     }
 
-    /// A request that passed was not made: the next one may find out.
-    pub fn abandoned(&mut self, now: Duration) {
-        if let State::HalfOpen { pause } = self.state {
+    /// A request that passed was not made: if it was to find out, the next one may.
+    pub fn abandoned(&mut self, errand: Errand, now: Duration) {
+        if let (State::HalfOpen { pause }, Errand::Probe) = (self.state, errand) {
             self.state = State::Open { until: now, pause };
         }
     }
@@ -89,8 +98,8 @@ mod tests {
     fn opened_at(now: Duration) -> Breaker {
         let mut breaker = Breaker::default();
         for _ in 0..THRESHOLD {
-            assert_eq!(breaker.admit(now), Ok(()));
-            breaker.failed(now);
+            assert_eq!(breaker.admit(now), Ok(Errand::Ordinary));
+            breaker.failed(Errand::Ordinary, now);
         }
         breaker
     }
@@ -100,7 +109,7 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
             for _ in 1..THRESHOLD {
-                breaker.failed(Duration::ZERO);
+                breaker.failed(Errand::Ordinary, Duration::ZERO);
             }
             breaker.succeeded();
         }
@@ -116,10 +125,10 @@ mod tests {
     fn one_request_finds_out_and_the_others_wait() {
         let mut breaker = opened_at(Duration::ZERO);
 
-        assert_eq!(breaker.admit(PAUSES.0), Ok(()));
+        assert_eq!(breaker.admit(PAUSES.0), Ok(Errand::Probe));
         assert!(breaker.admit(PAUSES.0).is_err());
         breaker.succeeded();
-        assert_eq!(breaker.admit(PAUSES.0), Ok(()));
+        assert_eq!(breaker.admit(PAUSES.0), Ok(Errand::Ordinary));
     }
 
     #[test]
@@ -132,8 +141,8 @@ mod tests {
             let pause = breaker.wait(now).unwrap();
             pauses.push(pause.as_secs());
             now += pause;
-            assert_eq!(breaker.admit(now), Ok(()));
-            breaker.failed(now);
+            assert_eq!(breaker.admit(now), Ok(Errand::Probe));
+            breaker.failed(Errand::Probe, now);
         }
 
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
@@ -144,17 +153,28 @@ mod tests {
         let mut breaker = opened_at(Duration::ZERO);
         breaker.admit(PAUSES.0).unwrap();
 
-        breaker.abandoned(PAUSES.0);
+        breaker.abandoned(Errand::Probe, PAUSES.0);
 
-        assert_eq!(breaker.admit(PAUSES.0), Ok(()));
+        assert_eq!(breaker.admit(PAUSES.0), Ok(Errand::Probe));
     }
 
     #[test]
     fn failures_of_what_passed_before_do_not_prolong_the_pause() {
         let mut breaker = opened_at(Duration::ZERO);
 
-        breaker.failed(Duration::from_secs(4));
+        breaker.failed(Errand::Ordinary, Duration::from_secs(4));
 
         assert_eq!(breaker.wait(PAUSES.0), None);
+    }
+
+    #[test]
+    fn what_passed_before_does_not_take_the_place_of_the_probe() {
+        let mut breaker = opened_at(Duration::ZERO);
+        breaker.admit(PAUSES.0).unwrap();
+
+        breaker.abandoned(Errand::Ordinary, PAUSES.0);
+        breaker.failed(Errand::Ordinary, PAUSES.0);
+
+        assert!(breaker.admit(PAUSES.0).is_err());
     }
 }

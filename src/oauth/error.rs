@@ -109,3 +109,36 @@ pub enum Error {
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
 }
+
+impl Error {
+    /// Whether a request was not made for reasons of ours, which say nothing about the place: its time
+    /// was over, it could not be formed, or our rules forbid it.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::Fetch(error) => matches!(
+                error,
+                fetch::Error::Blocked { .. }
+                    | fetch::Error::Setup
+                    | fetch::Error::NotSent {
+                        cause: fetch::Cause::TooLate | fetch::Cause::Request,
+                        ..
+                    }
+            ),
+            Self::Endpoint { .. } | Self::Unsupported { .. } | Self::SecretMissing => true,
+            Self::Address
+            | Self::NoResourceMetadata
+            | Self::ResourceMismatch { .. }
+            | Self::NoAuthorizationServer
+            | Self::IssuerNotListed { .. }
+            | Self::NoServerMetadata { .. }
+            | Self::IssuerMismatch { .. }
+            | Self::Metadata { .. }
+            | Self::PkceUnsupported { .. }
+            | Self::RegistrationRefused { .. }
+            | Self::RegistrationMalformed
+            | Self::Unavailable { .. }
+            | Self::NoEndpoint { .. }
+            | Self::ReservedParameter { .. } => false,
+        }
+    }
+}

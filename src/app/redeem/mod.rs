@@ -325,7 +325,10 @@ impl App {
                 return self.settle(&tried, settled, &code).await;
             }
         };
-        passage.report(behaved(&outcome));
+        match behaved(&outcome) {
+            Some(behaved) => passage.report(behaved),
+            None => drop(passage),
+        }
         let (settled, counted, error) = match outcome {
             Outcome::Granted(tokens) => {
                 self.count(&tried.connection, RefreshOutcome::Success);
@@ -373,10 +376,15 @@ impl App {
     }
 }
 
-/// What an outcome says about the place itself.
-fn behaved(outcome: &Outcome) -> Behaved {
+/// What an outcome says about the place itself; nothing, where it is about us: asked too often, too
+/// late, or forbidden by our own rules.
+fn behaved(outcome: &Outcome) -> Option<Behaved> {
     match outcome {
-        Outcome::Granted(_) | Outcome::Refused(_) => Behaved::Well,
-        Outcome::NotSent(_) | Outcome::Transient { .. } | Outcome::Unknown(_) => Behaved::Badly,
+        Outcome::Granted(_) | Outcome::Refused(_) => Some(Behaved::Well),
+        Outcome::Transient { status, .. } if status.as_u16() == 429 => None,
+        Outcome::NotSent(error) if error.is_ours() => None,
+        Outcome::NotSent(_) | Outcome::Transient { .. } | Outcome::Unknown(_) => {
+            Some(Behaved::Badly)
+        }
     }
 }

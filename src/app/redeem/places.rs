@@ -8,18 +8,22 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::domain::breaker::Breaker;
+use crate::domain::breaker::{Breaker, Errand};
 use crate::domain::time::Clock;
 
 /// Renewals ahead of time that run side by side at one place.
 pub(super) const AHEAD_AT_ONCE: usize = 4;
-/// So many places are remembered before those without trouble are forgotten.
+/// So many places are remembered before those without trouble are forgotten, and those whose trouble
+/// is so old.
 const REMEMBERED: usize = 4096;
+const FORGOTTEN: Duration = Duration::from_mins(10);
 
 #[derive(Debug)]
 struct Place {
     breaker: Breaker,
     ahead: Arc<Semaphore>,
+    /// When it was last asked about, on the monotonic clock.
+    touched: Duration,
 }
 
 impl Default for Place {
@@ -27,6 +31,7 @@ impl Default for Place {
         Self {
             breaker: Breaker::default(),
             ahead: Arc::new(Semaphore::new(AHEAD_AT_ONCE)),
+            touched: Duration::ZERO,
         }
     }
 }
@@ -51,22 +56,27 @@ impl Places {
     }
 
     fn at<T>(&self, endpoint: &str, act: impl FnOnce(&mut Place) -> T) -> T {
+        let now = self.clock.monotonic();
         let mut known = self.known();
         if known.len() >= REMEMBERED && !known.contains_key(endpoint) {
             known.retain(|_, place| {
-                !place.breaker.is_idle() || place.ahead.available_permits() < AHEAD_AT_ONCE
+                let troubled = !place.breaker.is_idle() && now < place.touched + FORGOTTEN;
+                troubled || place.ahead.available_permits() < AHEAD_AT_ONCE
             });
         }
-        act(known.entry(endpoint.to_owned()).or_default())
+        let place = known.entry(endpoint.to_owned()).or_default();
+        place.touched = now;
+        act(place)
     }
 
     /// The right to send one request, unless the place is to be left alone.
     pub(super) fn admit(&self, endpoint: &str) -> Result<Passage, Duration> {
         let now = self.clock.monotonic();
-        self.at(endpoint, |place| place.breaker.admit(now))?;
+        let errand = self.at(endpoint, |place| place.breaker.admit(now))?;
         Ok(Passage {
             places: self.clone(),
             endpoint: endpoint.to_owned(),
+            errand,
             reported: false,
         })
     }
@@ -99,6 +109,7 @@ impl Places {
 pub(super) struct Passage {
     places: Places,
     endpoint: String,
+    errand: Errand,
     reported: bool,
 }
 
@@ -115,10 +126,10 @@ impl Passage {
     /// Says how the place behaved.
     pub(super) fn report(mut self, behaved: Behaved) {
         self.reported = true;
-        let now = self.places.clock.monotonic();
+        let (now, errand) = (self.places.clock.monotonic(), self.errand);
         self.places.at(&self.endpoint, |place| match behaved {
             Behaved::Well => place.breaker.succeeded(),
-            Behaved::Badly => place.breaker.failed(now),
+            Behaved::Badly => place.breaker.failed(errand, now),
         });
     }
 }
@@ -126,9 +137,10 @@ impl Passage {
 impl Drop for Passage {
     fn drop(&mut self) {
         if !self.reported {
-            let now = self.places.clock.monotonic();
-            self.places
-                .at(&self.endpoint, |place| place.breaker.abandoned(now));
+            let (now, errand) = (self.places.clock.monotonic(), self.errand);
+            self.places.at(&self.endpoint, |place| {
+                place.breaker.abandoned(errand, now);
+            });
         }
     }
 }
