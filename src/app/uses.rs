@@ -12,6 +12,8 @@ use crate::domain::ids::ConnectionId;
 
 /// A use is noted again after so long.
 const EACH: Duration = Duration::from_mins(1);
+/// How many are written in one transaction where one process has the database.
+const BATCH: usize = 200;
 /// The most that is gathered between two batches; further uses are not noted.
 const MOST: usize = 100_000;
 
@@ -55,11 +57,20 @@ impl App {
     /// Writes the uses gathered since the last time. Answers how many. What cannot be written is
     /// forgotten: the next use is noted again.
     pub async fn write_uses(&self) -> Result<u64> {
-        let uses = self.0.uses.take();
-        for seen in &uses {
-            // One row a transaction: one that held several could wait for another in a circle.
+        let mut uses = self.0.uses.take();
+        uses.sort_unstable_by_key(|seen| seen.connection);
+        // Where others write too, one row a transaction: one that held several could wait for another in
+        // a circle.
+        let batch = if self.0.store.is_exclusive() {
+            BATCH
+        } else {
+            1
+        };
+        for seen in uses.chunks(batch) {
             let mut tx = self.0.store.upkeep().await?;
-            tx.connection_leases().note_use(seen).await?;
+            for seen in seen {
+                tx.connection_leases().note_use(seen).await?;
+            }
             tx.commit().await?;
         }
         Ok(u64::try_from(uses.len()).unwrap_or(u64::MAX))
