@@ -21,7 +21,7 @@ use crate::domain::connections::Connection;
 use crate::domain::ids::ServerId;
 use crate::domain::page::{Cursor, PageRequest};
 use crate::domain::text::Slug;
-use crate::store::Read;
+use crate::store::{self, Read};
 
 /// Connections that may have changed since a watcher read last.
 const BOUND: usize = 1_000;
@@ -318,8 +318,13 @@ impl ConnectionWatch {
                         continue;
                     };
                     // Gone meanwhile: that is told in its place.
-                    let found = tx.connections().find_by_id(&what.tenant, id).await?;
-                    if let Some(connection) = found {
+                    let found = tx.connections().find_by_id(&what.tenant, id).await;
+                    // A row that cannot be read must not end the watch at each resumption.
+                    if let Err(error @ store::Error::Corrupt { .. }) = &found {
+                        tracing::error!(connection.id = %id, %error, "a change cannot be told");
+                        continue;
+                    }
+                    if let Some(connection) = found? {
                         self.put(tx, &mut slugs, connection, revision).await?;
                     }
                 }

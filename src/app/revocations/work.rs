@@ -95,8 +95,19 @@ impl App {
         let mut taken = Taken::default();
         let mut clients: HashMap<RetiredClientId, Option<RetiredClient>> = HashMap::new();
         for claimed in tx.revocation_claims().claim_due(&claim).await? {
-            let Some(revocation) = readable(claimed) else {
-                continue;
+            let revocation = match claimed {
+                Ok(revocation) => revocation,
+                Err(store::Error::Corrupt { table, column, id }) => {
+                    tracing::error!(
+                        revocation.id = id,
+                        table,
+                        column,
+                        "cannot be read: given up"
+                    );
+                    tx.revocation_claims().bury(&id).await?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
             if let Some(id) = revocation.client
                 && !clients.contains_key(&id)

@@ -59,6 +59,9 @@ statements! {
         ORDER BY place, id LIMIT $5) RETURNING ", columns!());
     POSTPONE = "UPDATE revocations SET next_attempt_at = $4, last_error = $5, lease_until = NULL, \
         version = version + 1 WHERE tenant = $1 AND id = $2 AND version = $3";
+    DROP_UNREAD = "UPDATE revocations SET state = 'dead', last_error = 'unreadable', refresh_token = NULL, \
+        refresh_token_key = NULL, access_token = NULL, access_token_key = NULL, lease_until = NULL, \
+        version = version + 1 WHERE id = $1";
     END_LEASES = "UPDATE revocations SET lease_until = NULL, version = version + 1 \
         WHERE lease_until IS NOT NULL";
     DELETE_DEAD = "DELETE FROM revocations WHERE state = 'dead' AND created_at < $1";
@@ -284,6 +287,16 @@ impl Keeper<'_> {
             .fetch_all(conn)
             .await)?;
         Ok(rows.into_iter().map(Revocation::try_from).collect())
+    }
+
+    /// Gives up a row that cannot be read, and forgets its tokens: it would be claimed again and again.
+    pub async fn bury(&mut self, id: &str) -> Result<()> {
+        on!(&mut *self.0, |conn| sqlx::query(DROP_UNREAD)
+            .bind(id)
+            .execute(conn)
+            .await
+            .map(drop))?;
+        Ok(())
     }
 
     /// Gives back what is to be tried again. `false` when the row is no longer at the version it

@@ -82,6 +82,11 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "END_LEASES",
         "a process that starts alone ends what all tenants left",
     ),
+    (
+        "revocations",
+        "DROP_UNREAD",
+        "by the id of a row that was read and cannot be understood",
+    ),
     ("revocations", "DELETE_DEAD", "sweeps all tenants"),
     (
         "retired_clients",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use stationmaster::domain::ids::ConnectionId;
 use stationmaster::domain::revocations::Revocation;
 use stationmaster::domain::time::Timestamp;
-use stationmaster::store::{Claim, Store};
+use stationmaster::store::{Claim, Error, Store};
 
 use crate::harness::database::{Db, on_both_engines};
 use crate::harness::fixtures::{Home, NOW, later};
@@ -22,6 +22,7 @@ on_both_engines! {
     leases_left_behind_are_ended,
     what_was_given_up_long_ago_is_deleted,
     a_row_that_cannot_be_read_is_nobody_elses_trouble,
+    what_cannot_be_read_is_given_up_and_its_tokens_forgotten,
 }
 
 async fn claim(store: &Store, claim: &Claim) -> Vec<Revocation> {
@@ -210,4 +211,24 @@ async fn a_row_that_cannot_be_read_is_nobody_elses_trouble(db: &Db) {
     assert_eq!(claimed.len(), 2);
     let readable: Vec<_> = claimed.into_iter().filter_map(Result::ok).collect();
     assert_eq!(ids(&readable), BTreeSet::from([good.id]));
+}
+
+async fn what_cannot_be_read_is_given_up_and_its_tokens_forgotten(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let (_, queued) = home.queue(db).await;
+    db.execute("UPDATE revocations SET reason = 'odd'").await;
+
+    let mut tx = db.upkeep().await.unwrap();
+    let claimed = tx.revocation_claims().claim_due(&claim_at(NOW)).await;
+    let Err(Error::Corrupt { id, .. }) = claimed.unwrap().remove(0) else {
+        panic!("it can be read");
+    };
+    tx.revocation_claims().bury(&id).await.unwrap();
+    tx.commit().await.unwrap();
+
+    assert_eq!(id, queued.id.to_string());
+    let dead = "SELECT COUNT(*) FROM revocations WHERE state = 'dead' AND refresh_token IS NULL \
+        AND access_token IS NULL AND lease_until IS NULL";
+    assert_eq!(db.number(dead).await, 1);
+    assert!(claim(db, &claim_at(later(9_999))).await.is_empty());
 }
