@@ -140,6 +140,8 @@ const SENTENCES = {
   },
   'make lint': ({ report, clone }, command) => isGate(report, clone, command),
   'make test': ({ report, clone }, command) => isGate(report, clone, command),
+  'make model': ({ report, clone }, command) => isGate(report, clone, command),
+  'make storm-quick': ({ report, clone }, command) => isGate(report, clone, command),
   'make e2e': ({ report, clone }, command) => isGate(report, clone, command),
   'make readme': ({ report, clone }, command) => isGate(report, clone, command),
 };
