@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     /// How often the ten expired credentials are asked for.
     pub(crate) rounds: usize,
+    /// Whether this is the quick form.
+    pub(crate) quick: bool,
 }
 
 /// `oauth.request_timeout`.
@@ -76,6 +78,7 @@ impl Plan {
             daemons: 8,
             workers: if quick { 25 } else { 32 },
             rounds: if quick { 3 } else { 7 },
+            quick,
         }
     }
 }
