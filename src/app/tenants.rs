@@ -128,8 +128,10 @@ impl App {
             let mut tx = self.0.store.read().await?;
             let tenant = tx.tenants().get(id).await?.ok_or(Error::TenantNotFound)?;
             let revision = tx.feed().head(id).await?;
-            let servers = servers_of(&mut tx, id).await?;
+            let mut servers = servers_of(&mut tx, id).await?;
             drop(tx);
+            // Whoever takes connections of several servers takes them in this order.
+            servers.sort_by_key(|server| server.id);
             if tenant.state != TenantState::Active {
                 return Ok(Written {
                     value: tenant,
@@ -164,13 +166,16 @@ impl App {
     ) -> Result<Option<Written<Tenant>>> {
         let mut event = self.event(id, caller.origin(), "tenant.delete", id);
         let mut tx = self.0.store.write().await?;
+        // No server is added from here on.
+        tx.tenants_mut().hold(id).await?;
         for server in servers {
             tx.servers_mut().hold(id, server.id).await?;
         }
         let versions = |servers: &[Server]| -> Vec<_> {
             servers.iter().map(|one| (one.id, one.version)).collect()
         };
-        let there = servers_in(&mut tx, id).await?;
+        let mut there = servers_in(&mut tx, id).await?;
+        there.sort_by_key(|server| server.id);
         if versions(&there) != versions(servers) {
             return Ok(None);
         }

@@ -17,7 +17,7 @@ use crate::domain::ids::DataKeyId;
 use crate::domain::keys::{DataKey, Place, RolloverPolicy, RootKey};
 use crate::domain::random::Random;
 use crate::domain::secrets::Sealed;
-use crate::domain::tenants::TenantId;
+use crate::domain::tenants::{TenantId, TenantState};
 use crate::domain::time::Clock;
 use crate::store::{self, Store};
 
@@ -237,6 +237,11 @@ impl Vault {
             created_at: event.at,
         };
         let mut tx = self.store.write().await?;
+        // Whoever was late for the end of a tenant must not give it a key again.
+        let owner = tx.tenants().get(tenant).await?;
+        if owner.is_none_or(|owner| owner.state == TenantState::Deleted) {
+            return Err(Error::TenantNotFound);
+        }
         match tx.keys_mut().insert_active(&stored).await {
             Ok(()) => {
                 tx.commit(&event).await?;

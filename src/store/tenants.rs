@@ -19,6 +19,7 @@ statements! {
     LIST_DELETING = "SELECT id, display_name, state, created_at, updated_at FROM tenants \
         WHERE state = 'deleting' ORDER BY id";
     LIST_DELETED = "SELECT id FROM tenants WHERE state = 'deleted' AND updated_at > $1 ORDER BY id";
+    HOLD = "UPDATE tenants SET state = state WHERE id = $1 AND state = 'active'";
     BURY = "UPDATE tenants SET state = 'deleting', display_name = '', updated_at = $2 \
         WHERE id = $1 AND state = 'active'";
     SHRED = "UPDATE tenants SET state = 'deleted' WHERE id = $1 AND state = 'deleting'";
@@ -150,6 +151,17 @@ impl Writer<'_> {
         .map_err(conflict)?;
         self.changed(&tenant.id, Op::Put);
         Ok(())
+    }
+
+    /// Keeps others from deleting a tenant, or from doing what holds it as well, until this
+    /// transaction ends. `false` when it is not in use.
+    pub async fn hold(&mut self, id: &TenantId) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(HOLD)
+            .bind(id.as_str())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
     }
 
     /// Deletes everything a tenant has but its revocations and the keys that open them, and keeps

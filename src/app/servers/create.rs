@@ -108,6 +108,9 @@ impl App {
         let mut event = self.event(&caller.tenant, caller.origin(), "server.create", id);
         event.detail = serde_json::json!({ "after": describe(&server) });
         let mut tx = self.0.store.write().await?;
+        if !tx.tenants_mut().hold(&caller.tenant).await? {
+            return Err(Error::TenantNotFound);
+        }
         tx.servers_mut().insert(&server).await.map_err(slug_taken)?;
         if let Some(registration) = &provision.registration {
             tx.registrations_mut().insert(registration).await?;

@@ -3,15 +3,24 @@
 use stationmaster::client::{Client, Error, answer, v1};
 
 use crate::harness::client::{actor, reason};
-use crate::harness::service::Engine;
+use crate::harness::idp::Idp;
+use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::world::{self, World, get, list, on_both_engines, open, resolve_many};
+use crate::walks::rows;
 
 on_both_engines! {
     a_tenant_is_created_once,
     equal_names_in_two_tenants_do_not_meet,
     a_deleted_tenant_leaves_nothing_and_its_name_is_not_used_again,
+    a_server_made_while_its_tenant_goes_leaves_nothing,
+    a_client_registered_while_its_tenant_goes_is_not_sealed,
     tenants_are_the_operators,
 }
+
+/// What a tenant has that is sealed, or seals.
+const LEFT: &str = "SELECT (SELECT COUNT(*) FROM data_keys WHERE tenant = 'acme') \
+    + (SELECT COUNT(*) FROM servers WHERE tenant = 'acme') \
+    + (SELECT COUNT(*) FROM registrations WHERE tenant = 'acme')";
 
 async fn create(client: &Client, id: &str, request_id: &str) -> Result<v1::Tenant, Error> {
     let request = v1::CreateTenantRequest {
@@ -127,6 +136,44 @@ async fn a_deleted_tenant_leaves_nothing_and_its_name_is_not_used_again(engine: 
         .map(|tenant| tenant.id.as_str())
         .collect();
     assert_eq!(listed, ["default"]);
+}
+
+async fn a_server_made_while_its_tenant_goes_leaves_nothing(engine: Engine) {
+    nothing_is_left(engine, |_| {}).await;
+}
+
+async fn a_client_registered_while_its_tenant_goes_is_not_sealed(engine: Engine) {
+    nothing_is_left(engine, Idp::manages).await;
+}
+
+/// Deletes a tenant while a client is registered for a server of it, at a provider prepared so.
+async fn nothing_is_left(engine: Engine, prepare: fn(&Idp)) {
+    let database = TestDatabase::new(engine).await;
+    {
+        let world = World::around(TestService::start_on(&database, &[]).await).await;
+        prepare(&world.idp);
+        create(&world.admin, "acme", "").await.unwrap();
+        let (acme, _) = callers(&world, "acme").await;
+        let gate = world.idp.hold_registrations();
+        let request = v1::CreateServerRequest {
+            server: Some(world.automatic("tools")),
+            ..v1::CreateServerRequest::default()
+        };
+        let (made, gone) = tokio::join!(world::create(&acme, request), async {
+            World::until("a client is being registered", async || {
+                !world.idp.registered().is_empty()
+            })
+            .await;
+            let gone = delete(&world.admin, "acme").await;
+            gate.close();
+            gone
+        });
+
+        assert_eq!(gone.unwrap().state(), v1::TenantState::Deleted);
+        assert_eq!(reason(made), "TENANT_NOT_FOUND");
+        let mut raw = rows::raw(&database).await;
+        assert_eq!(raw.number(LEFT).await, 0);
+    }
 }
 
 async fn tenants_are_the_operators(engine: Engine) {

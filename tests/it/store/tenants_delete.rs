@@ -13,6 +13,7 @@ on_both_engines! {
     keys_stay_until_they_are_shredded,
     a_deleted_tenants_name_is_never_used_again,
     other_tenants_keep_what_they_have,
+    only_a_tenant_in_use_is_held,
 }
 
 /// Every table with rows of tenants, but for what tells of the past.
@@ -196,4 +197,42 @@ async fn other_tenants_keep_what_they_have(db: &Db) {
     for (table, count) in ROWS {
         assert_ne!(db.number(count).await, 0, "{table}");
     }
+}
+
+async fn only_a_tenant_in_use_is_held(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let held = async || {
+        let mut tx = db.write().await.unwrap();
+        let held = tx.tenants_mut().hold(&home.tenant).await.unwrap();
+        tx.commit(&home.event()).await.unwrap();
+        held
+    };
+    assert!(held().await);
+    let mut tx = db.read().await.unwrap();
+    let kept = tx.tenants().get(&home.tenant).await.unwrap();
+    drop(tx);
+    assert_eq!(kept, Some(tenant("acme")));
+
+    delete(db, &home).await;
+
+    assert!(!held().await, "deleting");
+    shred(db, &home).await;
+    assert!(!held().await, "deleted");
+}
+
+#[tokio::test]
+async fn who_holds_a_tenant_keeps_it_from_being_deleted() {
+    let db = Db::postgres().await;
+    let home = Home::settle(&db, "acme").await;
+    let mut holding = db.write().await.unwrap();
+    assert!(holding.tenants_mut().hold(&home.tenant).await.unwrap());
+
+    let event = home.event();
+    let (deleted, committed) = futures_util::join!(delete(&db, &home), async {
+        db.somebody_waits().await;
+        holding.commit(&event).await
+    });
+
+    committed.unwrap();
+    assert!(deleted);
 }

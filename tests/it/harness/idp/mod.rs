@@ -120,11 +120,20 @@ impl Idp {
 
     /// Every revocation is answered as usual, when the gate is closed, which lets all through.
     pub(crate) fn hold_revocations(&self) -> Arc<Semaphore> {
+        self.hold_at(REVOKE, State::revoke)
+    }
+
+    /// Every registration is answered as usual, when the gate is closed, which lets all through.
+    pub(crate) fn hold_registrations(&self) -> Arc<Semaphore> {
+        self.hold_at(REGISTER, State::register)
+    }
+
+    fn hold_at(&self, path: &str, answer: fn(&mut State, &Seen) -> Reply) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         let state = Arc::clone(&self.state);
-        let answer = Reply::made(move |seen| lock(&state).revoke(seen));
+        let answer = Reply::made(move |seen| answer(&mut lock(&state), seen));
         self.web
-            .on(REVOKE, Reply::Held(Arc::clone(&gate), Box::new(answer)));
+            .on(path, Reply::Held(Arc::clone(&gate), Box::new(answer)));
         gate
     }
 
@@ -260,12 +269,7 @@ impl Idp {
     /// From here on every request to the token endpoint waits for this gate to be closed, which
     /// lets everything through that came to it.
     pub(crate) fn hold_all(&self) -> Arc<Semaphore> {
-        let gate = Arc::new(Semaphore::new(0));
-        let state = Arc::clone(&self.state);
-        let answer = Reply::made(move |seen| lock(&state).token(seen));
-        let held = Reply::Held(Arc::clone(&gate), Box::new(answer));
-        self.web.on(TOKEN, held);
-        gate
+        self.hold_at(TOKEN, State::token)
     }
 
     /// Whether a server would take these words as authorization.
