@@ -62,7 +62,9 @@ impl App {
 
     async fn held_by(&self, tenant: &TenantId, user: &UserId) -> Result<Held> {
         let mut tx = self.0.store.read().await?;
-        let connections = connections_of(&mut tx, tenant, user).await?;
+        let mut connections = connections_of(&mut tx, tenant, user).await?;
+        // Whoever takes connections of several servers takes them in this order.
+        connections.sort_by_key(|connection| connection.server);
         let parked = tx.handshakes().list_parked_of_user(tenant, user).await?;
         drop(tx);
         let mut strays = Vec::new();
