@@ -230,7 +230,7 @@ impl App {
         if entails.ends_grants {
             ended = tx
                 .connections_mut()
-                .invalidate_of_server(&caller.tenant, next.id)
+                .invalidate_of_server(&caller.tenant, next.id, next.updated_at)
                 .await?;
         }
         let revision = tx.commit(&event).await?;

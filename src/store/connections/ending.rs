@@ -10,6 +10,7 @@ use crate::domain::ids::ServerId;
 use crate::domain::resolution::Reconnect;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
+use crate::domain::time::Timestamp;
 
 impl Writer<'_> {
     /// Takes a connection away and keeps its generation, unless a higher one is kept already. Answers its id, if there was one.
@@ -93,11 +94,13 @@ impl Writer<'_> {
         &mut self,
         tenant: &TenantId,
         server: ServerId,
+        now: Timestamp,
     ) -> Result<usize> {
         let rows = on!(&mut *self.tx, |conn| sqlx::query_as(INVALIDATE_OF_SERVER)
             .bind(tenant.as_str())
             .bind(server.to_string())
             .bind(Reconnect::ServerChanged.as_str())
+            .bind(now.as_micros())
             .fetch_all(conn)
             .await)?;
         self.changed_of_server(tenant, server, rows, Op::Put)

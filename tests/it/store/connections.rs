@@ -6,7 +6,7 @@ use stationmaster::domain::resolution::Reconnect;
 use stationmaster::store::Error;
 
 use crate::harness::database::{Db, on_both_engines};
-use crate::harness::fixtures::{Home, user};
+use crate::harness::fixtures::{Home, NOW, user};
 
 on_both_engines! {
     a_connection_reads_back_as_it_was_written,
@@ -145,7 +145,7 @@ async fn another_tenant_never_sees_a_connection(db: &Db) {
     assert!(!at.renew(&stolen).await.unwrap());
     assert!(!at.save_life(&stolen).await.unwrap());
     let ended = at
-        .invalidate_of_server(&other.tenant, mine.server)
+        .invalidate_of_server(&other.tenant, mine.server, NOW)
         .await
         .unwrap();
     assert_eq!(ended, 0);

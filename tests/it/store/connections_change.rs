@@ -265,7 +265,7 @@ async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {
     let mut tx = db.write().await.unwrap();
     let mut at = tx.connections_mut();
     let ended = at
-        .invalidate_of_server(&home.tenant, ann.server)
+        .invalidate_of_server(&home.tenant, ann.server, later(40))
         .await
         .unwrap();
     let revision = tx.commit(&home.event()).await.unwrap();
@@ -278,6 +278,7 @@ async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {
         new.life.renewable = false;
         (new.access_token, new.refresh_token) = (None, None);
         new.due_at = None;
+        new.updated_at = later(40);
         new.version += 1;
         assert_eq!(get(db, &old).await, new);
     }

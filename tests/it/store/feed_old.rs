@@ -6,7 +6,7 @@ use stationmaster::domain::time::Timestamp;
 use stationmaster::store::Store;
 
 use crate::harness::database::{Db, on_both_engines};
-use crate::harness::fixtures::{Home, later, user};
+use crate::harness::fixtures::{Home, NOW, later, user};
 
 on_both_engines! {
     what_is_old_goes_and_raises_the_floor,
@@ -128,7 +128,7 @@ async fn what_changes_of_a_connection_says_whose_it_is(db: &Db) {
     let mut at = tx.connections_mut();
     at.insert(&ann).await.unwrap();
     at.insert(&bob).await.unwrap();
-    at.invalidate_of_server(tenant, server).await.unwrap();
+    at.invalidate_of_server(tenant, server, NOW).await.unwrap();
     at.delete(tenant, &user("ann"), server).await.unwrap();
     at.delete_of_server(tenant, server).await.unwrap();
     tx.commit(&home.event()).await.unwrap();

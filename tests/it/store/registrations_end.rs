@@ -61,7 +61,7 @@ async fn a_replaced_client_is_found_when_nothing_needs_it(db: &Db) {
     assert!(replaced(db).await.is_empty(), "a grant needs it");
     let mut tx = db.write().await.unwrap();
     let mut at = tx.connections_mut();
-    at.invalidate_of_server(&home.tenant, old.server)
+    at.invalidate_of_server(&home.tenant, old.server, NOW)
         .await
         .unwrap();
     tx.commit(&home.event()).await.unwrap();
