@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::clock::{Chance, now};
-use crate::journal::Did;
+use crate::journal::{Answer, Did};
 use crate::load::{Load, present, resolve};
 use crate::plan::server_of;
 use crate::provider::Weather;
@@ -83,11 +83,7 @@ async fn ask(scene: &Scene, number: usize, chance: &mut Chance) {
         }
     };
     scene.outside.journal.write(Did::Final {
-        user,
-        server: server.to_owned(),
-        since,
-        status: entry.status().as_str_name().to_owned(),
-        reason: entry.reason().as_str_name().to_owned(),
+        answer: Answer::of(user, server, since, &entry),
         accepted,
     });
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use stationmaster::client::v1;
 
 use super::clock;
 
@@ -180,22 +181,35 @@ pub(crate) enum Did {
         confirmed: bool,
     },
     /// A user was told that there is nothing usable.
-    Told {
-        user: String,
-        server: String,
-        since: u64,
-        status: String,
-        reason: String,
-    },
+    Told(Answer),
     /// What a user had after the storm; whether the provider accepted it.
     Final {
-        user: String,
-        server: String,
-        since: u64,
-        status: String,
-        reason: String,
+        #[serde(flatten)]
+        answer: Answer,
         accepted: bool,
     },
+}
+
+/// What a user was answered for one server, asked since then.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) user: String,
+    pub(crate) server: String,
+    pub(crate) since: u64,
+    pub(crate) status: String,
+    pub(crate) reason: String,
+}
+
+impl Answer {
+    pub(crate) fn of(user: String, server: &str, since: u64, entry: &v1::ResolvedServer) -> Self {
+        Self {
+            user,
+            server: server.to_owned(),
+            since,
+            status: entry.status().as_str_name().to_owned(),
+            reason: entry.reason().as_str_name().to_owned(),
+        }
+    }
 }
 
 /// A journal under way.

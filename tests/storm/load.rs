@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use v1::{ReportAction, ServerStatus};
 
 use crate::clock::{Chance, now, wide};
-use crate::journal::Did;
+use crate::journal::{Answer, Did};
 use crate::plan::server_of;
 use crate::scene::Scene;
 
@@ -272,13 +272,8 @@ impl Turn<'_> {
     }
 
     fn told(&self, since: u64, entry: &v1::ResolvedServer) {
-        self.load.scene.outside.journal.write(Did::Told {
-            user: self.user.clone(),
-            server: self.server.to_owned(),
-            since,
-            status: entry.status().as_str_name().to_owned(),
-            reason: entry.reason().as_str_name().to_owned(),
-        });
+        let told = Answer::of(self.user.clone(), self.server, since, entry);
+        self.load.scene.outside.journal.write(Did::Told(told));
     }
 
     async fn lost(self, since: u64, entry: &v1::ResolvedServer) {

@@ -211,7 +211,7 @@ impl Facts {
             | Did::Ready { .. }
             | Did::Handshake { .. }
             | Did::Disconnected { .. }
-            | Did::Told { .. }
+            | Did::Told(_)
             | Did::Final { .. } => {}
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{Facts, Family};
 use crate::clock::micros;
-use crate::journal::{Did, Ruling};
+use crate::journal::{Answer, Did, Ruling};
 use crate::plan::DEADLINE;
 
 const UNKNOWN: &str = "STATUS_REASON_OUTCOME_UNKNOWN";
@@ -35,14 +35,10 @@ pub(crate) struct Lost {
     pub(crate) finally_left: usize,
 }
 
-/// One thing that a user was told.
+/// One thing that a user was told, at a time.
 struct Told<'a> {
-    user: &'a str,
-    server: &'a str,
-    since: u64,
+    answer: &'a Answer,
     until: u64,
-    status: &'a str,
-    reason: &'a str,
 }
 
 impl Facts {
@@ -50,61 +46,40 @@ impl Facts {
         let mut lost = Lost::default();
         let mut counted = BTreeSet::new();
         for line in &self.driver {
+            let told = |answer| Told {
+                answer,
+                until: line.t,
+            };
             match &line.event {
-                Did::Told {
-                    user,
-                    server,
-                    since,
-                    status,
-                    reason,
-                } => {
-                    let until = line.t;
-                    let since = *since;
-                    let told = Told {
+                Did::Told(answer) => self.explain(&told(answer), &mut lost, &mut counted),
+                Did::Final { answer, accepted } => {
+                    let Answer {
                         user,
-                        server,
-                        since,
-                        until,
                         status,
                         reason,
-                    };
-                    self.explain(&told, &mut lost, &mut counted);
-                }
-                Did::Final {
-                    user,
-                    server,
-                    since,
-                    status,
-                    reason,
-                    accepted,
-                } => {
-                    let until = line.t;
-                    let since = *since;
-                    let told = Told {
-                        user,
-                        server,
-                        since,
-                        until,
-                        status,
-                        reason,
-                    };
-                    match (status.as_str(), accepted) {
-                        (READY, true) => lost.finally_ready += 1,
-                        (READY, false) => lost.offences.push(format!(
-                            "{user}: READY after the storm, and the provider does not accept it"
-                        )),
-                        (NOT_CONNECTED, _) => {
-                            lost.finally_left += 1;
-                            self.explain(&told, &mut lost, &mut counted);
+                        ..
+                    } = answer;
+                    let counts = match (status.as_str(), accepted) {
+                        (READY, true) => {
+                            lost.finally_ready += 1;
+                            continue;
                         }
-                        (RECONNECT, _) => {
-                            lost.finally_told += 1;
-                            self.explain(&told, &mut lost, &mut counted);
+                        (NOT_CONNECTED, _) => &mut lost.finally_left,
+                        (RECONNECT, _) => &mut lost.finally_told,
+                        (READY, false) => {
+                            lost.offences.push(format!(
+                                "{user}: READY after the storm, and the provider does not accept it"
+                            ));
+                            continue;
                         }
-                        (other, _) => lost
-                            .offences
-                            .push(format!("{user}: {other} {reason} after the storm")),
-                    }
+                        (other, _) => {
+                            lost.offences
+                                .push(format!("{user}: {other} {reason} after the storm"));
+                            continue;
+                        }
+                    };
+                    *counts += 1;
+                    self.explain(&told(answer), &mut lost, &mut counted);
                 }
                 _ => {}
             }
@@ -113,13 +88,13 @@ impl Facts {
     }
 
     fn explain(&self, told: &Told<'_>, lost: &mut Lost, counted: &mut BTreeSet<(u64, String)>) {
-        let Told {
+        let Answer {
             user,
             status,
             reason,
             ..
-        } = told;
-        if told.status == NOT_CONNECTED {
+        } = told.answer;
+        if told.answer.status == NOT_CONNECTED {
             if !self.left(told) {
                 lost.offences.push(format!(
                     "{user}: NOT_CONNECTED at {}, and never disconnected",
@@ -132,7 +107,7 @@ impl Facts {
         for (family, held) in self.candidates(told) {
             match self.cause(family, held, told) {
                 Ok(cause) => {
-                    if counted.insert((family, (*reason).to_owned())) {
+                    if counted.insert((family, reason.clone())) {
                         *lost.causes.entry(cause).or_default() += 1;
                     }
                     return;
@@ -155,8 +130,8 @@ impl Facts {
     /// while it was asked.
     fn candidates(&self, told: &Told<'_>) -> Vec<(u64, &Family)> {
         let of_user = self.families.iter().rev().filter(|(family, held)| {
-            held.user == told.user
-                && held.server == told.server
+            held.user == told.answer.user
+                && held.server == told.answer.server
                 && held.began <= told.until
                 && self.had.contains(family)
         });
@@ -169,7 +144,7 @@ impl Facts {
                 span.1 >= held.began && span.0 <= held.began.saturating_add(5_000_000)
             });
             let stored = paused.map(|span| span.1).max().unwrap_or(held.began);
-            if stored.saturating_add(5_000_000) < told.since {
+            if stored.saturating_add(5_000_000) < told.answer.since {
                 break;
             }
         }
@@ -177,7 +152,7 @@ impl Facts {
     }
 
     fn cause(&self, family: u64, held: &Family, told: &Told<'_>) -> Result<&'static str, String> {
-        if told.status != RECONNECT {
+        if told.answer.status != RECONNECT {
             return Err("may need no such status".to_owned());
         }
         if let Some((killer, at)) = held.killed
@@ -190,10 +165,10 @@ impl Facts {
         }
         let spoils = self.spoils.get(&family).into_iter().flatten();
         let spoiled = spoils.filter(|t| **t <= told.until).count();
-        if told.reason == REJECTED && spoiled >= 2 {
+        if told.answer.reason == REJECTED && spoiled >= 2 {
             return Ok(REJECTED_TWICE);
         }
-        if told.reason != UNKNOWN {
+        if told.answer.reason != UNKNOWN {
             return Err("is alive".to_owned());
         }
         let newest = self.newest(held, told.until);
@@ -259,7 +234,7 @@ impl Facts {
                 .is_some_and(|t| *t > second.arrived),
             _ => false,
         };
-        match told.reason {
+        match told.answer.reason.as_str() {
             UNKNOWN | REFUSED if overtaken => Ok(OVERTAKEN),
             REFUSED if late => Ok(FOUND_LATE),
             UNKNOWN => Ok(KILLED),
@@ -281,11 +256,11 @@ impl Facts {
                     server,
                     since,
                     outcome,
-                } if user == told.user
-                    && server == told.server
+                } if *user == told.answer.user
+                    && *server == told.answer.server
                     && outcome == "completed"
                     // One that was under way while the question was asked says nothing.
-                    && line.t <= told.since =>
+                    && line.t <= told.answer.since =>
                 {
                     left = self.overlapped(told, *since, line.t);
                 }
@@ -294,7 +269,10 @@ impl Facts {
                     server,
                     since,
                     ..
-                } if user == told.user && server == told.server && *since <= told.until => {
+                } if *user == told.answer.user
+                    && *server == told.answer.server
+                    && *since <= told.until =>
+                {
                     left = true;
                 }
                 _ => {}
@@ -311,7 +289,12 @@ impl Facts {
                 server,
                 since: began,
                 ..
-            } => user == told.user && server == told.server && *began <= until && line.t >= since,
+            } => {
+                *user == told.answer.user
+                    && *server == told.answer.server
+                    && *began <= until
+                    && line.t >= since
+            }
             _ => false,
         })
     }

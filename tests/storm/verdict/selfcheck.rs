@@ -3,7 +3,7 @@
 
 use super::{Facts, Verdict};
 use crate::clock::micros;
-use crate::journal::{Close, Did, Fault, Line, Ruling, Saw};
+use crate::journal::{Answer, Close, Did, Fault, Line, Ruling, Saw};
 use crate::plan::{DEADLINE, LEASE};
 
 const REPLICA: u32 = 1;
@@ -80,14 +80,14 @@ impl Story {
     }
 
     fn told(mut self, t: u64, reason: &str) -> Self {
-        let event = Did::Told {
+        let told = Answer {
             user: "ann".to_owned(),
             server: "tools".to_owned(),
             since: t,
             status: "SERVER_STATUS_RECONNECT_REQUIRED".to_owned(),
             reason: format!("STATUS_REASON_{reason}"),
         };
-        self.did(t, event);
+        self.did(t, Did::Told(told));
         self
     }
 
