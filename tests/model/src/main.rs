@@ -5,7 +5,9 @@
 //!
 //! Two replicas, the callers of each sharing one flight as they do in a process; three generations;
 //! four attempts. [`Bounds`] say how much may go wrong: once two crashes, a lost or late answer, a
-//! disconnect and a reconnect, once a crash, two lost answers, a transient one and a rejection.
+//! disconnect and a reconnect, once a crash, two lost answers, a transient one and a rejection, and
+//! once a crash, a lost answer, a transient one and a rejection where tokens are renewed ahead of
+//! their end as well.
 //! Pauses have any length, since nothing forces a replica to move while time passes, and the clocks
 //! of the replicas may differ by more than a token's life.
 //!
@@ -41,6 +43,7 @@ const APART: [i8; 2] = [1, -1];
 fn holds(name: &str, rotation: Rotation, skew: [i8; 2], bounds: Bounds) -> bool {
     let setting = Setting {
         rotation,
+        lifetime: if bounds == Bounds::AHEAD { 2 } else { 1 },
         skew,
         without: None,
         bounds,
@@ -61,6 +64,7 @@ fn holds(name: &str, rotation: Rotation, skew: [i8; 2], bounds: Bounds) -> bool 
 fn is_missed(guard: Guard, rotation: Rotation) -> bool {
     let setting = Setting {
         rotation,
+        lifetime: 1,
         skew: TOGETHER,
         without: Some(guard),
         bounds: Bounds::HARSH,
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
         holds("rotating", kills, TOGETHER, Bounds::HARSH),
         holds("rotating, clocks apart", kills, APART, Bounds::HARSH),
         holds("rotating, all answers", kills, TOGETHER, Bounds::TALKATIVE),
+        holds("rotating, ahead of time", kills, TOGETHER, Bounds::AHEAD),
         holds("not rotating", stays, TOGETHER, Bounds::HARSH),
         holds("not rotating, clocks apart", stays, APART, Bounds::HARSH),
         holds(
@@ -95,6 +100,12 @@ fn main() -> ExitCode {
             stays,
             TOGETHER,
             Bounds::TALKATIVE,
+        ),
+        holds(
+            "not rotating, ahead of time",
+            stays,
+            TOGETHER,
+            Bounds::AHEAD,
         ),
     ];
     let failed = outcomes.iter().filter(|passed| !**passed).count();

@@ -61,6 +61,13 @@ pub(crate) fn writing(row: &Row, claim: &Claim, end: End) -> Option<&'static str
     None
 }
 
+/// What must hold when the end of an attempt is not written.
+pub(crate) fn discarding(row: &Row, claim: &Claim, end: End) -> Option<&'static str> {
+    let received = matches!(end, End::Success(_)) && row.id == claim.id;
+    let outranked = row.life.redeemed_by >= claim.attempt.serial;
+    (received && !outranked).then_some("a success was thrown away that nothing outranks")
+}
+
 /// What must hold of every row written.
 pub(crate) fn stored(row: &Row) -> Option<&'static str> {
     if row.refresh.grant != row.id {

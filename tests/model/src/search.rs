@@ -37,7 +37,9 @@ struct Seen {
     /// For each state: from where it was reached first, and by which of the steps there.
     reached: Vec<(u32, u8)>,
     settled: Vec<bool>,
-    /// Every step, as the two states it joins.
+    /// How many steps were taken.
+    steps: usize,
+    /// Every step of the system's own, as the two states it joins.
     joined: Vec<(u32, u32)>,
 }
 
@@ -70,7 +72,7 @@ impl Seen {
         told
     }
 
-    /// A state from which no settled one can be reached.
+    /// A state from which no settled one can be reached without a user's doing or another fault.
     fn stuck(&self) -> Option<u32> {
         let mut before: Vec<Vec<u32>> = vec![Vec::new(); self.reached.len()];
         for (from, to) in &self.joined {
@@ -105,9 +107,12 @@ pub(crate) fn search(setting: &Setting) -> Found {
     while !frontier.is_empty() {
         let mut next_frontier = Vec::new();
         for (from, state) in &frontier {
-            for (step, (_, next)) in (0..).zip(steps(state, setting)) {
+            for (step, (name, next)) in (0..).zip(steps(state, setting)) {
                 let (number, new) = seen.add(&next, (*from, step), setting);
-                seen.joined.push((*from, number));
+                seen.steps += 1;
+                if name.is_progress() {
+                    seen.joined.push((*from, number));
+                }
                 if let Some(what) = next.broken {
                     return Found::Violation {
                         what: what.to_owned(),
@@ -130,6 +135,6 @@ pub(crate) fn search(setting: &Setting) -> Found {
     }
     Found::Nothing {
         states: seen.reached.len(),
-        steps: seen.joined.len(),
+        steps: seen.steps,
     }
 }

@@ -12,8 +12,6 @@ use stationmaster::domain::time::Timestamp;
 
 /// One step of time.
 pub(crate) const TICK: Duration = Duration::from_mins(1);
-/// How long an access token lives, in ticks.
-pub(crate) const LIFETIME: u32 = 1;
 /// How long a lease lasts, and what of it the request and the write may take.
 pub(crate) const LEASE: u32 = 2;
 pub(crate) const REQUEST: u32 = 1;
@@ -78,6 +76,16 @@ impl Bounds {
         reconnects: 1,
         claims: 4,
     };
+    /// As much as leaves room for renewing ahead of time.
+    pub(crate) const AHEAD: Self = Self {
+        crashes: 1,
+        losses: 1,
+        transients: 1,
+        rejections: 1,
+        disconnects: 0,
+        reconnects: 0,
+        claims: 4,
+    };
     /// Everything a provider and an upstream may say.
     pub(crate) const TALKATIVE: Self = Self {
         crashes: 1,
@@ -94,6 +102,9 @@ impl Bounds {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
     pub(crate) rotation: Rotation,
+    /// How long an access token lives, in ticks. What lives longer than one is renewed ahead of its
+    /// end as well.
+    pub(crate) lifetime: u32,
     /// By how many ticks the clocks of the replicas are ahead of the database's.
     pub(crate) skew: [i8; 2],
     pub(crate) without: Option<Guard>,
@@ -244,15 +255,15 @@ impl State {
             left: setting.bounds,
             broken: None,
         };
-        state.connect(0);
+        state.connect(0, setting);
         state
     }
 
     /// The user connects: a new connection with a new grant.
-    pub(crate) fn connect(&mut self, id: u8) {
+    pub(crate) fn connect(&mut self, id: u8, setting: &Setting) {
         let life = Lifecycle {
             generation: self.buried + 1,
-            ..Lifecycle::granted(ZERO, Some(ticks(i64::from(LIFETIME))), true)
+            ..Lifecycle::granted(ZERO, Some(ticks(i64::from(setting.lifetime))), true)
         };
         self.row = Some(Row {
             id,
@@ -370,7 +381,7 @@ fn forget(life: &mut Lifecycle, setting: &Setting) {
     life.forced_at = [None; FORCED_LIMIT];
     life.unknown_since = None;
     life.next_attempt_at = life.next_attempt_at.filter(|at| *at > past);
-    life.obtained_at = life.obtained_at.max(past.before(TICK * LIFETIME));
+    life.obtained_at = life.obtained_at.max(past.before(TICK * setting.lifetime));
     life.expires_at = life.expires_at.map(|at| at.max(past));
     if let Some(attempt) = &mut life.attempt {
         attempt.until = attempt.until.max(ZERO);

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use stationmaster::domain::connections::{Attempt, Effect, Event, Redemption, Settled, decide};
+use stationmaster::domain::connections::{
+    AHEAD, Attempt, Effect, Event, Redemption, Settled, decide,
+};
 use stationmaster::domain::ids::{IntentId, ReplicaId};
 
 use crate::properties;
 use crate::state::{
-    Claim, End, Flight, GENERATIONS, Guard, LEASE, LIFETIME, Message, REQUEST, Rotation, Setting,
-    State, TICK, Token, ZERO,
+    Claim, End, Flight, GENERATIONS, Guard, LEASE, Message, REQUEST, Rotation, Setting, State,
+    TICK, Token, ZERO,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub(crate) enum Step {
     Tick,
     /// A replica reads the row for a caller, and decides.
     Ask(usize),
+    /// The same without a caller, ahead of the end of the access token.
+    AskAhead(usize),
     /// It writes what it decided: the attempt, or what a crash left behind.
     Claim(usize),
     Send(usize),
@@ -34,6 +38,29 @@ pub(crate) enum Step {
     Reconnect,
 }
 
+impl Step {
+    /// Whether it is the system's own, neither a user's nor a fault.
+    pub(crate) fn is_progress(self) -> bool {
+        match self {
+            Self::Tick
+            | Self::Ask(_)
+            | Self::AskAhead(_)
+            | Self::Claim(_)
+            | Self::Send(_)
+            | Self::Handle(_)
+            | Self::Receive(_)
+            | Self::Look(_)
+            | Self::Write(_) => true,
+            Self::Busy(_)
+            | Self::TimeOut(_)
+            | Self::Crash(_)
+            | Self::Reject
+            | Self::Disconnect
+            | Self::Reconnect => false,
+        }
+    }
+}
+
 /// Every step possible, with the state it leads to.
 pub(crate) fn steps(state: &State, setting: &Setting) -> Vec<(Step, State)> {
     let mut found = Vec::with_capacity(16);
@@ -45,7 +72,13 @@ pub(crate) fn steps(state: &State, setting: &Setting) -> Vec<(Step, State)> {
     };
     for replica in 0..2 {
         match &state.flights[replica] {
-            Flight::Idle => add(Step::Ask(replica), ask(state, setting, replica)),
+            Flight::Idle => {
+                let asked = ask(state, setting, replica, Duration::ZERO);
+                add(Step::Ask(replica), asked);
+                if setting.lifetime > 1 {
+                    add(Step::AskAhead(replica), ask(state, setting, replica, AHEAD));
+                }
+            }
             Flight::Claiming { .. } => add(Step::Claim(replica), claim(state, setting, replica)),
             Flight::Sending(claim) => {
                 add(
@@ -78,7 +111,7 @@ pub(crate) fn steps(state: &State, setting: &Setting) -> Vec<(Step, State)> {
     }
     add(Step::Reject, reject(state, setting));
     add(Step::Disconnect, disconnect(state));
-    add(Step::Reconnect, reconnect(state));
+    add(Step::Reconnect, reconnect(state, setting));
     let mut later = state.clone();
     later.tick();
     later.settle(setting);
@@ -86,7 +119,7 @@ pub(crate) fn steps(state: &State, setting: &Setting) -> Vec<(Step, State)> {
     found
 }
 
-fn ask(state: &State, setting: &Setting, replica: usize) -> Option<State> {
+fn ask(state: &State, setting: &Setting, replica: usize, min_valid_for: Duration) -> Option<State> {
     let row = state.row.as_ref()?;
     if row.life.generation >= GENERATIONS {
         return None;
@@ -116,7 +149,7 @@ fn ask(state: &State, setting: &Setting, replica: usize) -> Option<State> {
     let event = Event::Asked {
         now,
         lease_now: ZERO,
-        min_valid_for: Duration::ZERO,
+        min_valid_for,
         attempt,
     };
     let decision = decide(&row.life, &event, &Setting::policy());
@@ -283,7 +316,7 @@ fn look(state: &State, setting: &Setting, replica: usize, claim: &Claim, end: En
     let outcome = match end {
         End::Success(token) => Settled::Success(Redemption {
             obtained_at: sent_at,
-            expires_at: Some(sent_at.after(TICK * LIFETIME)),
+            expires_at: Some(sent_at.after(TICK * setting.lifetime)),
             kept: token == claim.token,
         }),
         End::Refused => Settled::Refused,
@@ -309,7 +342,9 @@ fn look(state: &State, setting: &Setting, replica: usize, claim: &Claim, end: En
         outcome,
     };
     let decision = decide(&life, &event, &Setting::policy());
-    if decision.effect != Effect::Discard {
+    if decision.effect == Effect::Discard {
+        next.broken = properties::discarding(row, claim, end);
+    } else {
         next.flights[replica] = Flight::Writing {
             claim: *claim,
             end,
@@ -388,13 +423,13 @@ fn disconnect(state: &State) -> Option<State> {
     Some(next)
 }
 
-fn reconnect(state: &State) -> Option<State> {
+fn reconnect(state: &State, setting: &Setting) -> Option<State> {
     let mut next = state.clone();
     next.left.reconnects = next.left.reconnects.checked_sub(1)?;
     let generation = next.row.as_ref().map(|row| row.life.generation);
     next.buried = generation.unwrap_or(next.buried);
     (next.buried < GENERATIONS).then(|| {
-        next.connect(1);
+        next.connect(1, setting);
         next
     })
 }
