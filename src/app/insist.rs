@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::error::{Error, Result};
 
+/// What one try to read or write may take.
+pub(super) const TRY: Duration = Duration::from_secs(5);
 /// The pauses between tries: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 

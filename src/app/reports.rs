@@ -211,10 +211,15 @@ impl App {
         }
         let key = Self::key(report, server);
         let wanted = Wanted::new(Duration::ZERO, None);
-        if let Effect::Redeem | Effect::Await { .. } = self.peek(&connection, Duration::ZERO) {
-            self.renewed(&key, wanted).await;
-        }
-        let Some(connection) = self.connection(&key).await? else {
+        let renewed = match self.peek(&connection, Duration::ZERO) {
+            Effect::Redeem | Effect::Await { .. } => self.renewed(&key, wanted).await?,
+            Effect::HandOut(_)
+            | Effect::Tell(_)
+            | Effect::Persist
+            | Effect::Note
+            | Effect::Discard => Some(connection),
+        };
+        let Some(connection) = renewed else {
             return self
                 .authorize(caller, report, server, Scopes::default())
                 .await;

@@ -223,8 +223,7 @@ impl App {
         let mut effect = self.peek(&connection, wanted.min_valid_for);
         let renewable = matches!(effect, Effect::Redeem | Effect::Await { .. });
         if renewable && connection.auth_version == server.auth_version {
-            self.renewed(&key, wanted).await;
-            let Some(renewed) = self.connection(&key).await? else {
+            let Some(renewed) = self.renewed(&key, wanted).await? else {
                 return Ok(Outcome::NotConnected);
             };
             connection = renewed;

@@ -99,8 +99,9 @@ impl App {
             size: 1,
             after: None,
         };
-        let more = tx.connections().list(tenant, Some(user), &one).await?;
+        // In this order: what a handshake stores meanwhile is there once the handshake is gone.
         let gone = tx.handshakes_mut().delete_of_user(tenant, user).await?;
+        let more = tx.connections().list(tenant, Some(user), &one).await?;
         let mut parked: Vec<_> = gone.iter().filter(|(_, held)| *held).collect();
         parked.sort();
         let planned = held.parked.iter().map(|handshake| handshake.id.to_string());

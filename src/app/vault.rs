@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 
 use super::error::{Error, Result};
+use super::insist::TRY;
 use crate::crypto;
 use crate::crypto::{DataKeyMaterial, Payload, RootKeys};
 use crate::domain::audit::{NewAuditEvent, Origin};
@@ -19,7 +20,7 @@ use crate::domain::random::Random;
 use crate::domain::secrets::Sealed;
 use crate::domain::tenants::{TenantId, TenantState};
 use crate::domain::time::Clock;
-use crate::store::{self, Store};
+use crate::store::{self, Store, within};
 
 /// A key that seals a tenant's new values, and how many more it may seal before asking again.
 #[derive(Debug)]
@@ -186,9 +187,10 @@ impl Vault {
             current.left -= 1;
             return Ok(Arc::clone(&current.key));
         }
-        let key = match self.reserve_active(tenant).await? {
+        // Everybody who seals waits for this.
+        let key = match within(TRY, self.reserve_active(tenant)).await? {
             Some(key) => key,
-            None => self.roll_over(tenant).await?,
+            None => within(TRY, self.roll_over(tenant)).await?,
         };
         let left = self.policy.block - 1;
         sealing.insert(

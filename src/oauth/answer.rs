@@ -11,6 +11,7 @@ use url::form_urlencoded;
 
 use super::lifetime::{self, Given};
 use super::metadata::text;
+use super::outcome::is_known;
 use crate::domain::authorization::Scopes;
 use crate::domain::time::Timestamp;
 
@@ -59,9 +60,14 @@ impl Answer {
             members.get("error").is_some_and(is_said) || members.get("ok") == Some(&json!(false));
         if refused || !status.is_success() {
             let code = members.get("error").and_then(code);
+            // A server refuses with 400 or 401 (RFC 6749, section 5.2); gateways in front of it speak
+            // JSON as well, and forbid or do not find.
+            let proper = status.is_success() || matches!(status.as_u16(), 400 | 401);
             return match code.as_deref() {
                 Some(code) if is_transient(code) => transient,
-                _ => Self::Refused(code),
+                Some(code) if proper || is_known(code) => Self::Refused(Some(code.to_owned())),
+                None if proper => Self::Refused(None),
+                Some(_) | None => transient,
             };
         }
         granted(&members, Given::read(headers, now)).map_or(Self::Malformed, Self::Granted)

@@ -89,6 +89,11 @@ impl Refused {
     }
 }
 
+/// Whether we know what a code is about.
+pub(super) fn is_known(code: &str) -> bool {
+    about(code) != About::Other
+}
+
 /// What a code means (RFC 6749, section 5.2), aliases of large providers included.
 ///
 /// Nothing but the code is believed. Some servers (better-auth) say `invalid_grant` for a client
@@ -103,6 +108,7 @@ fn about(code: &str) -> About {
         | "bad_refresh_token"
         | "bad_verification_code"
         | "expired_token"
+        | "token_not_found"
         // Slack
         | "invalid_refresh_token"
         | "invalid_code"
@@ -116,6 +122,9 @@ fn about(code: &str) -> About {
         | "consent_required" => About::Grant,
         "invalid_client"
         | "unauthorized_client"
+        | "unsupported_grant_type"
+        // RFC 8707, section 2
+        | "invalid_target"
         // GitHub
         | "incorrect_client_credentials"
         // Slack
@@ -163,7 +172,7 @@ mod tests {
             (Some("invalid_client"), About::Client),
             (Some("unauthorized_client"), About::Client),
             (Some("invalid_request"), About::Other),
-            (Some("unsupported_grant_type"), About::Other),
+            (Some("unsupported_grant_type"), About::Client),
             (None, About::Other),
         ] {
             assert_eq!(

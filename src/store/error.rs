@@ -45,8 +45,8 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if let sqlx::Error::Database(database) = &error {
             // SQLite says BUSY (5), LOCKED (6), READONLY (8), IOERR (10), FULL (13), CANTOPEN (14);
-            // PostgreSQL 08 (connection), 25006 (read-only), 40 (rollback), 53 (resources),
-            // 57 (operator intervention).
+            // PostgreSQL 08 (connection), 25006 (read-only), 25P03 (idle for too long), 40 (rollback),
+            // 53 (resources), 57 (operator intervention).
             let code = database.code().unwrap_or_default().into_owned();
             let primary = code
                 .parse::<u32>()
@@ -55,7 +55,7 @@ impl From<sqlx::Error> for Error {
                 .map(|n| n & 0xff);
             let sqlite = matches!(primary, Some(5 | 6 | 8 | 10 | 13 | 14));
             let postgres = code.len() == 5
-                && (code == "25006"
+                && (matches!(code.as_str(), "25006" | "25P03")
                     || ["08", "40", "53", "57"].iter().any(|c| code.starts_with(c)));
             return if sqlite || postgres {
                 Self::Unavailable(error)
@@ -90,5 +90,73 @@ pub(super) fn conflict(error: sqlx::Error) -> Error {
         Error::Conflict
     } else {
         Error::from(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::fmt;
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// What a database says, by its code.
+    #[derive(Debug)]
+    struct Said(&'static str);
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl std::error::Error for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &str {
+            self.0
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        let passes = |code| {
+            let error = Error::from(sqlx::Error::Database(Box::new(Said(code))));
+            matches!(error, Error::Unavailable(_))
+        };
+
+        // SQLite: BUSY, BUSY_SNAPSHOT, IOERR_FSYNC, FULL. PostgreSQL: connection, deadlock, too many
+        // connections, stopping, idle for too long within a transaction, read-only.
+        for code in [
+            "5", "517", "1034", "13", "08006", "40P01", "53300", "57P01", "25P03", "25006",
+        ] {
+            assert!(passes(code), "{code}");
+        }
+        // SQLite: a constraint. PostgreSQL: a constraint, a syntax error, a failed transaction.
+        for code in ["19", "23505", "42601", "25P02"] {
+            assert!(!passes(code), "{code}");
+        }
     }
 }

@@ -50,6 +50,7 @@ pub use revocations::{Claim, Retiring};
 pub use servers::Which;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use changes::Turns;
 use engine::{Pool, Tx};
@@ -57,6 +58,21 @@ use engine::{Pool, Tx};
 use crate::domain::audit::NewAuditEvent;
 use crate::domain::changes::{NewChange, Revision};
 use crate::domain::time::{Clock, Timestamp};
+
+/// Whatever this asks of a database, but not for ever: a connection whose other end is gone does not
+/// say so for many minutes, and a new one may work at once.
+///
+/// # Errors
+/// [`Error::Unavailable`] when time is up, whatever became of it: look again.
+pub async fn within<T, E: From<Error>>(
+    patience: Duration,
+    asked: impl Future<Output = std::result::Result<T, E>>,
+) -> std::result::Result<T, E> {
+    match tokio::time::timeout(patience, asked).await {
+        Ok(answered) => answered,
+        Err(_elapsed) => Err(Error::Unavailable(sqlx::Error::PoolTimedOut).into()),
+    }
+}
 
 /// Where the database is.
 #[derive(Debug, Clone, PartialEq, Eq)]

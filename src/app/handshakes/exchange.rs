@@ -3,7 +3,7 @@
 
 use super::super::App;
 use super::super::error::{Error, Result};
-use super::super::insist::Insist;
+use super::super::insist::{Insist, TRY};
 use super::super::metrics::HandshakeOutcome;
 use super::super::revocations::GrantClient;
 use super::browser::browser;
@@ -17,7 +17,7 @@ use crate::domain::ids::ConnectionId;
 use crate::domain::secrets::AuthorizationCode;
 use crate::domain::text::Slug;
 use crate::oauth::{self, About, ClientAuth, CodeGrant, Endpoint, Outcome};
-use crate::store;
+use crate::store::{self, within};
 
 /// How often a grant is stored again when another one of the same user was stored at the same time.
 const STORE_TRIES: usize = 4;
@@ -90,18 +90,7 @@ impl App {
         let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
         let mut tried = false;
         loop {
-            let kept = match handshake.binding {
-                Binding::Link | Binding::Login => {
-                    let stored = self.store_grant(handshake, grant, browser()).await;
-                    stored.map(|stored| match stored {
-                        Stored::Connection(..) => Ok(None),
-                        Stored::ServerChanged => Err(Unstored::ServerChanged),
-                        Stored::TooLate => Err(Unstored::TooLate),
-                    })
-                }
-                Binding::Confirm => self.park(handshake, grant).await,
-            };
-            match kept {
+            match within(TRY, self.try_keep(handshake, grant)).await {
                 Err(error) => again.after(error).await?,
                 // Only we may end it well: an earlier try was written after all, unheard.
                 Ok(Err(Unstored::TooLate)) if tried && self.went_well(handshake).await? => {
@@ -110,6 +99,24 @@ impl App {
                 kept => return kept,
             }
             tried = true;
+        }
+    }
+
+    async fn try_keep(
+        &self,
+        handshake: &Handshake,
+        grant: &Parked,
+    ) -> Result<std::result::Result<Option<String>, Unstored>> {
+        match handshake.binding {
+            Binding::Link | Binding::Login => {
+                let stored = self.store_grant(handshake, grant, browser()).await?;
+                Ok(match stored {
+                    Stored::Connection(..) => Ok(None),
+                    Stored::ServerChanged => Err(Unstored::ServerChanged),
+                    Stored::TooLate => Err(Unstored::TooLate),
+                })
+            }
+            Binding::Confirm => self.park(handshake, grant).await,
         }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::super::App;
 use super::super::error::Error;
+use super::super::insist::TRY;
 use super::super::vault::Unopened;
-use super::WRITE;
 use crate::domain::connections::{Connection, Settled};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
@@ -114,12 +114,12 @@ impl App {
         let deadline = self.0.settings.request_timeout;
         let lease = self.0.settings.tokens.lease;
         let spent = self.0.clock.monotonic().saturating_sub(started);
-        if spent + deadline + WRITE > lease {
+        if spent + deadline + TRY > lease {
             return Err(Uncalled::LeaseTooShort);
         }
         // Names, TCP and TLS come first and may find the process asleep: whoever wakes up too late
         // must not write any more, since another replica may have redeemed meanwhile.
-        let send_before = started + lease.saturating_sub(WRITE);
+        let send_before = started + lease.saturating_sub(TRY);
         let endpoint = Endpoint {
             url: &connection.token_endpoint,
             client_id: &registration.client_id,

@@ -5,31 +5,29 @@
 //! flight per grant; across replicas the attempt written to the row is the lease. Flights run on the
 //! task tracker: a caller that goes away stops nothing.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::App;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::feed::Topic;
+use super::insist::TRY;
 use super::metrics::RefreshOutcome;
 use super::resolve::Wanted;
 use crate::domain::audit::{NewAuditEvent, Origin};
 use crate::domain::connections::{
     Attempt, Connection, Decision, Effect, Event, Policy, Settled, decide,
 };
-use crate::domain::ids::{IntentId, ServerId};
-use crate::domain::tenants::TenantId;
-use crate::domain::text::UserId;
+use crate::domain::ids::IntentId;
 use crate::oauth::{About, Outcome};
+use crate::store::within;
 
 mod ahead;
 mod call;
+mod flights;
 mod places;
 mod settle;
 
+pub(super) use flights::{Flights, Key};
 pub(super) use places::Places;
 
 use places::{Behaved, Passage};
@@ -37,71 +35,6 @@ use settle::Tried;
 
 /// How often a holder elsewhere is looked at, for what the feed does not tell: a pause, a lost lease.
 const POLL: Duration = Duration::from_millis(250);
-/// What writing a result may take within the lease.
-const WRITE: Duration = Duration::from_secs(5);
-
-/// Which grant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    pub(super) tenant: TenantId,
-    pub(super) user: UserId,
-    pub(super) server: ServerId,
-}
-
-impl Key {
-    /// The grant of a connection.
-    fn of(connection: &Connection) -> Self {
-        let Connection {
-            tenant,
-            user,
-            server,
-            ..
-        } = connection;
-        Self {
-            tenant: tenant.clone(),
-            user: user.clone(),
-            server: *server,
-        }
-    }
-}
-
-/// The flights of this process, one per grant. A flight is over when its channel closes.
-#[derive(Debug, Default)]
-pub(super) struct Flights(Arc<Mutex<HashMap<Key, watch::Receiver<()>>>>);
-
-/// The end of a flight, however it comes.
-struct Landing {
-    flights: Arc<Mutex<HashMap<Key, watch::Receiver<()>>>>,
-    key: Key,
-    _over: watch::Sender<()>,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
-    }
-}
-
-impl Flights {
-    /// The flight for a grant; started with `start` if there is none.
-    fn join(&self, key: &Key, start: impl FnOnce(Landing)) -> watch::Receiver<()> {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(key) {
-            return flight.clone();
-        }
-        let (over, flight) = watch::channel(());
-        flights.insert(key.clone(), flight.clone());
-        start(Landing {
-            flights: Arc::clone(&self.0),
-            key: key.clone(),
-            _over: over,
-        });
-        flight
-    }
-}
 
 /// What became of an attempt to take the lease.
 enum Claim {
@@ -118,11 +51,12 @@ enum Claim {
 impl App {
     /// A user's grant as it is stored now.
     pub(super) async fn connection(&self, key: &Key) -> Result<Option<Connection>> {
-        let mut tx = self.0.store.read().await?;
-        Ok(tx
-            .connections()
-            .get(&key.tenant, &key.user, key.server)
-            .await?)
+        let read = async {
+            let mut tx = self.0.store.read().await?;
+            let mut connections = tx.connections();
+            connections.get(&key.tenant, &key.user, key.server).await
+        };
+        Ok(within(TRY, read).await?)
     }
 
     /// What is to be done about a grant now; nothing is written. What would have to be written first
@@ -160,20 +94,46 @@ impl App {
         }
     }
 
-    /// Waits, as long as patience lasts, until a grant was renewed or could not be. The flight goes
-    /// on when patience ends.
-    pub(super) async fn renewed(&self, key: &Key, wanted: Wanted) {
-        let mut flight = self.0.flights.join(key, |landing| {
-            let (app, key) = (self.clone(), key.clone());
-            self.0.tasks.spawn(async move {
-                if let Err(error) = app.fly(&key, wanted.min_valid_for).await {
-                    tracing::warn!(server.id = %key.server, %error, "renewal did not run");
-                }
-                drop(landing);
+    /// Waits, as long as patience lasts, until a grant was renewed or could not be; the grant as it is
+    /// then. The flight goes on when patience ends.
+    pub(super) async fn renewed(&self, key: &Key, wanted: Wanted) -> Result<Option<Connection>> {
+        let until = tokio::time::Instant::now() + wanted.patience;
+        loop {
+            let mut ours = false;
+            let mut flight = self.0.flights.join(key, |landing| {
+                ours = true;
+                let (app, key) = (self.clone(), key.clone());
+                self.0.tasks.spawn(async move {
+                    if let Err(error) = app.fly(&key, wanted.min_valid_for).await {
+                        tracing::warn!(server.id = %key.server, %error, "renewal did not run");
+                    }
+                    drop(landing);
+                });
             });
-        });
-        // The channel carries nothing: it closes when the flight is over.
-        let _ = tokio::time::timeout(wanted.patience, flight.changed()).await;
+            // The channel carries nothing: it closes when the flight is over.
+            let over = tokio::time::timeout_at(until, flight.changed()).await;
+            let connection = self.connection(key).await?;
+            let effect = connection
+                .as_ref()
+                .map(|connection| self.peek(connection, wanted.min_valid_for));
+            let again = match effect {
+                // Somebody else is at it still, or again.
+                Some(Effect::Await { .. }) => true,
+                // A flight that began earlier may have seen less than we, and wanted less.
+                Some(Effect::Redeem) => !ours,
+                Some(
+                    Effect::HandOut(_)
+                    | Effect::Tell(_)
+                    | Effect::Persist
+                    | Effect::Note
+                    | Effect::Discard,
+                )
+                | None => false,
+            };
+            if over.is_err() || !again {
+                return Ok(connection);
+            }
+        }
     }
 
     async fn fly(&self, key: &Key, min_valid_for: Duration) -> Result<()> {
@@ -202,16 +162,16 @@ impl App {
 
     /// Declares an attempt, if the state asks for one.
     async fn claim(&self, key: &Key, min_valid_for: Duration) -> Result<Claim> {
-        let mut tx = self.0.store.read().await?;
-        let found = tx
-            .connections()
-            .get(&key.tenant, &key.user, key.server)
-            .await?;
+        let read = async {
+            let mut tx = self.0.store.read().await?;
+            let mut connections = tx.connections();
+            let found = connections.get(&key.tenant, &key.user, key.server).await?;
+            Ok::<_, Error>((found, tx.lease_now(&*self.0.clock).await?))
+        };
+        let (found, lease_now) = within(TRY, read).await?;
         let Some(mut connection) = found else {
             return Ok(Claim::Nothing);
         };
-        let lease_now = tx.lease_now(&*self.0.clock).await?;
-        drop(tx);
         let attempt = Attempt {
             intent: IntentId::mint(&*self.0.clock, &*self.0.random),
             owner: self.0.replica,
@@ -236,7 +196,8 @@ impl App {
         if decision.next != connection.life {
             let lost = decision.next.unknown_outcomes > connection.life.unknown_outcomes;
             let error = lost.then_some("outcome_unknown");
-            match self.save(&mut connection, &decision, error).await {
+            let saved = self.save(&mut connection, &decision, error);
+            match within(TRY, saved).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(Claim::LookAgain),
                 Err(error) if passage.is_some() => {

@@ -3,13 +3,14 @@
 
 use super::super::App;
 use super::super::error::Result;
-use super::super::insist::Insist;
+use super::super::insist::{Insist, TRY};
 use super::Key;
 use crate::domain::authorization::TokenSet;
 use crate::domain::connections::{
     Attempt, Connection, Decision, Effect, Event, Redemption, Settled, decide,
 };
 use crate::domain::time::Timestamp;
+use crate::store::within;
 
 /// One redemption, as it was begun.
 #[derive(Debug)]
@@ -23,18 +24,24 @@ pub(super) struct Tried {
 }
 
 impl App {
-    /// The grant of a redemption as it stands now, unless another one took its place.
+    /// The grant of a redemption as it stands now, unless another one took its place: the
+    /// connection, or the one that took over its refresh token with the attempt under way.
     async fn standing(&self, tried: &Tried) -> Result<Option<Connection>> {
         let now = self.connection(&Key::of(&tried.connection)).await?;
-        Ok(now.filter(|now| now.id == tried.connection.id))
+        Ok(now.filter(|now| now.id == tried.connection.id || takes_over(now, tried)))
     }
 
     /// What an outcome does to the grant as it stands.
     fn judge(&self, tried: &Tried, now: &Connection, outcome: Settled) -> Decision {
+        let generation = if takes_over(now, tried) {
+            now.life.generation
+        } else {
+            tried.connection.life.generation
+        };
         let event = Event::Settled {
             now: self.0.clock.now(),
             attempt: tried.attempt,
-            generation: tried.connection.life.generation,
+            generation,
             outcome,
         };
         decide(&now.life, &event, &self.policy(now))
@@ -47,7 +54,7 @@ impl App {
         tracing::info!(connection.id = %id, outcome = error, "renewal did not succeed");
         let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
         loop {
-            match self.try_settle(tried, outcome, error).await {
+            match within(TRY, self.try_settle(tried, outcome, error)).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) => again.after(error).await?,
@@ -72,7 +79,7 @@ impl App {
     pub(super) async fn keep_tokens(&self, tried: &Tried, tokens: &TokenSet) {
         let mut again = Insist::for_ever();
         loop {
-            match self.persist(tried, tokens).await {
+            match within(TRY, self.persist(tried, tokens)).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
@@ -123,4 +130,11 @@ impl App {
         }
         Ok(written)
     }
+}
+
+/// Whether another connection holds the very refresh token of a redemption under way: it was
+/// imported meanwhile, and the attempt with it.
+fn takes_over(now: &Connection, tried: &Tried) -> bool {
+    let attempt = now.life.attempt.map(|attempt| attempt.intent);
+    now.id != tried.connection.id && attempt == Some(tried.attempt.intent)
 }

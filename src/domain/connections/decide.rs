@@ -6,7 +6,7 @@
 
 use super::super::resolution::Reconnect;
 use super::super::time::Timestamp;
-use super::settle::{rejected, replay_is_harmless, settled, unknown, worked};
+use super::settle::{is_last_breath, rejected, replay_is_harmless, settled, unknown, worked};
 use super::{
     Attempt, Decision, Effect, Event, Freshness, Lifecycle, Living, Policy, Status, Unusable,
 };
@@ -109,10 +109,9 @@ fn without_redeeming(life: &Lifecycle, freshness: Freshness, now: Timestamp) -> 
         (Status::Unreadable, _) if life.renewable && !paused => None,
         (Status::Unreadable, _) => Some(Effect::Tell(Unusable::Unreadable)),
         // A refusal does not take a living access token out of use.
-        (
-            Status::ReconnectRequired(Reconnect::RefreshRefused | Reconnect::OutcomeUnknown),
-            Freshness::Fresh | Freshness::Short,
-        ) => Some(Effect::HandOut(Living::LastBreath)),
+        (status, Freshness::Fresh | Freshness::Short) if is_last_breath(status) => {
+            Some(Effect::HandOut(Living::LastBreath))
+        }
         (Status::ReconnectRequired(why), _) => Some(Effect::Tell(Unusable::Reconnect(why))),
         (Status::Active, Freshness::Fresh) => Some(Effect::HandOut(Living::Fresh)),
         (Status::Active, Freshness::Short | Freshness::Over) if life.renewable => None,

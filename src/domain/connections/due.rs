@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::time::Timestamp;
-use super::freshness::YOUNG;
+use super::freshness::{YOUNG, spread};
 use super::settle::replay_is_harmless;
 use super::{Connection, Policy, Status};
 
@@ -28,13 +28,13 @@ impl Connection {
         if life.status != Status::Active || !life.renewable {
             return None;
         }
-        let spread = self.spread();
+        let share = self.spread();
         let used = used_at.is_some_and(|used| used >= life.obtained_at);
         let ahead = life.expires_at.filter(|_| used).and_then(|end| {
             let lifetime = end.since(life.obtained_at);
             let lead = policy
                 .margin
-                .mul_f64(2.0 + spread)
+                .mul_f64(2.0 + share)
                 .min(lifetime.mul_f64(0.5));
             let careful = life.unknown_outcomes > 0 && !replay_is_harmless(life, end, policy);
             let due = if careful {
@@ -45,7 +45,7 @@ impl Connection {
             (careful || due < end).then_some(due)
         });
         let idle = policy.provider.idle_limit.map(|limit| {
-            let part = KEEP_ALIVE - SPREAD * spread;
+            let part = KEEP_ALIVE - SPREAD * share;
             life.obtained_at.after(limit.mul_f64(part))
         });
         let due = match (ahead, idle) {
@@ -69,16 +69,8 @@ impl Connection {
 
     /// Somewhere from 0 to 1, always the same for one generation of one grant.
     fn spread(&self) -> f64 {
-        // FNV-1a, whose high bits alone would hardly differ between neighbours.
-        let bytes = self.id.as_bytes();
         let generation = self.life.generation.to_le_bytes();
-        let hash = bytes
-            .iter()
-            .chain(&generation)
-            .fold(0x811c_9dc5_u32, |hash, byte| {
-                (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-            });
-        f64::from(hash % 1000) / 999.0
+        spread(self.id.as_bytes().iter().chain(&generation))
     }
 }
 

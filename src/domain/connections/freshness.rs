@@ -78,21 +78,49 @@ impl Freshness {
     }
 }
 
-/// How long to pause after so many failures in a row: doubling from the policy's first pause, never
-/// shorter than the provider asked for, never longer than the longest (a provider's own wish is
-/// honoured up to a day).
-pub fn backoff(failures: i64, retry_after: Option<Duration>, policy: &Policy) -> Duration {
+/// What sets the length of a pause after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// Failures in a row: it doubles from the policy's first pause up to the longest.
+    Growing,
+    /// It is the longest at once: asking soon would be no use.
+    Longest,
+    /// The provider asked for so much, which is honoured up to a day; never less than
+    /// [`Self::Growing`].
+    Wished(Duration),
+}
+
+/// How long to pause after so many failures in a row. What the provider did not ask for is stretched
+/// by up to a quarter, by `spread` between 0 and 1: what failed together is not tried again
+/// together.
+pub(super) fn backoff(failures: i64, how: Pause, spread: f64, policy: &Policy) -> Duration {
     const DAY: Duration = Duration::from_hours(24);
     let doublings = u32::try_from(failures.clamp(1, 20) - 1).unwrap_or(0);
-    let own = policy
+    let growing = policy
         .backoff
         .saturating_mul(2_u32.saturating_pow(doublings))
         .min(policy.max_backoff);
-    own.max(retry_after.unwrap_or_default().min(DAY))
+    let (own, wished) = match how {
+        Pause::Growing => (growing, Duration::ZERO),
+        Pause::Longest => (policy.max_backoff, Duration::ZERO),
+        Pause::Wished(wished) => (growing, wished.min(DAY)),
+    };
+    own.mul_f64(1.0 + spread.clamp(0.0, 1.0) / 4.0).max(wished)
+}
+
+/// Somewhere from 0 to 1, always the same for the same bytes.
+pub(super) fn spread<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> f64 {
+    // FNV-1a, whose high bits alone would hardly differ between neighbours.
+    let hash = bytes.into_iter().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    f64::from(hash % 1000) / 999.0
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn life(lifetime: Option<u64>) -> Lifecycle {
@@ -164,11 +192,42 @@ mod tests {
     #[test]
     fn pauses_double_and_honour_the_provider() {
         let policy = Policy::default();
-        let secs = |n, after| backoff(n, after, &policy).as_secs();
+        let secs = |n, how| backoff(n, how, 0.0, &policy).as_secs();
+        let wished = |secs| Pause::Wished(Duration::from_secs(secs));
 
-        assert_eq!([secs(1, None), secs(2, None), secs(3, None)], [2, 4, 8]);
-        assert_eq!(secs(40, None), 300);
-        assert_eq!(secs(1, Some(Duration::from_mins(15))), 900);
-        assert_eq!(secs(1, Some(Duration::MAX)), 86_400);
+        let doubled = [1, 2, 3].map(|n| secs(n, Pause::Growing));
+        assert_eq!(doubled, [2, 4, 8]);
+        assert_eq!(secs(40, Pause::Growing), 300);
+        assert_eq!(secs(1, Pause::Longest), 300);
+        assert_eq!(secs(1, wished(900)), 900);
+        assert_eq!(secs(3, wished(1)), 8);
+        assert_eq!(secs(1, wished(u64::MAX)), 86_400);
+    }
+
+    #[test]
+    fn pauses_are_spread_and_never_shorter_than_the_provider_asked_for() {
+        let policy = Policy::default();
+        let secs = |how, spread| backoff(2, how, spread, &policy).as_secs_f64();
+        let wished = |secs| Pause::Wished(Duration::from_secs(secs));
+
+        assert_eq!(secs(Pause::Growing, 0.5), 4.5);
+        assert_eq!(secs(Pause::Longest, 1.0), 375.0);
+        assert_eq!(secs(wished(60), 1.0), 60.0);
+        assert_eq!(secs(wished(1), 1.0), 5.0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_spread_lies_between_nought_and_one(bytes: [u8; 16]) {
+            prop_assert!((0.0..=1.0).contains(&spread(&bytes)));
+        }
+    }
+
+    #[test]
+    fn neighbours_are_spread_apart() {
+        let spreads: Vec<f64> = (0..100_u8).map(|n| spread(&[1, 2, n])).collect();
+
+        let below = spreads.iter().filter(|spread| **spread < 0.5).count();
+        assert!((30..70).contains(&below), "{spreads:?}");
     }
 }

@@ -12,7 +12,7 @@ mod settle;
 pub use decide::decide;
 pub use due::AHEAD;
 pub use event::{Decision, Effect, Event, Living, Redemption, Settled, Unusable};
-pub use freshness::{Freshness, Policy, backoff};
+pub use freshness::{Freshness, Policy};
 
 use super::authorization::{Issuer, Resource, Scopes};
 use super::ids::{ConnectionId, IntentId, RegistrationId, ReplicaId, ServerId};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::super::resolution::Reconnect;
 use super::super::time::Timestamp;
+use super::freshness::{Pause, backoff, spread};
 use super::{
     Attempt, Decision, Effect, Freshness, Lifecycle, Policy, Redemption, Settled, Status, Unusable,
-    backoff,
 };
 
 /// So many refusals in a row that mean nothing known are taken for one for good.
@@ -55,29 +55,34 @@ pub(super) fn settled(
         next.unclear_refusals = 0;
     }
     match outcome {
-        Settled::Success(_) | Settled::NotSent => pause(&mut next, now, None, policy),
+        Settled::Success(_) | Settled::NotSent => {
+            pause(&mut next, now, Pause::Growing, attempt, policy)
+        }
         Settled::Refused => next.status = Status::ReconnectRequired(refusal(life)),
         Settled::Unclear => {
             // What stands before the server may say such things, and what it says passes.
             next.unclear_refusals = next.unclear_refusals.saturating_add(1);
-            pause(&mut next, now, Some(policy.max_backoff), policy);
+            pause(&mut next, now, Pause::Longest, attempt, policy);
             if next.unclear_refusals >= UNCLEAR_REFUSALS {
                 next.status = Status::ReconnectRequired(refusal(life));
             }
         }
         Settled::ClientRefused => {
             next.client_refused = true;
-            pause(&mut next, now, Some(policy.max_backoff), policy);
+            pause(&mut next, now, Pause::Longest, attempt, policy);
         }
-        Settled::Transient { retry_after } => pause(&mut next, now, retry_after, policy),
+        Settled::Transient { retry_after } => {
+            let how = retry_after.map_or(Pause::Growing, Pause::Wished);
+            pause(&mut next, now, how, attempt, policy);
+        }
         Settled::Unknown { sent } => {
             next = unknown(&next, sent, now, policy);
-            pause(&mut next, now, None, policy);
+            pause(&mut next, now, Pause::Growing, attempt, policy);
         }
         Settled::Unreadable => {
             // The key may be on its way to this replica.
             next.status = Status::Unreadable;
-            pause(&mut next, now, Some(policy.max_backoff), policy);
+            pause(&mut next, now, Pause::Longest, attempt, policy);
         }
     }
     Decision {
@@ -131,10 +136,11 @@ fn refusal(life: &Lifecycle) -> Reconnect {
     }
 }
 
-/// One more failure, and a pause for it.
-fn pause(next: &mut Lifecycle, now: Timestamp, wished: Option<Duration>, policy: &Policy) {
+/// One more failure, and a pause for it, which differs from grant to grant.
+fn pause(next: &mut Lifecycle, now: Timestamp, how: Pause, attempt: Attempt, policy: &Policy) {
     next.failures = next.failures.saturating_add(1);
-    next.next_attempt_at = Some(now.after(backoff(next.failures, wished, policy)));
+    let spread = spread(attempt.intent.as_bytes());
+    next.next_attempt_at = Some(now.after(backoff(next.failures, how, spread, policy)));
 }
 
 /// One more redemption with an unknown outcome, of a request sent `sent` or later (by the wall clock,
@@ -186,6 +192,14 @@ pub(super) fn rejected(
     policy: &Policy,
 ) -> Decision {
     let mut next = *life;
+    // A refusal leaves the access token in use, until its end or its first rejection.
+    if life.generation == generation && is_last_breath(life.status) && !life.rejected {
+        next.rejected = true;
+        return Decision {
+            next,
+            effect: Effect::Note,
+        };
+    }
     if life.generation != generation || life.status != Status::Active {
         return Decision {
             next,
@@ -205,6 +219,12 @@ pub(super) fn rejected(
         (true, None) | (false, _) => next.rejected = true,
     }
     Decision { next, effect }
+}
+
+/// Whether a grant in this status cannot be renewed and yet is used as long as it lives.
+pub(super) fn is_last_breath(status: Status) -> bool {
+    let ended = |why| matches!(why, Reconnect::RefreshRefused | Reconnect::OutcomeUnknown);
+    matches!(status, Status::ReconnectRequired(why) if ended(why))
 }
 
 pub(super) fn worked(life: &Lifecycle, generation: i64) -> Decision {

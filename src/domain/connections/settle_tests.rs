@@ -92,6 +92,29 @@ fn a_refusal_keeps_a_living_token_in_use() {
     );
 }
 
+#[test]
+fn what_is_used_to_its_end_ends_with_its_first_rejection() {
+    for why in [Reconnect::RefreshRefused, Reconnect::OutcomeUnknown] {
+        let mut refused = life(10);
+        refused.status = Status::ReconnectRequired(why);
+        assert_eq!(
+            ask(&refused, attempt(1, later())).effect,
+            Effect::HandOut(Living::LastBreath)
+        );
+
+        let of_another = reject(&refused, 6);
+        let rejected = reject(&refused, 7);
+
+        assert_eq!(of_another.effect, Effect::Discard);
+        assert_eq!(rejected.effect, Effect::Note);
+        assert_eq!(
+            ask(&rejected.next, attempt(1, later())).effect,
+            Effect::Tell(Unusable::Reconnect(why))
+        );
+        assert_eq!(reject(&rejected.next, 7).effect, Effect::Discard);
+    }
+}
+
 /// The grant after an attempt of this number, redeemed.
 fn renewed_by(life: &Lifecycle, serial: u64) -> Lifecycle {
     let held = ask(life, attempt(serial, later())).next;
@@ -208,10 +231,14 @@ fn a_refused_client_is_told_apart_and_asked_again_later() {
 
     let refused = settle(&held, attempt(1, later()), 7, Settled::ClientRefused).next;
 
-    let pause = Policy::default().max_backoff;
-    assert_eq!(
-        ask(&refused, attempt(2, later())).effect,
-        Effect::Tell(Unusable::ClientRefused(pause))
+    let Effect::Tell(Unusable::ClientRefused(pause)) = ask(&refused, attempt(2, later())).effect
+    else {
+        panic!("{refused:?}");
+    };
+    let longest = Policy::default().max_backoff;
+    assert!(
+        (longest..=longest.mul_f64(1.25)).contains(&pause),
+        "{pause:?}"
     );
     assert_eq!(refused.status, Status::Active);
     assert!(

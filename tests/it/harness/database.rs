@@ -131,12 +131,7 @@ impl Db {
 
     /// Until somebody waits for somebody else's transaction; on PostgreSQL.
     pub(crate) async fn somebody_waits(&self) {
-        const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity \
-            WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let mut watch = self.raw().await;
-        let waits = async { while watch.number(WAITING).await == 0 {} };
-        let waited = tokio::time::timeout(Duration::from_secs(20), waits).await;
-        waited.expect("somebody should wait for a lock, and nobody does");
+        self.raw().await.somebody_waits().await;
     }
 }
 
@@ -150,6 +145,15 @@ impl Place {
 }
 
 impl Raw {
+    /// Returns when a statement on PostgreSQL waits for a lock that somebody holds.
+    pub(crate) async fn somebody_waits(&mut self) {
+        const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waits = async { while self.number(WAITING).await == 0 {} };
+        let waited = tokio::time::timeout(Duration::from_secs(20), waits).await;
+        waited.expect("somebody should wait for a lock, and nobody does");
+    }
+
     /// Runs one statement and answers how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &'static str) -> u64 {
         match self {

@@ -42,7 +42,7 @@ async fn an_answer_later_than_its_lease_is_waited_for_by_whom_it_was_asked(engin
     // One answer was lost before: a second one would end the grant.
     world.idp.once(Fault::Ignored);
     world.resolve("alice", "tools").await;
-    world.pass(2);
+    world.pass(3);
     let gate = world.idp.hold();
     let first = hurried(&world).await;
     world.redeemed(2).await;

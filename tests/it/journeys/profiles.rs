@@ -27,7 +27,7 @@ async fn within_a_known_grace_a_lost_answer_is_asked_for_at_once(engine: Engine)
     world.idp.once(Fault::AnswerLost);
 
     let meanwhile = world.resolve("alice", "tools").await;
-    world.pass(2);
+    world.pass(3);
     let again = world.resolve("alice", "tools").await;
 
     assert_eq!(
@@ -62,7 +62,7 @@ async fn after_the_grace_a_lost_answer_is_not_risked(engine: Engine) {
 
 /// Two answers are lost while nothing lives; the third comes.
 async fn lose_two_and_get_the_third(world: &World, generation: i64) {
-    for pause in [2, 4] {
+    for pause in [3, 5] {
         world.idp.once(Fault::Ignored);
         let lost = world.resolve("alice", "tools").await;
         assert_eq!(lost.status(), Status::UpstreamUnavailable);

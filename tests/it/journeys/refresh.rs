@@ -64,7 +64,7 @@ async fn a_token_about_to_end_is_renewed_before_it_is_handed_out(engine: Engine)
     world.pass(3600 - 121);
     assert_eq!(world.resolve("alice", "tools").await.credential_version, 1);
 
-    world.pass(2);
+    world.pass(3);
 
     assert_eq!(world.resolve("alice", "tools").await.credential_version, 2);
 }
@@ -219,7 +219,7 @@ async fn a_second_lost_answer_ends_the_grant(engine: Engine) {
     world.idp.once(Fault::Ignored);
 
     let first = world.resolve("alice", "tools").await;
-    world.pass(2);
+    world.pass(3);
     let second = world.resolve("alice", "tools").await;
     let third = world.resolve("alice", "tools").await;
 
@@ -237,7 +237,7 @@ async fn a_lost_answer_that_was_a_success_ends_the_grant(engine: Engine) {
     world.idp.once(Fault::AnswerLost);
 
     let first = world.resolve("alice", "tools").await;
-    world.pass(2);
+    world.pass(3);
     let second = world.resolve("alice", "tools").await;
 
     assert_eq!(first.status(), Status::UpstreamUnavailable);
@@ -269,7 +269,7 @@ async fn a_refused_client_leaves_the_grant(engine: Engine) {
 
     let refused = world.resolve("alice", "tools").await;
     let connection = world.connection("alice", "tools").await.unwrap();
-    world.pass(300);
+    world.pass(375);
     let renewed = world.resolve("alice", "tools").await;
 
     assert_eq!(refused.status(), Status::ConfigError);

@@ -20,6 +20,7 @@ on_both_engines! {
     a_credential_that_worked_may_be_renewed_again,
     a_grant_that_cannot_be_renewed_needs_a_new_consent,
     a_refused_grant_needs_a_new_consent,
+    what_is_used_to_its_end_is_given_up_at_its_first_rejection,
     a_busy_provider_is_waited_for,
     missing_scopes_are_asked_for_with_those_there_are,
     what_no_scope_helps_is_denied,
@@ -169,6 +170,21 @@ async fn a_refused_grant_needs_a_new_consent(engine: Engine) {
     let answer = rejected(&world, 1).await;
 
     assert_eq!(answer.action(), Action::Authorize);
+    assert_eq!(world.idp.redemptions().len(), 1);
+}
+
+async fn what_is_used_to_its_end_is_given_up_at_its_first_rejection(engine: Engine) {
+    let world = connected(engine).await;
+    world.pass(3600 - 60);
+    world.idp.once(Fault::InvalidGrant);
+    let living = world.resolve("alice", "tools").await;
+    assert_eq!(living.status(), Status::Ready);
+
+    let answer = rejected(&world, 1).await;
+
+    assert_eq!(answer.action(), Action::Authorize);
+    let resolved = world.resolve("alice", "tools").await;
+    assert_eq!(resolved.reason(), Reason::RefreshRefused, "{resolved:?}");
     assert_eq!(world.idp.redemptions().len(), 1);
 }
 

@@ -7,6 +7,7 @@ use crate::harness::client::{actor, reason};
 use crate::harness::idp::Idp;
 use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::world::{World, on_both_engines};
+use crate::walks::rows;
 
 on_both_engines! {
     a_deleted_servers_grants_are_revoked_a_few_at_a_time_and_then_its_client,
@@ -224,4 +225,38 @@ async fn two_replicas_revoke_each_grant_once() {
         second
     };
     second.stop().await;
+}
+
+/// What a handshake does that stores a grant: the connection, and then its own end.
+const STORING: [&str; 5] = [
+    "BEGIN",
+    "CREATE TEMPORARY TABLE late ON COMMIT DROP AS SELECT * FROM connections WHERE user_id = 'ann'",
+    "UPDATE late SET server = (SELECT id FROM servers WHERE slug = 'two'), id = \
+     LEFT(id, LENGTH(id) - 8) || TRANSLATE(RIGHT(id, 8), '0123456789abcdef', '123456789abcdef0')",
+    "INSERT INTO connections SELECT * FROM late",
+    "UPDATE handshakes SET state = state WHERE user_id = 'ann'",
+];
+
+#[tokio::test]
+async fn what_a_handshake_stores_during_a_purge_goes_too() {
+    let database = TestDatabase::new(Engine::Postgres).await;
+    let world = World::around(TestService::start_on(&database, &[]).await).await;
+    for server in ["one", "two"] {
+        world.found(server).await;
+    }
+    world.connect("ann", "one").await;
+    let mut storing = rows::raw(&database).await;
+    for statement in STORING {
+        storing.execute(statement).await;
+    }
+
+    let mut watching = rows::raw(&database).await;
+    let (purged, ()) = tokio::join!(purge(&world, "ann"), async {
+        watching.somebody_waits().await;
+        storing.execute("COMMIT").await;
+    });
+
+    assert_eq!(purged.connections, 2);
+    let left = "SELECT COUNT(*) FROM connections WHERE user_id = 'ann'";
+    assert_eq!(watching.number(left).await, 0);
 }

@@ -190,12 +190,18 @@ async fn trouble_is_transient() {
         Reply::text(200, "text/html", "<html>back soon</html>"),
     );
     web.once("/token", Reply::redirect(307, "/elsewhere"));
+    // What gateways in front of a server say.
+    let forbidden = json!({"message": "Forbidden"});
+    let not_found = json!({"status": 404, "error": "Not Found", "path": "/token"});
+    web.once("/token", Reply::json(403, &forbidden));
+    web.once("/token", Reply::json(404, &not_found));
+    web.once("/token", Reply::json(410, &json!({"error": "gone"})));
 
     let first = redeem_at(&web).await;
     assert!(
         matches!(first, Outcome::Transient { retry_after: Some(after), .. } if after.as_secs() == 30)
     );
-    for _ in 0..3 {
+    for _ in 0..6 {
         let outcome = redeem_at(&web).await;
         assert!(matches!(outcome, Outcome::Transient { .. }), "{outcome:?}");
     }
