@@ -31,7 +31,7 @@ mod vault;
 pub use access::{NewApiKey, Presented, SecretText};
 pub use chats::ResolveChat;
 pub use error::{Error, Result};
-pub use feed::{ConnectionEvent, ConnectionWatch, Told, WatchConnections};
+pub use feed::{ConnectionEvent, ConnectionWatch, Events, Told, WatchConnections};
 pub use handshakes::{
     Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
 };

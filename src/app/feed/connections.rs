@@ -2,15 +2,15 @@
 //!
 //! A watch goes through three stages. *Snapshot* reads what exists in pages, from the head on that
 //! was read with the first page. *Catching up* reads the feed from there to its head: until then the
-//! database is the queue, however slow the watcher. *Live* takes what the follower tells: here a
-//! watcher that does not read is cut off at the place it has come to, and one that does read and is
-//! told too much at once catches up again.
+//! database is the queue, however slow the watcher. *Live* takes what the follower tells; a watch
+//! that is told too much at once catches up again. Who takes nothing for long is cut off by
+//! [`Events`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Guard, Heard, Missed, Scope, Subscription, Topic, Which};
+use super::{Events, Guard, Heard, Scope, Subscription, Topic, Watch, Which};
 use crate::app::App;
 use crate::app::access::check_actor;
 use crate::app::error::{Error, Result};
@@ -23,7 +23,7 @@ use crate::domain::page::{Cursor, PageRequest};
 use crate::domain::text::Slug;
 use crate::store::{self, Read};
 
-/// Connections that may have changed since a watcher read last.
+/// Connections that may have changed before the database is asked which.
 const BOUND: usize = 1_000;
 /// Connections read at a time.
 const PAGE: usize = 100;
@@ -84,6 +84,8 @@ pub struct ConnectionWatch {
     /// Everything up to here was told, or is ready.
     position: Revision,
     ready: VecDeque<Told>,
+    /// Everything up to here was told; no less.
+    told: Revision,
 }
 
 impl App {
@@ -124,6 +126,7 @@ impl App {
             stage,
             position,
             ready: VecDeque::new(),
+            told: position,
         };
         if ask.after.is_some() {
             watch.tell(ConnectionEvent::Synced, position);
@@ -172,15 +175,19 @@ async fn servers(
 impl ConnectionWatch {
     /// The next event; waits for it.
     ///
-    /// Fails, and is over: with [`Error::WatchTooSlow`] when more changed than is kept for a watcher
-    /// that does not read, with [`Error::RevisionCompacted`] when the feed was forgotten beyond where
-    /// it resumes, or put back, with [`Error::CredentialsInvalid`] or [`Error::TenantNotFound`] when key or tenant
-    /// ended, with [`Error::ShuttingDown`] when the process does.
+    /// Fails, and is over: with [`Error::RevisionCompacted`] when the feed was forgotten beyond where
+    /// it resumes, or put back, with [`Error::CredentialsInvalid`] or [`Error::TenantNotFound`] when
+    /// key or tenant ended, with [`Error::ShuttingDown`] when the process does.
     pub async fn next(&mut self) -> Result<Told> {
-        self.news.want(true);
-        let told = self.advance().await;
-        self.news.want(false);
-        told
+        let told = self.advance().await?;
+        self.told = told.revision;
+        Ok(told)
+    }
+
+    /// The events, told by a task of their own. Fails with [`Error::WatchTooSlow`] besides, when
+    /// events wait for a minute and none is taken.
+    pub fn detached(self) -> Events<Told> {
+        self.app.clone().detach(self)
     }
 
     async fn advance(&mut self) -> Result<Told> {
@@ -279,8 +286,7 @@ impl ConnectionWatch {
     async fn hear(&mut self) -> Result<()> {
         let changes = match self.news.take(PAGE) {
             Heard::Changes(changes) => changes,
-            Heard::Missed(Missed::Unwanted) => return Err(Error::WatchTooSlow(self.position)),
-            Heard::Missed(Missed::InHaste) => {
+            Heard::Missed => {
                 self.stage = Stage::CatchingUp;
                 return Ok(());
             }
@@ -353,6 +359,26 @@ impl ConnectionWatch {
             self.tell(event, revision);
         }
         Ok(())
+    }
+}
+
+impl Watch for ConnectionWatch {
+    type Event = Told;
+
+    async fn next(&mut self) -> Result<Option<Told>> {
+        Self::next(self).await.map(Some)
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    fn seen(&self) -> Revision {
+        if self.ready.is_empty() {
+            self.position
+        } else {
+            self.told
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) use start::{no_client, snapshot};
 use std::time::Duration;
 
 use super::error::{Error, Result};
-use super::feed::{Guard, Subscription, Topic};
+use super::feed::{Events, Guard, Subscription, Topic, Watch};
 use super::metrics::HandshakeOutcome;
 use super::revocations::fate;
 use super::servers::ServerRef;
@@ -128,6 +128,30 @@ impl HandshakeWatch {
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
+    }
+}
+
+impl HandshakeWatch {
+    /// The same, told by a task of its own.
+    pub fn detached(self) -> Events<Written<Handshake>> {
+        self.app.clone().detach(self)
+    }
+}
+
+impl Watch for HandshakeWatch {
+    type Event = Written<Handshake>;
+
+    async fn next(&mut self) -> Result<Option<Written<Handshake>>> {
+        Self::next(self).await
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Its few states always find room, and it tells the last one to whoever comes again.
+    fn seen(&self) -> Revision {
+        Revision::default()
     }
 }
 

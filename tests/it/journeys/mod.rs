@@ -38,3 +38,4 @@ mod unwritten;
 mod update_server;
 mod watch;
 mod watch_ends;
+mod watch_unread;
