@@ -15,6 +15,7 @@ mod imports;
 mod insist;
 pub mod metrics;
 mod provision;
+mod readable;
 mod redeem;
 mod reports;
 mod requests;

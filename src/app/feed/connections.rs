@@ -13,7 +13,9 @@ use std::time::Duration;
 use super::{Events, Guard, Heard, Scope, Subscription, Topic, Watch, Which};
 use crate::app::App;
 use crate::app::access::check_actor;
+use crate::app::connections::slug_of;
 use crate::app::error::{Error, Result};
+use crate::app::readable::readable;
 use crate::app::servers::{ServerRef, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::{Change, ChangeKind, Op, Revision};
@@ -235,7 +237,7 @@ impl ConnectionWatch {
             .list(&self.caller.tenant, user, &page)
             .await?;
         let mut slugs = Slugs::default();
-        for connection in found.entries {
+        for connection in readable(found.entries) {
             self.put(&mut tx, &mut slugs, connection, Revision::default())
                 .await?;
         }
@@ -261,12 +263,14 @@ impl ConnectionWatch {
         }
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let kind = ChangeKind::Connection;
-        let changes = tx
+        let stretch = tx
             .feed()
             .list_of_kind(&tenant, kind, self.position, limit)
             .await?;
-        let last = changes.last().map(|change| change.revision);
-        let upto = last.filter(|_| changes.len() == PAGE);
+        for error in stretch.unreadable {
+            tracing::error!(%error, "an entry of the feed is passed over");
+        }
+        let (changes, upto) = (stretch.changes, stretch.next);
         let mut latest: HashMap<String, Revision> = HashMap::new();
         for change in &changes {
             latest.insert(change.what.subject.clone(), change.revision);
@@ -351,8 +355,8 @@ impl ConnectionWatch {
         }
         let server = connection.server;
         if !slugs.contains_key(&server) {
-            let found = tx.servers().get(&self.caller.tenant, server).await?;
-            slugs.extend(found.map(|found| (server, found.spec.slug)));
+            let found = slug_of(tx, &self.caller.tenant, server).await?;
+            slugs.extend(found.map(|slug| (server, slug)));
         }
         if let Some(slug) = slugs.get(&server).cloned() {
             let event = ConnectionEvent::Put(Box::new(connection), slug);

@@ -5,6 +5,7 @@ mod changed;
 mod ending;
 mod keep;
 mod row;
+mod unread;
 mod write;
 
 pub(super) use keep::Keeper;
@@ -17,7 +18,7 @@ use super::error::Result;
 use crate::domain::authorization::Issuer;
 use crate::domain::connections::{Connection, StatusKind};
 use crate::domain::ids::{ConnectionId, ServerId};
-use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::page::{Page, PageRequest};
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
@@ -76,6 +77,8 @@ statements! {
         VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, user_id, server) \
         DO UPDATE SET generation = excluded.generation \
         WHERE excluded.generation > connection_tombstones.generation";
+    TAKE_UNREAD = "DELETE FROM connections WHERE tenant = $1 AND user_id = $2 AND id = $3 \
+        RETURNING server, generation";
     TAKE = "DELETE FROM connections WHERE tenant = $1 AND id = $2 AND version = $3";
     END_LEASES = "UPDATE connections SET lease_until = $1, version = version + 1 WHERE lease_until > $1";
     BURY_OF_SERVER = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
@@ -124,13 +127,14 @@ impl Reader<'_> {
         row.map(Connection::try_from).transpose()
     }
 
-    /// A page of connections by id: one user's, or the whole tenant's.
+    /// A page of connections by id: one user's, or the whole tenant's. A row that cannot be read is
+    /// an error of its own.
     pub async fn list(
         &mut self,
         tenant: &TenantId,
         user: Option<&UserId>,
         page: &PageRequest,
-    ) -> Result<Page<Connection>> {
+    ) -> Result<Page<Result<Connection>>> {
         self.list_in(tenant, user, None, page).await
     }
 
@@ -141,7 +145,7 @@ impl Reader<'_> {
         user: Option<&UserId>,
         status: Option<StatusKind>,
         page: &PageRequest,
-    ) -> Result<Page<Connection>> {
+    ) -> Result<Page<Result<Connection>>> {
         let after = page.start().1;
         let status = status.map_or("", StatusKind::as_str);
         let limit = page.size.saturating_add(1);
@@ -162,18 +166,8 @@ impl Reader<'_> {
                 .fetch_all(conn)
                 .await)?,
         };
-        let connections = rows
-            .into_iter()
-            .map(Connection::try_from)
-            .collect::<Result<_>>()?;
-        Ok(Page::of(
-            connections,
-            page.size,
-            |connection: &Connection| Cursor {
-                key: String::new(),
-                id: connection.id.to_string(),
-            },
-        ))
+        let page = Page::of(rows, page.size, Row::place);
+        Ok(page.map(Connection::try_from))
     }
 
     /// Connections of all tenants that are to be renewed by now, the longest due first: at most so
