@@ -128,6 +128,7 @@ struct Inner {
     replica: ReplicaId,
     flights: redeem::Flights,
     places: redeem::Places,
+    walk: redeem::Walk,
     uses: uses::Uses,
     feed: feed::Feed,
     outbox: revocations::Outbox,

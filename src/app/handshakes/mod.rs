@@ -250,17 +250,19 @@ impl App {
     }
 
     /// Queues the revocation of what nobody confirmed or needs any more, deletes handshakes of
-    /// yesterday and before, and forgets requests and changes as old. Answers how many handshakes.
+    /// yesterday and before, forgets requests and changes as old, and plans the renewal of grants that
+    /// nobody planned for. Answers how many handshakes.
     pub async fn sweep(&self) -> Result<u64> {
         // Trouble with one step holds up no other.
         let grants = self.sweep_grants().await;
         let feed = self.sweep_feed().await;
+        let plans = self.plan_unplanned().await;
         let before = self.0.clock.now().before(KEPT);
         let mut tx = self.0.store.upkeep().await?;
         let gone = tx.handshake_steps().delete_old(before).await?;
         tx.past_requests().delete_old(before).await?;
         tx.commit().await?;
-        grants.and(feed)?;
+        grants.and(feed).and(plans)?;
         Ok(gone)
     }
 

@@ -29,8 +29,10 @@ mod ahead;
 mod call;
 mod places;
 mod settle;
+mod unplanned;
 
 pub(super) use places::Places;
+pub(super) use unplanned::Walk;
 
 use places::{Behaved, Passage};
 use settle::Tried;

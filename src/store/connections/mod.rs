@@ -63,6 +63,8 @@ statements! {
     LIST_DUE = concat!("SELECT ", columns!(), " FROM ( \
         SELECT ", columns!(), ", ROW_NUMBER() OVER (PARTITION BY token_endpoint ORDER BY due_at) AS turn \
         FROM connections WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3");
+    LIST_UNPLANNED = concat!("SELECT ", columns!(), " FROM connections WHERE id > $1 \
+        AND due_at IS NULL AND status = 'active' AND refresh_token IS NOT NULL ORDER BY id LIMIT $2");
     COUNT_OF_CLIENT = "SELECT COUNT(*) FROM connections JOIN registrations \
         ON registrations.id = connections.registration WHERE connections.tenant = $1 AND user_id = $2 \
         AND connections.issuer = $3 AND client_id = $4 \
@@ -186,6 +188,18 @@ impl Reader<'_> {
             .fetch_all(conn)
             .await)?;
         Ok(rows.into_iter().map(Connection::try_from).collect())
+    }
+
+    /// A page by id of connections of all tenants that could be renewed and are not going to be. A row
+    /// that cannot be read is an error of its own.
+    pub async fn list_unplanned(&mut self, page: &PageRequest) -> Result<Page<Result<Connection>>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_UNPLANNED)
+            .bind(page.start().1)
+            .bind(page.size.saturating_add(1))
+            .fetch_all(conn)
+            .await)?;
+        let page = Page::of(rows, page.size, Row::place);
+        Ok(page.map(Connection::try_from))
     }
 
     /// How many grants a user has from one client of ours, on whatever servers.
