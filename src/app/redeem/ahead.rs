@@ -8,6 +8,7 @@ use super::super::error::Result;
 use super::places::AHEAD_AT_ONCE;
 use super::{Claim, Key};
 use crate::domain::connections::{AHEAD, Connection};
+use crate::domain::servers::Spec;
 use crate::domain::time::Timestamp;
 use crate::store;
 
@@ -81,8 +82,11 @@ impl App {
         let (tenant, server) = (&connection.tenant, connection.server);
         let server = tx.servers().get(tenant, server).await?;
         drop(tx);
-        // What is switched off is not kept alive.
-        if server.is_none_or(|server| !server.spec.enabled) {
+        // What is switched off is not kept alive, nor what its user may not use any more. Who belongs
+        // to which group is not known here.
+        let user = connection.user.as_str();
+        let wanted = |spec: &Spec| spec.enabled && !spec.access.shuts_out(user);
+        if server.is_none_or(|server| !wanted(&server.spec)) {
             return self.put_off(connection).await;
         }
         let started = self.0.clock.monotonic();
