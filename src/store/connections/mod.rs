@@ -60,9 +60,10 @@ statements! {
         unclear_refusals = $14, client_refused = $15, failures = $16, next_attempt_at = $17, \
         last_error = $18, failed_at = $19, due_at = $20, updated_at = $21, version = version + 1 \
         WHERE id = $1 AND version = $2 AND tenant = $3";
-    LIST_DUE = concat!("SELECT ", columns!(), " FROM ( \
-        SELECT ", columns!(), ", ROW_NUMBER() OVER (PARTITION BY token_endpoint ORDER BY due_at) AS turn \
-        FROM connections WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3");
+    LIST_DUE = concat!("SELECT ", columns!(), " FROM connections WHERE id IN (SELECT id FROM ( \
+        SELECT id, due_at, ROW_NUMBER() OVER (PARTITION BY token_endpoint ORDER BY due_at) AS turn \
+        FROM connections WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3) \
+        ORDER BY due_at");
     LIST_UNPLANNED = concat!("SELECT ", columns!(), " FROM connections WHERE id > $1 \
         AND due_at IS NULL AND status = 'active' AND refresh_token IS NOT NULL ORDER BY id LIMIT $2");
     COUNT_OF_CLIENT = "SELECT COUNT(*) FROM connections JOIN registrations \
