@@ -80,7 +80,7 @@ async fn a_use_is_noted_unless_a_later_one_is_known(db: &Db) {
     let old = home.full_connection(&registration, "ann");
     home.store_connection(db, &old).await;
     let note = async |generation, at, due_at| {
-        let mut tx = db.upkeep().await.unwrap();
+        let mut tx = db.lazy_upkeep().await.unwrap();
         let seen = Use {
             tenant: old.tenant.clone(),
             connection: old.id,
