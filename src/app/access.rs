@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::error::{Error, Result};
+use super::readable::readable_page;
 use super::requests::{Once, served};
 use super::{App, Written};
 use crate::domain::access::{Actor, ApiKey, Caller, Narrowing, Role, method};
@@ -307,14 +308,8 @@ impl App {
             });
         }
         let tenant = (!operators).then_some(&caller.tenant);
-        Ok(self
-            .0
-            .store
-            .read()
-            .await?
-            .api_keys()
-            .list(tenant, page)
-            .await?)
+        let mut tx = self.0.store.read().await?;
+        Ok(readable_page(tx.api_keys().list(tenant, page).await?))
     }
 
     /// Revokes a key; revoking it again changes nothing. What it opened ends with it.

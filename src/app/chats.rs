@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::access::check_actor;
 use super::error::{Error, Result};
+use super::readable::readable;
 use super::resolve::{MAX_SERVERS, ResolvedServers, Wanted};
 use super::servers::{ServerRef, find, may_see};
 use super::{App, Written};
@@ -204,7 +205,7 @@ impl App {
                 .list(&caller.tenant, Which::Enabled, &page)
                 .await?;
             visible.extend(
-                read.entries
+                readable(read.entries)
                     .into_iter()
                     .filter(|s| may_see(caller, Some(actor), s)),
             );

@@ -3,17 +3,19 @@
 use super::App;
 use super::access::check_actor;
 use super::error::{Error, Result};
+use super::readable::readable;
 use super::redeem::Key;
 use super::revocations::fate;
 use super::servers::{ServerRef, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::connections::{Connection, StatusKind};
+use crate::domain::ids::ServerId;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::revocations::Reason;
-use crate::domain::servers::Server;
+use crate::domain::tenants::TenantId;
 use crate::domain::text::{Slug, UserId};
-use crate::store;
+use crate::store::{self, Read};
 
 /// How often an end is tried again when the connection is renewed at the same time.
 const TRIES: usize = 8;
@@ -46,7 +48,7 @@ impl App {
     }
 
     /// A page of connections by id: a user's, or, for who may see them all, the tenant's; in one
-    /// status, or in any.
+    /// status, or in any. A page may hold fewer than asked for although more follow.
     pub async fn list_connections(
         &self,
         caller: &Caller,
@@ -65,14 +67,12 @@ impl App {
             .list_in(&caller.tenant, user, status, page)
             .await?;
         let mut entries = Vec::with_capacity(found.entries.len());
-        for connection in found.entries {
+        for connection in readable(found.entries) {
             if !caller.narrowing.admits_server(connection.server) {
                 continue;
             }
-            let server = tx.servers().get(&caller.tenant, connection.server).await?;
-            if let Some(Server { spec, .. }) = server {
-                entries.push((connection, spec.slug));
-            }
+            let slug = slug_of(&mut tx, &caller.tenant, connection.server).await?;
+            entries.extend(slug.map(|slug| (connection, slug)));
         }
         Ok(Page {
             entries,
@@ -111,7 +111,9 @@ impl App {
                 Ok(Some(connection)) => connection,
                 Ok(None) => return Ok(revision),
                 // What cannot be read cannot be revoked either, but it can go.
-                Err(Error::Internal(_)) => return self.drop_unread(caller, &key).await,
+                Err(error) if error.is_unreadable() => {
+                    return self.drop_unread(caller, &key).await;
+                }
                 Err(error) => return Err(error),
             };
             let stray = self
@@ -154,4 +156,18 @@ impl App {
         });
         Ok(tx.commit(&event).await?)
     }
+}
+
+/// The slug of a server; none where it cannot be read.
+pub(super) async fn slug_of(
+    tx: &mut Read,
+    tenant: &TenantId,
+    server: ServerId,
+) -> Result<Option<Slug>> {
+    let found = tx.servers().find_slug(tenant, server).await;
+    if let Err(error @ store::Error::Corrupt { .. }) = &found {
+        tracing::error!(server.id = %server, %error, "connections to a server are passed over");
+        return Ok(None);
+    }
+    Ok(found?)
 }

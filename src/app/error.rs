@@ -173,6 +173,15 @@ impl From<Violations> for Error {
 }
 
 impl Error {
+    /// Whether a row holds what this service never writes.
+    pub(super) fn is_unreadable(&self) -> bool {
+        let Self::Internal(error) = self else {
+            return false;
+        };
+        let error = error.downcast_ref();
+        matches!(error, Some(store::Error::Corrupt { .. }))
+    }
+
     /// One offending field.
     pub fn invalid(field: &str, description: impl Into<String>) -> Self {
         let mut found = Violations::new();

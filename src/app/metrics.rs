@@ -171,6 +171,7 @@ pub struct Metrics {
     lease_waits: Histogram,
     feed_lag: Gauge<f64, AtomicU64>,
     endpoints_left_alone: Gauge,
+    watches: Gauge,
     unreadable_rows: Gauge,
     key_age: Gauge,
     issuers: RwLock<HashSet<String>>,
@@ -192,6 +193,7 @@ impl Metrics {
             lease_waits: Histogram::new(BUCKETS),
             feed_lag: Gauge::default(),
             endpoints_left_alone: Gauge::default(),
+            watches: Gauge::default(),
             unreadable_rows: Gauge::default(),
             key_age: Gauge::default(),
             issuers: RwLock::default(),
@@ -248,6 +250,7 @@ impl Metrics {
             "Token endpoints that this replica leaves alone for a while, because they failed",
             self.endpoints_left_alone.clone(),
         );
+        registry.register("watches", "Streams being served", self.watches.clone());
         registry.register(
             "unreadable_rows",
             "Sealed rows that no present key opens",
@@ -324,6 +327,11 @@ impl Metrics {
     /// How many token endpoints are left alone.
     pub(super) fn set_left_alone(&self, endpoints: i64) {
         self.endpoints_left_alone.set(endpoints);
+    }
+
+    /// The streams being served.
+    pub(super) fn watches(&self) -> &Gauge {
+        &self.watches
     }
 
     /// So many sealed rows cannot be opened.

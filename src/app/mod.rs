@@ -15,6 +15,7 @@ mod imports;
 mod insist;
 pub mod metrics;
 mod provision;
+mod readable;
 mod redeem;
 mod reports;
 mod requests;
@@ -31,7 +32,7 @@ mod vault;
 pub use access::{NewApiKey, Presented, SecretText};
 pub use chats::ResolveChat;
 pub use error::{Error, Result};
-pub use feed::{ConnectionEvent, ConnectionWatch, Told, WatchConnections};
+pub use feed::{ConnectionEvent, ConnectionWatch, Events, Told, WatchConnections};
 pub use handshakes::{
     Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
 };
@@ -127,6 +128,7 @@ struct Inner {
     replica: ReplicaId,
     flights: redeem::Flights,
     places: redeem::Places,
+    walk: redeem::Walk,
     uses: uses::Uses,
     feed: feed::Feed,
     outbox: revocations::Outbox,

@@ -146,7 +146,15 @@ impl App {
         let Ok(name) = ServerRef::parse(name) else {
             return Ok(None);
         };
-        let server = find(tx, &caller.tenant, &name).await?;
+        let server = match find(tx, &caller.tenant, &name).await {
+            // What is wrong with one server's row is nobody else's trouble.
+            Err(error) if error.is_unreadable() => {
+                let error = std::error::Error::source(&error);
+                tracing::error!(error, "a server cannot be read");
+                None
+            }
+            found => found?,
+        };
         Ok(server.filter(|server| server.spec.enabled && may_see(caller, Some(actor), server)))
     }
 

@@ -9,7 +9,7 @@ use super::access::default_tenant;
 use super::error::Result;
 use super::feed::Feed;
 use super::metrics::Metrics;
-use super::redeem::{Flights, Places};
+use super::redeem::{Flights, Places, Walk};
 use super::revocations::Outbox;
 use super::uses::Uses;
 use super::vault::Vault;
@@ -54,6 +54,7 @@ impl App {
             replica,
             flights: Flights::default(),
             places,
+            walk: Walk::default(),
             uses: Uses::default(),
             feed,
             outbox: Outbox::default(),

@@ -1,6 +1,7 @@
 //! Tenants: made, listed and deleted by operators.
 
 use super::error::{Error, Result};
+use super::readable::readable_page;
 use super::requests::{Once, served};
 use super::revocations::ServerPlan;
 use super::{App, Written};
@@ -24,7 +25,10 @@ macro_rules! servers {
         };
         loop {
             let found = $tx.servers().list($tenant, Which::All, &page).await?;
-            all.extend(found.entries);
+            // Nothing may be left behind: what cannot be read must be seen to first.
+            for server in found.entries {
+                all.push(server?);
+            }
             page.after = found.next;
             if page.after.is_none() {
                 return Ok(all);
@@ -110,7 +114,8 @@ impl App {
 
     /// A page of the tenants in use, by name.
     pub async fn list_tenants(&self, page: &PageRequest) -> Result<Page<Tenant>> {
-        Ok(self.0.store.read().await?.tenants().list(page).await?)
+        let found = self.0.store.read().await?.tenants().list(page).await?;
+        Ok(readable_page(found))
     }
 
     /// Deletes a tenant with everything it has. Its grants are queued to be revoked; when that is

@@ -7,7 +7,6 @@ use super::revocations::Stray;
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::connections::Connection;
-use crate::domain::handshakes::Handshake;
 use crate::domain::page::PageRequest;
 use crate::domain::revocations::Reason;
 use crate::domain::tenants::TenantId;
@@ -33,7 +32,10 @@ pub struct Purged {
 /// What a user has here, and what of it is to be revoked.
 struct Held {
     connections: Vec<Connection>,
-    parked: Vec<Handshake>,
+    /// Connections that cannot be read, by what their rows call them. They go without revocation.
+    unread: Vec<String>,
+    /// The handshakes whose grants wait to be confirmed.
+    parked: Vec<String>,
     strays: Vec<Stray>,
 }
 
@@ -62,11 +64,12 @@ impl App {
 
     async fn held_by(&self, tenant: &TenantId, user: &UserId) -> Result<Held> {
         let mut tx = self.0.store.read().await?;
-        let mut connections = connections_of(&mut tx, tenant, user).await?;
+        let (mut connections, unread) = parted(connections_of(&mut tx, tenant, user).await?)?;
         // Whoever takes connections of several servers takes them in this order.
         connections.sort_by_key(|connection| connection.server);
         let parked = tx.handshakes().list_parked_of_user(tenant, user).await?;
         drop(tx);
+        let (parked, sealed) = parted(parked)?;
         let mut strays = Vec::new();
         for connection in &connections {
             strays.extend(self.stray_of_connection(connection, Reason::Purge).await?);
@@ -74,8 +77,12 @@ impl App {
         for handshake in &parked {
             strays.extend(self.stray_of_parked(handshake, Reason::Purge).await?);
         }
+        let ids = parked.iter().map(|handshake| handshake.id.to_string());
+        let mut parked: Vec<_> = ids.chain(sealed).collect();
+        parked.sort();
         Ok(Held {
             connections,
+            unread,
             parked,
             strays,
         })
@@ -95,6 +102,11 @@ impl App {
                 return Ok(None);
             }
         }
+        for id in &held.unread {
+            if !tx.connections_mut().take_unread(tenant, user, id).await? {
+                return Ok(None);
+            }
+        }
         let one = PageRequest {
             size: 1,
             after: None,
@@ -104,8 +116,7 @@ impl App {
         let more = tx.connections().list(tenant, Some(user), &one).await?;
         let mut parked: Vec<_> = gone.iter().filter(|(_, held)| *held).collect();
         parked.sort();
-        let planned = held.parked.iter().map(|handshake| handshake.id.to_string());
-        let same = parked.into_iter().map(|(id, _)| id.clone()).eq(planned);
+        let same = parked.into_iter().map(|(id, _)| id).eq(&held.parked);
         if !more.entries.is_empty() || !same {
             return Ok(None);
         }
@@ -114,7 +125,7 @@ impl App {
             stray.queue(&mut tx).await?;
         }
         let mut purged = Purged {
-            connections: held.connections.len(),
+            connections: held.connections.len() + held.unread.len(),
             handshakes: gone.len(),
             chats,
             revision: tx.feed().head(tenant).await?,
@@ -140,7 +151,7 @@ async fn connections_of(
     tx: &mut Read,
     tenant: &TenantId,
     user: &UserId,
-) -> Result<Vec<Connection>> {
+) -> Result<Vec<store::Result<Connection>>> {
     let mut all = Vec::new();
     let mut page = PageRequest {
         size: PageRequest::MAX,
@@ -154,4 +165,22 @@ async fn connections_of(
             return Ok(all);
         }
     }
+}
+
+/// What can be read, and the ids of what cannot.
+fn parted<T>(rows: Vec<store::Result<T>>) -> Result<(Vec<T>, Vec<String>)> {
+    let (mut read, mut unread) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row {
+            Ok(row) => read.push(row),
+            Err(error) => {
+                tracing::error!(%error, "a row goes unread");
+                let store::Error::Corrupt { id, .. } = error else {
+                    return Err(error.into());
+                };
+                unread.push(id);
+            }
+        }
+    }
+    Ok((read, unread))
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::App;
 use super::error::Result;
 use crate::domain::connections::{Connection, Use};
@@ -14,6 +16,8 @@ use crate::domain::ids::ConnectionId;
 const EACH: Duration = Duration::from_mins(1);
 /// How many are written in one transaction where one process has the database.
 const BATCH: usize = 200;
+/// How many transactions are under way at a time elsewhere.
+const WRITERS: usize = 4;
 /// The most that is gathered between two batches; further uses are not noted.
 const MOST: usize = 100_000;
 
@@ -60,19 +64,24 @@ impl App {
         let mut uses = self.0.uses.take();
         uses.sort_unstable_by_key(|seen| seen.connection);
         // Where others write too, one row a transaction: one that held several could wait for another in
-        // a circle.
-        let batch = if self.0.store.is_exclusive() {
-            BATCH
+        // a circle. Some are under way side by side, and none waits for the disk.
+        let (batch, writers) = if self.0.store.is_exclusive() {
+            (BATCH, 1)
         } else {
-            1
+            (1, WRITERS)
         };
-        for seen in uses.chunks(batch) {
-            let mut tx = self.0.store.upkeep().await?;
-            for seen in seen {
-                tx.connection_leases().note_use(seen).await?;
-            }
-            tx.commit().await?;
-        }
+        stream::iter(uses.chunks(batch))
+            .map(Ok)
+            .try_for_each_concurrent(writers, |seen| self.write_together(seen))
+            .await?;
         Ok(u64::try_from(uses.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn write_together(&self, uses: &[Use]) -> Result<()> {
+        let mut tx = self.0.store.lazy_upkeep().await?;
+        for seen in uses {
+            tx.connection_leases().note_use(seen).await?;
+        }
+        Ok(tx.commit().await?)
     }
 }

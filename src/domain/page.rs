@@ -101,6 +101,14 @@ impl<T> Page<T> {
         };
         Self { entries, next }
     }
+
+    /// The same page of what its entries become.
+    pub fn map<U>(self, into: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            entries: self.entries.into_iter().map(into).collect(),
+            next: self.next,
+        }
+    }
 }
 
 #[cfg(test)]

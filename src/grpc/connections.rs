@@ -141,12 +141,13 @@ pub(super) fn follow(
     watch: ConnectionWatch,
 ) -> BoxStream<'static, std::result::Result<pb::WatchConnectionsResponse, Status>> {
     let span = Span::current();
-    let events = stream::unfold(Some((call, watch)), move |going| {
+    let going = Some((call, watch.detached()));
+    let events = stream::unfold(going, move |going| {
         let span = span.clone();
         async move {
-            let (call, mut watch) = going?;
-            match watch.next().await {
-                Ok(told) => Some((Ok(event(told)), Some((call, watch)))),
+            let (call, mut events) = going?;
+            match events.next().await? {
+                Ok(told) => Some((Ok(event(told)), Some((call, events)))),
                 Err(error) => Some((Err(call.refuse(&error)), None)),
             }
         }

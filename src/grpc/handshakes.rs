@@ -12,7 +12,8 @@ use super::convert::{
     actor, all, challenges, choice, id, optional_line, refuse_later, server, timestamp,
 };
 use crate::app::{
-    App, Error, HandshakeWatch, NewHandshake, Options, Result as Done, SecretText, Started,
+    App, Error, Events, HandshakeWatch, NewHandshake, Options, Result as Done, SecretText, Started,
+    Written,
 };
 use crate::domain::access::Caller;
 use crate::domain::authorization::Scopes;
@@ -272,7 +273,7 @@ async fn get(app: &App, caller: &Caller, id: &str) -> Done<pb::GetHandshakeRespo
 /// A handshake that somebody follows.
 struct Following {
     call: Call,
-    watch: HandshakeWatch,
+    states: Events<Written<Handshake>>,
     /// What was sent last.
     last: Option<pb::Handshake>,
 }
@@ -286,7 +287,7 @@ fn follow(
     let span = Span::current();
     let following = Following {
         call,
-        watch,
+        states: watch.detached(),
         last: None,
     };
     let states = stream::unfold(Some(following), move |going| {
@@ -300,10 +301,10 @@ impl Following {
     /// The next event, and whoever goes on after it.
     async fn next(mut self) -> Option<(Result<pb::WatchHandshakeResponse, Status>, Option<Self>)> {
         let now = loop {
-            match tokio::time::timeout(REPEAT, self.watch.next()).await {
-                Ok(Ok(Some(now))) => break handshake(&now.value, Some(now.revision)),
-                Ok(Ok(None)) => return None,
-                Ok(Err(error)) => return Some((Err(self.call.refuse(&error)), None)),
+            match tokio::time::timeout(REPEAT, self.states.next()).await {
+                Ok(Some(Ok(now))) => break handshake(&now.value, Some(now.revision)),
+                Ok(None) => return None,
+                Ok(Some(Err(error))) => return Some((Err(self.call.refuse(&error)), None)),
                 Err(_) => {
                     if let Some(last) = self.last.take() {
                         break last;

@@ -107,12 +107,13 @@ impl Reader<'_> {
         row.map(ApiKey::try_from).transpose()
     }
 
-    /// A page of a tenant's keys by name, or of the operators' where there is no tenant.
+    /// A page of a tenant's keys by name, or of the operators' where there is no tenant. A row that
+    /// cannot be read is an error of its own.
     pub async fn list(
         &mut self,
         tenant: Option<&TenantId>,
         page: &PageRequest,
-    ) -> Result<Page<ApiKey>> {
+    ) -> Result<Page<Result<ApiKey>>> {
         let (name, id) = page.start();
         let rows: Vec<Row> = match tenant {
             Some(tenant) => on!(&mut *self.0, |conn| sqlx::query_as(LIST)
@@ -129,14 +130,11 @@ impl Reader<'_> {
                 .fetch_all(conn)
                 .await)?,
         };
-        let keys = rows
-            .into_iter()
-            .map(ApiKey::try_from)
-            .collect::<Result<_>>()?;
-        Ok(Page::of(keys, page.size, |key: &ApiKey| Cursor {
-            key: key.name.clone(),
-            id: key.id.to_string(),
-        }))
+        let page = Page::of(rows, page.size, |row: &Row| Cursor {
+            key: row.name.clone(),
+            id: row.id.clone(),
+        });
+        Ok(page.map(ApiKey::try_from))
     }
 
     /// How many operator keys are in use.

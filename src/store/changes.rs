@@ -196,6 +196,28 @@ pub struct Stretch {
     pub next: Option<Revision>,
 }
 
+impl Stretch {
+    /// What at most `limit` rows tell. A kind that this release does not know is none.
+    fn of(rows: Vec<Row>, limit: i64) -> Self {
+        let full = i64::try_from(rows.len()) == Ok(limit);
+        let mut stretch = Self {
+            changes: Vec::with_capacity(rows.len()),
+            unreadable: Vec::new(),
+            next: rows.last().filter(|_| full).map(|row| Revision(row.seq)),
+        };
+        for row in rows {
+            if ChangeKind::parse(&row.kind).is_none() {
+                continue;
+            }
+            match Change::try_from(row) {
+                Ok(change) => stretch.changes.push(change),
+                Err(error) => stretch.unreadable.push(error),
+            }
+        }
+        stretch
+    }
+}
+
 /// Reads the feed.
 #[derive(Debug)]
 pub struct Reader<'t>(pub(super) &'t mut Tx);
@@ -237,32 +259,18 @@ impl Reader<'_> {
             .bind(limit)
             .fetch_all(conn)
             .await)?;
-        let full = i64::try_from(rows.len()) == Ok(limit);
-        let mut stretch = Stretch {
-            changes: Vec::with_capacity(rows.len()),
-            unreadable: Vec::new(),
-            next: rows.last().filter(|_| full).map(|row| Revision(row.seq)),
-        };
-        for row in rows {
-            if ChangeKind::parse(&row.kind).is_none() {
-                continue;
-            }
-            match Change::try_from(row) {
-                Ok(change) => stretch.changes.push(change),
-                Err(error) => stretch.unreadable.push(error),
-            }
-        }
-        Ok(stretch)
+        Ok(Stretch::of(rows, limit))
     }
 
-    /// At most `limit` changes of one kind in a tenant after a revision, in order.
+    /// At most `limit` changes of one kind in a tenant after a revision, in order; as
+    /// [`Self::list_of_shard`] answers them.
     pub async fn list_of_kind(
         &mut self,
         tenant: &TenantId,
         kind: ChangeKind,
         after: Revision,
         limit: i64,
-    ) -> Result<Vec<Change>> {
+    ) -> Result<Stretch> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_OF_KIND)
             .bind(shard_of(tenant))
             .bind(tenant.as_str())
@@ -271,7 +279,7 @@ impl Reader<'_> {
             .bind(limit)
             .fetch_all(conn)
             .await)?;
-        rows.into_iter().map(Change::try_from).collect()
+        Ok(Stretch::of(rows, limit))
     }
 }
 

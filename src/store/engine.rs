@@ -121,6 +121,8 @@ pub(super) async fn connect_postgres(url: &str, size: u32) -> Result<Pool> {
 
 /// How PostgreSQL begins to read.
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// How PostgreSQL begins what its commit need not wait for the disk for, in one round trip.
+const LAZY: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
 impl Pool {
     /// Begins a transaction that reads. It sees one state of things from its first statement to its
@@ -141,6 +143,14 @@ impl Pool {
             }
             Engine::Postgres(pool) => Engine::Postgres(pool.begin().await?),
         })
+    }
+
+    /// Begins a transaction that writes what a crash may take back.
+    pub(super) async fn begin_lazy(&self) -> Result<Tx> {
+        match self {
+            Engine::Sqlite(_) => self.begin_write().await,
+            Engine::Postgres(pool) => Ok(Engine::Postgres(pool.begin_with(LAZY).await?)),
+        }
     }
 
     /// Waits for every connection to be closed.

@@ -139,6 +139,14 @@ impl Store {
         })
     }
 
+    /// The same, where a crash may take back the last moment's: on PostgreSQL its commit does not wait
+    /// for the disk.
+    pub async fn lazy_upkeep(&self) -> Result<Upkeep> {
+        Ok(Upkeep {
+            tx: self.pool.begin_lazy().await?,
+        })
+    }
+
     /// Whether the database answers.
     pub async fn ready(&self) -> Result<()> {
         self.read().await?.ping().await

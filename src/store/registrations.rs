@@ -142,18 +142,19 @@ impl Reader<'_> {
     }
 
     /// Registrations of all tenants that can be deleted at their provider, since a newer one took
-    /// their place, no grant is renewed with them, and no handshake that began since is under way.
+    /// their place, no grant is renewed with them, and no handshake that began since is under way. A
+    /// row that cannot be read is an error of its own.
     pub async fn list_replaced(
         &mut self,
         since: Timestamp,
         limit: i64,
-    ) -> Result<Vec<Registration>> {
+    ) -> Result<Vec<Result<Registration>>> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_REPLACED)
             .bind(since.as_micros())
             .bind(limit)
             .fetch_all(conn)
             .await)?;
-        rows.into_iter().map(Registration::try_from).collect()
+        Ok(rows.into_iter().map(Registration::try_from).collect())
     }
 
     /// The highest generation of a server's registrations, at whatever issuer; zero without any.

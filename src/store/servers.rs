@@ -28,6 +28,7 @@ macro_rules! columns {
 statements! {
     GET = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND id = $2");
     FIND_BY_SLUG = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND slug = $2");
+    FIND_SLUG = "SELECT slug FROM servers WHERE tenant = $1 AND id = $2";
     COUNT_BY_ID = "SELECT COUNT(*) FROM servers WHERE id = $1";
     LIST = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 \
         AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
@@ -206,13 +207,28 @@ impl Reader<'_> {
         row.map(Server::try_from).transpose()
     }
 
-    /// A page of servers by (display name, id).
+    /// The slug of the server with this id, whatever else its row holds.
+    pub async fn find_slug(&mut self, tenant: &TenantId, id: ServerId) -> Result<Option<Slug>> {
+        let slug: Option<String> = on!(&mut *self.0, |conn| sqlx::query_scalar(FIND_SLUG)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await)?;
+        let reading = Reading {
+            table: "servers",
+            id: &id.to_string(),
+        };
+        let slug = slug.map(|slug| reading.some("slug", Slug::parse(&slug).ok()));
+        slug.transpose()
+    }
+
+    /// A page of servers by (display name, id). A row that cannot be read is an error of its own.
     pub async fn list(
         &mut self,
         tenant: &TenantId,
         which: Which,
         page: &PageRequest,
-    ) -> Result<Page<Server>> {
+    ) -> Result<Page<Result<Server>>> {
         let statement = match which {
             Which::All => LIST,
             Which::Enabled => LIST_ENABLED,
@@ -225,14 +241,11 @@ impl Reader<'_> {
             .bind(page.size.saturating_add(1))
             .fetch_all(conn)
             .await)?;
-        let servers = rows
-            .into_iter()
-            .map(Server::try_from)
-            .collect::<Result<_>>()?;
-        Ok(Page::of(servers, page.size, |server: &Server| Cursor {
-            key: server.spec.display_name.clone(),
-            id: server.id.to_string(),
-        }))
+        let page = Page::of(rows, page.size, |row: &Row| Cursor {
+            key: row.display_name.clone(),
+            id: row.id.clone(),
+        });
+        Ok(page.map(Server::try_from))
     }
 }
 

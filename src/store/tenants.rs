@@ -72,8 +72,9 @@ impl Reader<'_> {
         row.map(Tenant::try_from).transpose()
     }
 
-    /// A page of tenants in use, by (display name, id).
-    pub async fn list(&mut self, page: &PageRequest) -> Result<Page<Tenant>> {
+    /// A page of tenants in use, by (display name, id). A row that cannot be read is an error of its
+    /// own.
+    pub async fn list(&mut self, page: &PageRequest) -> Result<Page<Result<Tenant>>> {
         let (name, id) = page.start();
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST)
             .bind(name)
@@ -81,24 +82,21 @@ impl Reader<'_> {
             .bind(page.size.saturating_add(1))
             .fetch_all(conn)
             .await)?;
-        let tenants = rows
-            .into_iter()
-            .map(Tenant::try_from)
-            .collect::<Result<_>>()?;
-        Ok(Page::of(tenants, page.size, |tenant: &Tenant| Cursor {
-            key: tenant.display_name.clone(),
-            id: tenant.id.to_string(),
-        }))
+        let page = Page::of(rows, page.size, |row: &Row| Cursor {
+            key: row.display_name.clone(),
+            id: row.id.clone(),
+        });
+        Ok(page.map(Tenant::try_from))
     }
 }
 
 impl Reader<'_> {
-    /// Every tenant that is being deleted.
-    pub async fn list_deleting(&mut self) -> Result<Vec<Tenant>> {
+    /// Every tenant that is being deleted. A row that cannot be read is an error of its own.
+    pub async fn list_deleting(&mut self) -> Result<Vec<Result<Tenant>>> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_DELETING)
             .fetch_all(conn)
             .await)?;
-        rows.into_iter().map(Tenant::try_from).collect()
+        Ok(rows.into_iter().map(Tenant::try_from).collect())
     }
 
     /// The tenants that are gone and whose deletion was asked for after a point in time.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -106,15 +106,13 @@ struct Queue {
     scope: Scope,
     held: Mutex<Held>,
     ring: Notify,
-    /// Whether somebody waits for what comes next.
-    wanted: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Held {
     by_revision: BTreeMap<Revision, Arc<Change>>,
     latest: HashMap<String, Revision>,
-    missed: Option<Missed>,
+    missed: bool,
 }
 
 /// What was heard.
@@ -123,16 +121,7 @@ pub(in crate::app) enum Heard {
     /// These changes, in order; none when nothing happened.
     Changes(Vec<Arc<Change>>),
     /// More than the queue holds, or something that was never told.
-    Missed(Missed),
-}
-
-/// How it came that changes were missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::app) enum Missed {
-    /// Somebody waited for them: there were too many at once.
-    InHaste,
-    /// Nobody waited for them.
-    Unwanted,
+    Missed,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -148,7 +137,6 @@ impl Board {
             scope,
             held: Mutex::default(),
             ring: Notify::new(),
-            wanted: AtomicBool::new(true),
         });
         let mut board = lock(&self.topics);
         for topic in &topics {
@@ -204,9 +192,9 @@ impl Board {
 }
 
 impl Held {
-    fn missed(how: Missed) -> Self {
+    fn missed() -> Self {
         Self {
-            missed: Some(how),
+            missed: true,
             ..Self::default()
         }
     }
@@ -218,7 +206,7 @@ impl Queue {
             return;
         }
         let mut held = lock(&self.held);
-        if held.missed.is_some() {
+        if held.missed {
             return;
         }
         let subject = change.what.subject.clone();
@@ -227,19 +215,14 @@ impl Queue {
         }
         held.by_revision.insert(change.revision, Arc::clone(change));
         if held.by_revision.len() > self.bound {
-            let missed = if self.wanted.load(Ordering::Relaxed) {
-                Missed::InHaste
-            } else {
-                Missed::Unwanted
-            };
-            *held = Held::missed(missed);
+            *held = Held::missed();
         }
         drop(held);
         self.ring.notify_one();
     }
 
     fn overrun(&self) {
-        *lock(&self.held) = Held::missed(Missed::InHaste);
+        *lock(&self.held) = Held::missed();
         self.ring.notify_one();
     }
 }
@@ -255,14 +238,14 @@ impl Subscription {
     /// Whether there is nothing to take.
     pub(in crate::app) fn is_quiet(&self) -> bool {
         let held = lock(&self.queue.held);
-        held.by_revision.is_empty() && held.missed.is_none()
+        held.by_revision.is_empty() && !held.missed
     }
 
     /// Takes the first changes, at most so many.
     pub(in crate::app) fn take(&self, most: usize) -> Heard {
         let mut held = lock(&self.queue.held);
-        if let Some(missed) = held.missed {
-            return Heard::Missed(missed);
+        if held.missed {
+            return Heard::Missed;
         }
         let mut taken = Vec::new();
         while taken.len() < most
@@ -274,11 +257,6 @@ impl Subscription {
         Heard::Changes(taken)
     }
 
-    /// Says whether somebody waits for what comes next. At first, somebody does.
-    pub(in crate::app) fn want(&self, wanted: bool) {
-        self.queue.wanted.store(wanted, Ordering::Relaxed);
-    }
-
     /// Makes it heard, as if something had happened.
     pub(in crate::app) fn ring(&self) {
         self.queue.overrun();
@@ -287,7 +265,7 @@ impl Subscription {
     /// Forgets what was heard, the loss included. Whether there was anything.
     pub(in crate::app) fn clear(&self) -> bool {
         let held = std::mem::take(&mut *lock(&self.queue.held));
-        held.missed.is_some() || !held.by_revision.is_empty()
+        held.missed || !held.by_revision.is_empty()
     }
 }
 

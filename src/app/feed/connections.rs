@@ -2,18 +2,20 @@
 //!
 //! A watch goes through three stages. *Snapshot* reads what exists in pages, from the head on that
 //! was read with the first page. *Catching up* reads the feed from there to its head: until then the
-//! database is the queue, however slow the watcher. *Live* takes what the follower tells: here a
-//! watcher that does not read is cut off at the place it has come to, and one that does read and is
-//! told too much at once catches up again.
+//! database is the queue, however slow the watcher. *Live* takes what the follower tells; a watch
+//! that is told too much at once catches up again. Who takes nothing for long is cut off by
+//! [`Events`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Guard, Heard, Missed, Scope, Subscription, Topic, Which};
+use super::{Events, Guard, Heard, Scope, Subscription, Topic, Watch, Which};
 use crate::app::App;
 use crate::app::access::check_actor;
+use crate::app::connections::slug_of;
 use crate::app::error::{Error, Result};
+use crate::app::readable::readable;
 use crate::app::servers::{ServerRef, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::{Change, ChangeKind, Op, Revision};
@@ -23,7 +25,7 @@ use crate::domain::page::{Cursor, PageRequest};
 use crate::domain::text::Slug;
 use crate::store::{self, Read};
 
-/// Connections that may have changed since a watcher read last.
+/// Connections that may have changed before the database is asked which.
 const BOUND: usize = 1_000;
 /// Connections read at a time.
 const PAGE: usize = 100;
@@ -84,6 +86,8 @@ pub struct ConnectionWatch {
     /// Everything up to here was told, or is ready.
     position: Revision,
     ready: VecDeque<Told>,
+    /// Everything up to here was told; no less.
+    told: Revision,
 }
 
 impl App {
@@ -124,6 +128,7 @@ impl App {
             stage,
             position,
             ready: VecDeque::new(),
+            told: position,
         };
         if ask.after.is_some() {
             watch.tell(ConnectionEvent::Synced, position);
@@ -172,15 +177,19 @@ async fn servers(
 impl ConnectionWatch {
     /// The next event; waits for it.
     ///
-    /// Fails, and is over: with [`Error::WatchTooSlow`] when more changed than is kept for a watcher
-    /// that does not read, with [`Error::RevisionCompacted`] when the feed was forgotten beyond where
-    /// it resumes, or put back, with [`Error::CredentialsInvalid`] or [`Error::TenantNotFound`] when key or tenant
-    /// ended, with [`Error::ShuttingDown`] when the process does.
+    /// Fails, and is over: with [`Error::RevisionCompacted`] when the feed was forgotten beyond where
+    /// it resumes, or put back, with [`Error::CredentialsInvalid`] or [`Error::TenantNotFound`] when
+    /// key or tenant ended, with [`Error::ShuttingDown`] when the process does.
     pub async fn next(&mut self) -> Result<Told> {
-        self.news.want(true);
-        let told = self.advance().await;
-        self.news.want(false);
-        told
+        let told = self.advance().await?;
+        self.told = told.revision;
+        Ok(told)
+    }
+
+    /// The events, told by a task of their own. Fails with [`Error::WatchTooSlow`] besides, when
+    /// events wait for a minute and none is taken.
+    pub fn detached(self) -> Events<Told> {
+        self.app.clone().detach(self)
     }
 
     async fn advance(&mut self) -> Result<Told> {
@@ -228,7 +237,7 @@ impl ConnectionWatch {
             .list(&self.caller.tenant, user, &page)
             .await?;
         let mut slugs = Slugs::default();
-        for connection in found.entries {
+        for connection in readable(found.entries) {
             self.put(&mut tx, &mut slugs, connection, Revision::default())
                 .await?;
         }
@@ -254,12 +263,14 @@ impl ConnectionWatch {
         }
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let kind = ChangeKind::Connection;
-        let changes = tx
+        let stretch = tx
             .feed()
             .list_of_kind(&tenant, kind, self.position, limit)
             .await?;
-        let last = changes.last().map(|change| change.revision);
-        let upto = last.filter(|_| changes.len() == PAGE);
+        for error in stretch.unreadable {
+            tracing::error!(%error, "an entry of the feed is passed over");
+        }
+        let (changes, upto) = (stretch.changes, stretch.next);
         let mut latest: HashMap<String, Revision> = HashMap::new();
         for change in &changes {
             latest.insert(change.what.subject.clone(), change.revision);
@@ -279,8 +290,7 @@ impl ConnectionWatch {
     async fn hear(&mut self) -> Result<()> {
         let changes = match self.news.take(PAGE) {
             Heard::Changes(changes) => changes,
-            Heard::Missed(Missed::Unwanted) => return Err(Error::WatchTooSlow(self.position)),
-            Heard::Missed(Missed::InHaste) => {
+            Heard::Missed => {
                 self.stage = Stage::CatchingUp;
                 return Ok(());
             }
@@ -345,14 +355,34 @@ impl ConnectionWatch {
         }
         let server = connection.server;
         if !slugs.contains_key(&server) {
-            let found = tx.servers().get(&self.caller.tenant, server).await?;
-            slugs.extend(found.map(|found| (server, found.spec.slug)));
+            let found = slug_of(tx, &self.caller.tenant, server).await?;
+            slugs.extend(found.map(|slug| (server, slug)));
         }
         if let Some(slug) = slugs.get(&server).cloned() {
             let event = ConnectionEvent::Put(Box::new(connection), slug);
             self.tell(event, revision);
         }
         Ok(())
+    }
+}
+
+impl Watch for ConnectionWatch {
+    type Event = Told;
+
+    async fn next(&mut self) -> Result<Option<Told>> {
+        Self::next(self).await.map(Some)
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    fn seen(&self) -> Revision {
+        if self.ready.is_empty() {
+            self.position
+        } else {
+            self.told
+        }
     }
 }
 

@@ -63,6 +63,7 @@ impl Guard {
         let tenant = Topic::id(&caller.tenant, ChangeKind::Tenant, &caller.tenant);
         let news = app.0.feed.subscribe(vec![key, tenant], Scope::default(), 2);
         news.ring();
+        app.0.metrics.watches().inc();
         Ok(Self {
             app: app.clone(),
             caller: caller.clone(),
@@ -117,6 +118,12 @@ impl Guard {
         while !self.is_expired() {
             tokio::time::sleep(LOOK).await;
         }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.app.0.metrics.watches().dec();
     }
 }
 

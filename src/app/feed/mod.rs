@@ -8,11 +8,14 @@
 
 mod board;
 mod connections;
+mod events;
 mod guard;
 
-use board::{Heard, Missed, Scope, Which};
+use board::{Heard, Scope, Which};
 pub(super) use board::{Subscription, Topic};
 pub use connections::{ConnectionEvent, ConnectionWatch, Told, WatchConnections};
+pub use events::Events;
+pub(super) use events::Watch;
 pub(super) use guard::Guard;
 
 use std::collections::HashMap;

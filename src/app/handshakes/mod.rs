@@ -14,7 +14,7 @@ pub(super) use start::{no_client, snapshot};
 use std::time::Duration;
 
 use super::error::{Error, Result};
-use super::feed::{Guard, Subscription, Topic};
+use super::feed::{Events, Guard, Subscription, Topic, Watch};
 use super::metrics::HandshakeOutcome;
 use super::revocations::fate;
 use super::servers::ServerRef;
@@ -131,6 +131,30 @@ impl HandshakeWatch {
     }
 }
 
+impl HandshakeWatch {
+    /// The same, told by a task of its own.
+    pub fn detached(self) -> Events<Written<Handshake>> {
+        self.app.clone().detach(self)
+    }
+}
+
+impl Watch for HandshakeWatch {
+    type Event = Written<Handshake>;
+
+    async fn next(&mut self) -> Result<Option<Written<Handshake>>> {
+        Self::next(self).await
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Its few states always find room, and it tells the last one to whoever comes again.
+    fn seen(&self) -> Revision {
+        Revision::default()
+    }
+}
+
 impl App {
     /// A new browser id: unguessable, and no secret of ours.
     pub fn new_browser(&self) -> String {
@@ -226,17 +250,19 @@ impl App {
     }
 
     /// Queues the revocation of what nobody confirmed or needs any more, deletes handshakes of
-    /// yesterday and before, and forgets requests and changes as old. Answers how many handshakes.
+    /// yesterday and before, forgets requests and changes as old, and plans the renewal of grants that
+    /// nobody planned for. Answers how many handshakes.
     pub async fn sweep(&self) -> Result<u64> {
         // Trouble with one step holds up no other.
         let grants = self.sweep_grants().await;
         let feed = self.sweep_feed().await;
+        let plans = self.plan_unplanned().await;
         let before = self.0.clock.now().before(KEPT);
         let mut tx = self.0.store.upkeep().await?;
         let gone = tx.handshake_steps().delete_old(before).await?;
         tx.past_requests().delete_old(before).await?;
         tx.commit().await?;
-        grants.and(feed)?;
+        grants.and(feed).and(plans)?;
         Ok(gone)
     }
 

@@ -8,6 +8,8 @@ use super::super::error::Result;
 use super::places::AHEAD_AT_ONCE;
 use super::{Claim, Key};
 use crate::domain::connections::{AHEAD, Connection};
+use crate::domain::servers::Spec;
+use crate::domain::time::Timestamp;
 use crate::store;
 
 /// How many connections one round looks at, at most.
@@ -71,12 +73,20 @@ impl App {
     }
 
     async fn renew_ahead(&self, connection: Connection) -> Result<()> {
+        // What is known of providers may have changed since this was planned.
+        let next = connection.next_due(connection.used_at, &self.policy(&connection));
+        if next.is_none_or(|next| next > self.0.clock.now()) {
+            return self.plan(connection, next).await;
+        }
         let mut tx = self.0.store.read().await?;
         let (tenant, server) = (&connection.tenant, connection.server);
         let server = tx.servers().get(tenant, server).await?;
         drop(tx);
-        // What is switched off is not kept alive.
-        if server.is_none_or(|server| !server.spec.enabled) {
+        // What is switched off is not kept alive, nor what its user may not use any more. Who belongs
+        // to which group is not known here.
+        let user = connection.user.as_str();
+        let wanted = |spec: &Spec| spec.enabled && !spec.access.shuts_out(user);
+        if server.is_none_or(|server| !wanted(&server.spec)) {
             return self.put_off(connection).await;
         }
         let started = self.0.clock.monotonic();
@@ -90,10 +100,20 @@ impl App {
 
     /// What was due and needs nothing must not come up again at once.
     async fn put_off(&self, connection: Connection) -> Result<()> {
-        let mut connection = connection;
         let now = self.0.clock.now();
         let next = connection.next_due(connection.used_at, &self.policy(&connection));
-        connection.due_at = next.map(|due| due.max(now.after(PUT_OFF)));
+        let due = next.map(|due| due.max(now.after(PUT_OFF)));
+        self.plan(connection, due).await
+    }
+
+    /// Writes when a grant is next due, unless its row changed since it was read: whoever changed it
+    /// has planned it.
+    pub(super) async fn plan(
+        &self,
+        mut connection: Connection,
+        due: Option<Timestamp>,
+    ) -> Result<()> {
+        connection.due_at = due;
         let mut tx = self.0.store.upkeep().await?;
         tx.connection_leases().save_life(&connection).await?;
         Ok(tx.commit().await?)

@@ -26,9 +26,11 @@ mod call;
 mod flights;
 mod places;
 mod settle;
+mod unplanned;
 
 pub(super) use flights::{Flights, Key};
 pub(super) use places::Places;
+pub(super) use unplanned::Walk;
 
 use places::{Behaved, Passage};
 use settle::Tried;

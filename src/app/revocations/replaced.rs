@@ -4,6 +4,7 @@
 use super::super::App;
 use super::super::error::Result;
 use super::super::handshakes::KEPT;
+use super::super::readable::readable;
 use super::strays::fate;
 use crate::domain::audit::Origin;
 use crate::domain::handshakes::Handshake;
@@ -25,12 +26,12 @@ impl App {
             .list_replaced(now.before(KEPT), BATCH)
             .await?;
         drop(tx);
-        for handshake in &unconfirmed {
+        for handshake in &readable(unconfirmed) {
             if let Err(error) = self.retire_parked(handshake).await {
                 tracing::warn!(handshake.id = %handshake.id, %error, "a parked grant stays");
             }
         }
-        for registration in &replaced {
+        for registration in &readable(replaced) {
             if let Err(error) = self.retire_registration(registration).await {
                 let id = registration.id;
                 tracing::warn!(registration.id = %id, %error, "a replaced client stays");

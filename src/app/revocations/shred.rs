@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::App;
 use super::super::error::Result;
+use super::super::readable::readable;
 use crate::domain::audit::Origin;
 use crate::domain::revocations::TENANT_DEADLINE;
 use crate::domain::tenants::{Tenant, TenantId};
@@ -19,7 +20,7 @@ impl App {
         let now = self.0.clock.now();
         let mut tx = self.0.store.read().await?;
         let mut due = Vec::new();
-        for tenant in tx.tenants().list_deleting().await? {
+        for tenant in readable(tx.tenants().list_deleting().await?) {
             let waiting = tx.revocations().count_pending(&tenant.id).await?;
             if waiting == 0 || now.since(tenant.updated_at) >= TENANT_DEADLINE {
                 due.push((tenant, waiting));

@@ -4,6 +4,7 @@ use super::super::App;
 use super::super::access::check_actor;
 use super::super::error::{Error, Result};
 use super::super::provision::client_issuer;
+use super::super::readable::readable;
 use super::{ServerRef, etag, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::page::{Page, PageRequest};
@@ -150,7 +151,7 @@ impl App {
         let mut tx = self.0.store.read().await?;
         let page = tx.servers().list(&caller.tenant, which, &list.page).await?;
         let mut entries = Vec::with_capacity(page.entries.len());
-        for server in page.entries {
+        for server in readable(page.entries) {
             let label = list
                 .managed_by
                 .as_ref()

@@ -96,6 +96,11 @@ impl Access {
             || self.users.iter().any(|allowed| allowed == user)
             || groups.any(|group| self.groups.iter().any(|allowed| allowed == group))
     }
+
+    /// Whether this user may not use the server whatever groups are asserted.
+    pub fn shuts_out(&self, user: &str) -> bool {
+        self.groups.is_empty() && !self.admits(user, std::iter::empty())
+    }
 }
 
 /// Which tools of a server may be called. Deny always wins.
@@ -275,5 +280,27 @@ mod tests {
         assert!(closed.admits("ann", [].into_iter()));
         assert!(closed.admits("bob", ["ops"].into_iter()));
         assert!(!closed.admits("Ann", ["Ops"].into_iter()));
+    }
+
+    #[test]
+    fn who_is_shut_out_is_admitted_with_no_groups_whatever() {
+        for (users, groups, shut_out) in [
+            (&[][..], &[][..], false),
+            (&["ann"], &[], false),
+            (&["bob"], &[], true),
+            (&["bob", "ann"], &[], false),
+            (&["bob"], &["ops"], false),
+            (&[], &["ops"], false),
+            (&["ANN"], &[], true),
+        ] {
+            let text = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+            let access = Access {
+                users: text(users),
+                groups: text(groups),
+            };
+
+            assert_eq!(access.shuts_out("ann"), shut_out, "{access:?}");
+            assert!(!shut_out || !access.admits("ann", groups.iter().copied()));
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Provider profiles as they are written: one TOML file a provider, some compiled in, more from a
 //! directory of the deployment. A file of the same name takes the place of one compiled in.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,13 +38,27 @@ pub enum ProfileError {
         /// Why.
         source: toml::de::Error,
     },
+    /// Two profiles are for one issuer.
+    #[error(
+        "provider profiles `{first}` and `{second}` are both for `{issuer}`; a file takes the place of a \
+         profile by having its name"
+    )]
+    Claimed {
+        /// The issuer, or its beginning.
+        issuer: String,
+        /// One name.
+        first: String,
+        /// The other.
+        second: String,
+    },
 }
 
 /// A file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// Issuers it is for, byte for byte; one that ends in a slash stands for all that begin so.
+    /// Issuers it is for, byte for byte; one that ends in a slash stands for all that begin so. Where
+    /// several stand for one, the longest does.
     issuers: Vec<String>,
     #[serde(default)]
     keeps_refresh_tokens: bool,
@@ -62,13 +77,6 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::E
 }
 
 impl File {
-    fn is_for(&self, issuer: &Issuer) -> bool {
-        self.issuers.iter().any(|known| {
-            issuer.as_str() == known
-                || known.ends_with('/') && issuer.as_str().starts_with(known.as_str())
-        })
-    }
-
     fn profile(&self) -> Profile {
         Profile {
             keeps_refresh_tokens: self.keeps_refresh_tokens,
@@ -78,15 +86,20 @@ impl File {
     }
 }
 
-/// What is known of providers.
-#[derive(Debug, Clone)]
-pub struct Profiles(BTreeMap<String, File>);
+/// What is known of providers. Finding one is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct Profiles {
+    names: HashMap<String, Profile>,
+    issuers: HashMap<String, Profile>,
+    /// How issuers begin, the longest first.
+    beginnings: Vec<(String, Profile)>,
+}
 
 impl Profiles {
     /// Those compiled in, and those of a directory: every `*.toml` in it.
     ///
     /// # Errors
-    /// [`ProfileError`] when one cannot be read or is malformed.
+    /// [`ProfileError`] when one cannot be read or is malformed, or two are for one issuer.
     pub fn load(directory: Option<&Path>) -> Result<Self, ProfileError> {
         let mut files = BTreeMap::new();
         for (name, text) in BUILT_IN {
@@ -111,17 +124,52 @@ impl Profiles {
                 }
             }
         }
-        Ok(Self(files))
+        Self::of(&files)
+    }
+
+    fn of(files: &BTreeMap<String, File>) -> Result<Self, ProfileError> {
+        let mut profiles = Self::default();
+        let mut claimed = HashMap::new();
+        for (name, file) in files {
+            let profile = file.profile();
+            profiles.names.insert(name.clone(), profile);
+            for issuer in &file.issuers {
+                let first: Option<&String> = claimed.insert(issuer, name);
+                if let Some(first) = first.filter(|first| *first != name) {
+                    return Err(ProfileError::Claimed {
+                        issuer: issuer.clone(),
+                        first: first.clone(),
+                        second: name.clone(),
+                    });
+                }
+                if issuer.ends_with('/') {
+                    profiles.beginnings.push((issuer.clone(), profile));
+                } else {
+                    profiles.issuers.insert(issuer.clone(), profile);
+                }
+            }
+        }
+        let longest_first = |(beginning, _): &(String, Profile)| Reverse(beginning.len());
+        profiles.beginnings.sort_by_key(longest_first);
+        Ok(profiles)
     }
 
     /// What is known of a provider: by the profile's name, or by its issuer where none is named. A
     /// name nobody knows means that nothing is known.
     pub fn find(&self, name: Option<&str>, issuer: &Issuer) -> Profile {
         let found = match name {
-            Some(name) => self.0.get(name),
-            None => self.0.values().find(|file| file.is_for(issuer)),
+            Some(name) => self.names.get(name),
+            None => self.of_issuer(issuer.as_str()),
         };
-        found.map(File::profile).unwrap_or_default()
+        found.copied().unwrap_or_default()
+    }
+
+    fn of_issuer(&self, issuer: &str) -> Option<&Profile> {
+        self.issuers.get(issuer).or_else(|| {
+            let mut known = self.beginnings.iter();
+            let found = known.find(|(beginning, _)| issuer.starts_with(beginning));
+            found.map(|(_, profile)| profile)
+        })
     }
 }
 
@@ -165,6 +213,35 @@ mod tests {
     }
 
     #[test]
+    fn the_most_exact_word_on_an_issuer_holds() {
+        let days = |days: u64| Some(Duration::from_hours(24 * days));
+        let file = |text: &str| parse("any", text).unwrap();
+        let files = BTreeMap::from([
+            (
+                "a".to_owned(),
+                file("issuers = [\"https://x/\"]\nidle_limit = \"1d\""),
+            ),
+            (
+                "b".to_owned(),
+                file("issuers = [\"https://x/y/\"]\nidle_limit = \"2d\""),
+            ),
+            (
+                "c".to_owned(),
+                file("issuers = [\"https://x/y/z\"]\nidle_limit = \"3d\""),
+            ),
+        ]);
+
+        let profiles = Profiles::of(&files).unwrap();
+
+        let found = |issuer: &str| profiles.find(None, &Issuer::new(issuer)).idle_limit;
+        assert_eq!(found("https://x/"), days(1));
+        assert_eq!(found("https://x/w"), days(1));
+        assert_eq!(found("https://x/y/w"), days(2));
+        assert_eq!(found("https://x/y/z"), days(3));
+        assert_eq!(found("https://x"), None);
+    }
+
+    #[test]
     fn an_issuer_that_only_looks_like_a_known_one_is_not_known() {
         for issuer in [
             "https://accounts.google.com.example",
@@ -194,6 +271,12 @@ mod tests {
         let own = profiles.find(None, &Issuer::new("https://own.example"));
         assert_eq!(linear, Profile::default());
         assert_eq!(own.idle_limit, Some(Duration::from_hours(7 * 24)));
+        write("twin.toml", "issuers = [\"https://own.example\"]");
+        let twins = Profiles::load(Some(directory.path())).unwrap_err();
+        let said = twins.to_string();
+        assert!(said.contains("`own` and `twin`"), "{said}");
+        assert!(said.contains("`https://own.example`"), "{said}");
+        write("twin.toml", "issuers = []");
         write("bad.toml", "issuers = []\nreplay_grace = \"soon\"");
         assert!(Profiles::load(Some(directory.path())).is_err());
     }

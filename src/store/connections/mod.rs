@@ -5,6 +5,7 @@ mod changed;
 mod ending;
 mod keep;
 mod row;
+mod unread;
 mod write;
 
 pub(super) use keep::Keeper;
@@ -17,7 +18,7 @@ use super::error::Result;
 use crate::domain::authorization::Issuer;
 use crate::domain::connections::{Connection, StatusKind};
 use crate::domain::ids::{ConnectionId, ServerId};
-use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::page::{Page, PageRequest};
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
@@ -59,9 +60,12 @@ statements! {
         unclear_refusals = $14, client_refused = $15, failures = $16, next_attempt_at = $17, \
         last_error = $18, failed_at = $19, due_at = $20, updated_at = $21, version = version + 1 \
         WHERE id = $1 AND version = $2 AND tenant = $3";
-    LIST_DUE = concat!("SELECT ", columns!(), " FROM ( \
-        SELECT ", columns!(), ", ROW_NUMBER() OVER (PARTITION BY token_endpoint ORDER BY due_at) AS turn \
-        FROM connections WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3");
+    LIST_DUE = concat!("SELECT ", columns!(), " FROM connections WHERE id IN (SELECT id FROM ( \
+        SELECT id, due_at, ROW_NUMBER() OVER (PARTITION BY token_endpoint ORDER BY due_at) AS turn \
+        FROM connections WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3) \
+        ORDER BY due_at");
+    LIST_UNPLANNED = concat!("SELECT ", columns!(), " FROM connections WHERE id > $1 \
+        AND due_at IS NULL AND status = 'active' AND refresh_token IS NOT NULL ORDER BY id LIMIT $2");
     COUNT_OF_CLIENT = "SELECT COUNT(*) FROM connections JOIN registrations \
         ON registrations.id = connections.registration WHERE connections.tenant = $1 AND user_id = $2 \
         AND connections.issuer = $3 AND client_id = $4 \
@@ -76,6 +80,8 @@ statements! {
         VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, user_id, server) \
         DO UPDATE SET generation = excluded.generation \
         WHERE excluded.generation > connection_tombstones.generation";
+    TAKE_UNREAD = "DELETE FROM connections WHERE tenant = $1 AND user_id = $2 AND id = $3 \
+        RETURNING server, generation";
     TAKE = "DELETE FROM connections WHERE tenant = $1 AND id = $2 AND version = $3";
     END_LEASES = "UPDATE connections SET lease_until = $1, version = version + 1 WHERE lease_until > $1";
     BURY_OF_SERVER = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
@@ -124,13 +130,14 @@ impl Reader<'_> {
         row.map(Connection::try_from).transpose()
     }
 
-    /// A page of connections by id: one user's, or the whole tenant's.
+    /// A page of connections by id: one user's, or the whole tenant's. A row that cannot be read is
+    /// an error of its own.
     pub async fn list(
         &mut self,
         tenant: &TenantId,
         user: Option<&UserId>,
         page: &PageRequest,
-    ) -> Result<Page<Connection>> {
+    ) -> Result<Page<Result<Connection>>> {
         self.list_in(tenant, user, None, page).await
     }
 
@@ -141,7 +148,7 @@ impl Reader<'_> {
         user: Option<&UserId>,
         status: Option<StatusKind>,
         page: &PageRequest,
-    ) -> Result<Page<Connection>> {
+    ) -> Result<Page<Result<Connection>>> {
         let after = page.start().1;
         let status = status.map_or("", StatusKind::as_str);
         let limit = page.size.saturating_add(1);
@@ -162,18 +169,8 @@ impl Reader<'_> {
                 .fetch_all(conn)
                 .await)?,
         };
-        let connections = rows
-            .into_iter()
-            .map(Connection::try_from)
-            .collect::<Result<_>>()?;
-        Ok(Page::of(
-            connections,
-            page.size,
-            |connection: &Connection| Cursor {
-                key: String::new(),
-                id: connection.id.to_string(),
-            },
-        ))
+        let page = Page::of(rows, page.size, Row::place);
+        Ok(page.map(Connection::try_from))
     }
 
     /// Connections of all tenants that are to be renewed by now, the longest due first: at most so
@@ -192,6 +189,18 @@ impl Reader<'_> {
             .fetch_all(conn)
             .await)?;
         Ok(rows.into_iter().map(Connection::try_from).collect())
+    }
+
+    /// A page by id of connections of all tenants that could be renewed and are not going to be. A row
+    /// that cannot be read is an error of its own.
+    pub async fn list_unplanned(&mut self, page: &PageRequest) -> Result<Page<Result<Connection>>> {
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_UNPLANNED)
+            .bind(page.start().1)
+            .bind(page.size.saturating_add(1))
+            .fetch_all(conn)
+            .await)?;
+        let page = Page::of(rows, page.size, Row::place);
+        Ok(page.map(Connection::try_from))
     }
 
     /// How many grants a user has from one client of ours, on whatever servers.

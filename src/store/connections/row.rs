@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use crate::domain::authorization::{Issuer, Resource};
 use crate::domain::connections::{Attempt, Connection, FORCED_LIMIT, Lifecycle, Origin, Status};
 use crate::domain::ids::{IntentId, ReplicaId};
+use crate::domain::page::Cursor;
 use crate::domain::resolution::Reconnect;
 use crate::domain::time::Timestamp;
 use crate::store::columns::{Reading, time, to_json};
@@ -114,6 +115,16 @@ fn forced_at(reading: &Reading<'_>, text: &str) -> Result<[Option<Timestamp>; FO
         *time = Some(Timestamp::from_micros(micros));
     }
     Ok(times)
+}
+
+impl Row {
+    /// Its place in a list, readable or not.
+    pub(super) fn place(&self) -> Cursor {
+        Cursor {
+            key: String::new(),
+            id: self.id.clone(),
+        }
+    }
 }
 
 impl TryFrom<Row> for Connection {

@@ -114,28 +114,34 @@ impl Reader<'_> {
         rows.into_iter().map(Handshake::try_from).collect()
     }
 
-    /// The handshakes of a user whose grants wait to be confirmed.
+    /// The handshakes of a user whose grants wait to be confirmed, by id. A row that cannot be read
+    /// is an error of its own.
     pub async fn list_parked_of_user(
         &mut self,
         tenant: &TenantId,
         user: &UserId,
-    ) -> Result<Vec<Handshake>> {
+    ) -> Result<Vec<Result<Handshake>>> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_PARKED_OF_USER)
             .bind(tenant.as_str())
             .bind(user.as_str())
             .fetch_all(conn)
             .await)?;
-        rows.into_iter().map(Handshake::try_from).collect()
+        Ok(rows.into_iter().map(Handshake::try_from).collect())
     }
 
-    /// Handshakes of all tenants whose grants nobody confirmed in time, the oldest first.
-    pub async fn list_unconfirmed(&mut self, now: Timestamp, limit: i64) -> Result<Vec<Handshake>> {
+    /// Handshakes of all tenants whose grants nobody confirmed in time, the oldest first. A row that
+    /// cannot be read is an error of its own.
+    pub async fn list_unconfirmed(
+        &mut self,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Result<Handshake>>> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_UNCONFIRMED)
             .bind(now.as_micros())
             .bind(limit)
             .fetch_all(conn)
             .await)?;
-        rows.into_iter().map(Handshake::try_from).collect()
+        Ok(rows.into_iter().map(Handshake::try_from).collect())
     }
 
     async fn find(

@@ -9,9 +9,7 @@ impl World {
     /// A deployment that knows this of its provider: lines of a profile.
     pub(crate) async fn knowing(engine: Engine, lines: &str) -> Self {
         let idp = Idp::start().await;
-        let profiles = tempfile::tempdir().unwrap();
-        let profile = format!("issuers = [\"{}\"]\n{lines}\n", idp.issuer());
-        std::fs::write(profiles.path().join("ours.toml"), profile).unwrap();
+        let profiles = profile(&idp, lines);
         let settings = [("oauth.profiles", profiles.path().to_str().unwrap())];
         let service = TestService::start_with(engine, &settings).await;
         Self::beside(service, idp).await
@@ -65,6 +63,14 @@ impl World {
         let line = lines.find(|l| l.starts_with("stationmaster_refreshes") && l.contains(&outcome));
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
+}
+
+/// What is known of a provider, as a directory of one profile: lines of it.
+pub(crate) fn profile(idp: &Idp, lines: &str) -> tempfile::TempDir {
+    let profiles = tempfile::tempdir().unwrap();
+    let profile = format!("issuers = [\"{}\"]\n{lines}\n", idp.issuer());
+    std::fs::write(profiles.path().join("ours.toml"), profile).unwrap();
+    profiles
 }
 
 /// One turn of the worker of one service that renews ahead of time: how many renewals it began.

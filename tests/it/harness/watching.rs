@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stationmaster::client::{Client, Error, answer, v1};
-use tonic::Streaming;
+use tonic::transport::Endpoint;
+use tonic::{Request, Streaming};
 use v1::ChangeKind as Kind;
+use v1::token_service_client::TokenServiceClient;
 
 use super::client::actor;
+use super::database::Raw;
+use super::http;
+use super::service::TestService;
 
 /// How long anything may take that the API promises within a second, or soon.
 const SOON: Duration = Duration::from_secs(20);
@@ -46,7 +51,68 @@ pub(crate) async fn watch(
         .map(Watch)
 }
 
+/// Begins to watch all there is and reads nothing: the service may send a byte, and no more before
+/// something is read.
+pub(crate) async fn unread(service: &TestService, key: &str) -> Watch {
+    let endpoint = Endpoint::from_shared(service.grpc_url()).unwrap();
+    let endpoint = endpoint.initial_stream_window_size(1);
+    let mut request = Request::new(all());
+    let key = format!("Bearer {key}").parse().unwrap();
+    request.metadata_mut().insert("authorization", key);
+    let beginning = service.runtime().spawn(async move {
+        let channel = endpoint.connect().await.unwrap();
+        let mut tokens = TokenServiceClient::new(channel);
+        tokens.watch_connections(request).await.unwrap()
+    });
+    Watch(beginning.await.unwrap().into_inner())
+}
+
+/// How many streams the service serves, as the metrics tell.
+pub(crate) async fn served(service: &TestService) -> u64 {
+    let metrics = http::get(&format!("{}/metrics", service.operations_url()), &[]).await;
+    let mut lines = metrics.text.lines();
+    let line = lines.find_map(|line| line.strip_prefix("stationmaster_watches "));
+    line.unwrap().parse().unwrap()
+}
+
+/// How many go at once in a [`burst`].
+pub(crate) const BURST: usize = 1001;
+
+/// So many connections go at once, by the word of the feed.
+pub(crate) async fn burst(raw: &mut Raw, service: &TestService) {
+    raw.execute("BEGIN").await;
+    raw.execute("UPDATE feed_heads SET seq = seq + 1001 WHERE shard = 14")
+        .await;
+    raw.execute(
+        "INSERT INTO changes (shard, seq, tenant, kind, subject, op, at) \
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001) \
+         SELECT 14, (SELECT seq FROM feed_heads WHERE shard = 14) - 1001 + i, 'default', \
+         'connection', 'con_' || i, 'delete', 1767225600000000 FROM n",
+    )
+    .await;
+    raw.execute("COMMIT").await;
+    let followed = service.within(async |app| app.follow_feed().await).await;
+    followed.unwrap();
+}
+
 impl Watch {
+    /// All that is told before the end, and why it ends.
+    pub(crate) async fn rest(&mut self) -> (Vec<v1::WatchConnectionsResponse>, Error) {
+        let mut told = Vec::new();
+        let reading = async {
+            loop {
+                match self.0.message().await {
+                    Ok(Some(event)) => told.push(event),
+                    Ok(None) => panic!("the watch ends without a reason"),
+                    Err(status) => return Error::from(status),
+                }
+            }
+        };
+        let ended = tokio::time::timeout(SOON, reading).await;
+        let ended = ended.expect("the watch should end");
+        (told, ended)
+    }
+
     /// The next event.
     pub(crate) async fn next(&mut self) -> v1::WatchConnectionsResponse {
         let next = tokio::time::timeout(SOON, self.0.message()).await;

@@ -18,6 +18,7 @@ on_both_engines! {
     a_grant_refused_for_good_is_never_due_again,
     after_a_lost_answer_what_still_lives_is_not_risked,
     the_last_use_is_told,
+    what_nobody_may_use_any_more_is_not_renewed_ahead_of_time,
 }
 
 const DAY: u64 = 24 * 3600;
@@ -194,4 +195,27 @@ async fn the_last_use_is_told(engine: Engine) {
     let after = world.connection("alice", "tools").await.unwrap();
     assert_eq!(before.last_use_time, None);
     assert_eq!(after.last_use_time.unwrap().seconds, 1_767_225_600 + 100);
+}
+
+async fn what_nobody_may_use_any_more_is_not_renewed_ahead_of_time(engine: Engine) {
+    for (groups, renewed) in [(Vec::new(), 0), (vec!["staff".to_owned()], 1)] {
+        let world = used(engine).await;
+        let closed = v1::Server {
+            allowed_users: vec!["bob".to_owned()],
+            allowed_groups: groups,
+            ..world.get("tools").await.unwrap()
+        };
+        let mask = ["allowed_users", "allowed_groups"];
+        world.update(closed, &mask).await.unwrap();
+        world.pass(3600 - 120);
+
+        world.renew_ahead().await;
+
+        // Groups are not known here: whoever may belong to one is renewed.
+        if renewed > 0 {
+            world.renewed("alice", "tools", 2).await;
+        }
+        world.service.stop().await;
+        assert_eq!(world.idp.redemptions().len(), renewed);
+    }
 }

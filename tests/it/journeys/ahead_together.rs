@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::harness::ahead::renew_ahead;
+use crate::harness::ahead::{profile, renew_ahead};
+use crate::harness::idp::Idp;
 use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::watching;
 use crate::harness::world::{World, on_both_engines};
@@ -12,6 +13,7 @@ use crate::harness::world::{World, on_both_engines};
 on_both_engines! {
     at_most_four_at_a_place_are_renewed_ahead_of_time_at_once,
     what_is_due_survives_a_restart,
+    what_is_learned_of_a_provider_holds_for_the_grants_there_are,
 }
 
 /// Connects so many users, whose tokens of an hour are handed out.
@@ -60,6 +62,43 @@ async fn at_most_four_at_a_place_are_renewed_ahead_of_time_at_once(engine: Engin
     }
 
     assert_eq!(world.idp.redemptions().len(), 9);
+}
+
+/// A service that knows this of its provider from now on.
+async fn knowing(database: &TestDatabase, idp: Idp, lines: &str) -> World {
+    let profiles = profile(&idp, lines);
+    let settings = [("oauth.profiles", profiles.path().to_str().unwrap())];
+    let service = TestService::start_on(database, &settings).await;
+    World::beside(service, idp).await
+}
+
+async fn what_is_learned_of_a_provider_holds_for_the_grants_there_are(engine: Engine) {
+    const DAY: u64 = 24 * 3600;
+    let database = TestDatabase::new(engine).await;
+    let world = World::around(TestService::start_on(&database, &[]).await).await;
+    world.found("tools").await;
+    world.connect("alice", "tools").await;
+    let World { service, idp, .. } = world;
+    service.stop().await;
+
+    let world = knowing(&database, idp, "idle_limit = \"10d\"").await;
+    world.sweep().await;
+    world.pass(8 * DAY);
+    world.renew_ahead().await;
+    world.renewed("alice", "tools", 2).await;
+    let World { service, idp, .. } = world;
+    service.stop().await;
+    // The provider was found to be more patient: what is due by the old word is not by the new one.
+    let world = knowing(&database, idp, "idle_limit = \"100d\"").await;
+    world.pass(20 * DAY);
+    world.renew_ahead().await;
+    World::until("the renewal is put off", async || {
+        world.renew_ahead().await == 0
+    })
+    .await;
+
+    world.service.stop().await;
+    assert_eq!(world.idp.redemptions().len(), 1);
 }
 
 async fn what_is_due_survives_a_restart(engine: Engine) {

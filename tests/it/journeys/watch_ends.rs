@@ -1,4 +1,4 @@
-//! What ends a watch: its key, its tenant, the process, its own slowness, and time.
+//! What ends a watch: its key, its tenant, the process, and time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use stationmaster::domain::changes::Revision;
 use crate::harness::client::{actor, reason, refusal};
 use crate::harness::database::Raw;
 use crate::harness::service::{Engine, TestDatabase, TestService};
-use crate::harness::watching::{after, all, watch};
+use crate::harness::watching::{after, all, burst, watch};
 use crate::harness::world::{World, on_both_engines};
 use crate::walks::rows::raw;
 
@@ -21,7 +21,6 @@ on_both_engines! {
     a_deleted_tenant_ends_its_watches,
     the_end_of_the_process_is_told,
     what_is_forgotten_cannot_be_resumed_after,
-    a_watcher_that_does_not_read_is_cut_off_and_may_resume,
     a_watcher_that_reads_is_told_any_number,
 }
 
@@ -218,23 +217,6 @@ async fn read(service: &TestService, watch: &mut Option<ConnectionWatch>) -> Res
     told
 }
 
-/// So many connections go at once, by the word of the feed.
-async fn burst(raw: &mut Raw, service: &TestService) {
-    raw.execute("BEGIN").await;
-    raw.execute("UPDATE feed_heads SET seq = seq + 1001 WHERE shard = 14")
-        .await;
-    raw.execute(
-        "INSERT INTO changes (shard, seq, tenant, kind, subject, op, at) \
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001) \
-         SELECT 14, (SELECT seq FROM feed_heads WHERE shard = 14) - 1001 + i, 'default', \
-         'connection', 'con_' || i, 'delete', 1767225600000000 FROM n",
-    )
-    .await;
-    raw.execute("COMMIT").await;
-    let followed = service.within(async |app| app.follow_feed().await).await;
-    followed.unwrap();
-}
-
 /// A watch that has told everything and waits for changes.
 async fn live(service: &TestService, raw: &mut Raw) -> (Option<ConnectionWatch>, Told) {
     let mut watch = Some(bare(service, None).await);
@@ -255,33 +237,6 @@ async fn live(service: &TestService, raw: &mut Raw) -> (Option<ConnectionWatch>,
     let told = read(service, &mut watch).await.unwrap();
     assert_eq!(told.event, ConnectionEvent::Delete("con_".to_owned()));
     (watch, told)
-}
-
-async fn a_watcher_that_does_not_read_is_cut_off_and_may_resume(engine: Engine) {
-    let database = TestDatabase::new(engine).await;
-    let service = TestService::start_on(&database, &[]).await;
-    let mut raw = raw(&database).await;
-    let (mut watch, last) = live(&service, &mut raw).await;
-
-    burst(&mut raw, &service).await;
-    let cut = read(&service, &mut watch).await;
-
-    let Err(Error::WatchTooSlow(seen)) = cut else {
-        panic!("a slow watcher is cut off: {cut:?}");
-    };
-    assert_eq!(seen, last.revision);
-    let mut resumed = Some(bare(&service, Some(seen)).await);
-    for number in 0..=1001_i64 {
-        let told = read(&service, &mut resumed).await.unwrap();
-        let event = if number == 0 {
-            ConnectionEvent::Synced
-        } else {
-            ConnectionEvent::Delete(format!("con_{number}"))
-        };
-        assert_eq!((told.event, told.revision.0), (event, seen.0 + number));
-    }
-    drop((watch, resumed));
-    service.stop().await;
 }
 
 async fn a_watcher_that_reads_is_told_any_number(engine: Engine) {

@@ -49,6 +49,11 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
     ),
     (
         "connections",
+        "LIST_UNPLANNED",
+        "renewals are planned in all tenants",
+    ),
+    (
+        "connections",
         "FORGET_DUE",
         "by the id of a row that was read and cannot be understood",
     ),

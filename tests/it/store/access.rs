@@ -83,7 +83,7 @@ async fn names(db: &Db, tenant: Option<&TenantId>, size: i64) -> Vec<String> {
     loop {
         let got = tx.api_keys().list(tenant, &page).await.unwrap();
         assert!(got.entries.len() <= usize::try_from(size).unwrap());
-        names.extend(got.entries.into_iter().map(|key| key.name));
+        names.extend(got.entries.into_iter().map(|key| key.unwrap().name));
         page.after = got.next;
         if page.after.is_none() {
             return names;

@@ -189,7 +189,7 @@ async fn pages_follow_ids_and_keep_to_the_user(db: &Db) {
                 .list(&home.tenant, who.as_ref(), &page)
                 .await;
             let list = list.unwrap();
-            got.extend(list.entries);
+            got.extend(list.entries.into_iter().map(Result::unwrap));
             page.after = list.next;
             if page.after.is_none() {
                 break;
@@ -243,7 +243,7 @@ async fn pages_keep_to_a_status(db: &Db) {
             loop {
                 let found = at.list_in(&home.tenant, who.as_ref(), kind, &page).await;
                 let found = found.unwrap();
-                got.extend(found.entries);
+                got.extend(found.entries.into_iter().map(Result::unwrap));
                 page.after = found.next;
                 if page.after.is_none() {
                     break;

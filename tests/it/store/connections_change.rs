@@ -284,7 +284,7 @@ async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {
     }
     assert_eq!(get(db, &kept).await, kept);
     let mut tx = db.read().await.unwrap();
-    let changes = tx
+    let stretch = tx
         .feed()
         .list_of_kind(
             &home.tenant,
@@ -294,6 +294,7 @@ async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {
         )
         .await
         .unwrap();
+    let changes = stretch.changes;
     assert!(
         changes
             .iter()

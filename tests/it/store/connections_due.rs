@@ -1,6 +1,7 @@
 //! Connections that are used, and renewed before anybody asks.
 
 use stationmaster::domain::connections::{Connection, Use};
+use stationmaster::domain::page::PageRequest;
 use stationmaster::store::Error;
 
 use crate::harness::database::{Db, on_both_engines};
@@ -10,6 +11,7 @@ on_both_engines! {
     what_is_due_is_found_in_order_and_in_every_tenant,
     what_cannot_be_read_is_due_no_more_and_holds_up_nothing,
     a_use_is_noted_unless_a_later_one_is_known,
+    what_nobody_planned_for_is_found_page_by_page,
 }
 
 async fn due(db: &Db, secs: u64, each: i64, limit: i64) -> Vec<Connection> {
@@ -78,7 +80,7 @@ async fn a_use_is_noted_unless_a_later_one_is_known(db: &Db) {
     let old = home.full_connection(&registration, "ann");
     home.store_connection(db, &old).await;
     let note = async |generation, at, due_at| {
-        let mut tx = db.upkeep().await.unwrap();
+        let mut tx = db.lazy_upkeep().await.unwrap();
         let seen = Use {
             tenant: old.tenant.clone(),
             connection: old.id,
@@ -106,4 +108,58 @@ async fn a_use_is_noted_unless_a_later_one_is_known(db: &Db) {
     assert_eq!(earlier, first);
     assert_eq!(of_another, (Some(later(3_000)), Some(later(40))));
     assert_eq!(planless, (Some(later(4_000)), None));
+}
+
+async fn what_nobody_planned_for_is_found_page_by_page(db: &Db) {
+    let mut expected = Vec::new();
+    for tenant in ["acme", "umbrella"] {
+        let home = Home::settle(db, tenant).await;
+        let registration = home.store_registration(db, "one").await;
+        for (user, due_at) in [
+            ("ann", None),
+            ("bob", None),
+            ("cid", None),
+            ("dan", Some(later(9))),
+        ] {
+            let connection = Connection {
+                due_at,
+                ..home.full_connection(&registration, user)
+            };
+            home.store_connection(db, &connection).await;
+            if user == "ann" || user == "bob" {
+                expected.push((connection.id, user == "ann"));
+            }
+        }
+        let bare = home.connection(&registration, "eve");
+        assert!(bare.refresh_token.is_none());
+        home.store_connection(db, &bare).await;
+    }
+    db.execute("UPDATE connections SET status = 'reconnect_required', reason = 'expired' WHERE user_id = 'cid'")
+        .await;
+    db.execute("UPDATE connections SET scopes = '?' WHERE user_id = 'bob'")
+        .await;
+    expected.sort();
+
+    let mut found = Vec::new();
+    let mut page = PageRequest {
+        size: 1,
+        after: None,
+    };
+    loop {
+        let mut tx = db.read().await.unwrap();
+        let listed = tx.connections().list_unplanned(&page).await.unwrap();
+        for row in listed.entries {
+            found.push(match row {
+                Ok(connection) => (connection.id, true),
+                Err(Error::Corrupt { id, .. }) => (id.parse().unwrap(), false),
+                Err(error) => panic!("{error:?}"),
+            });
+        }
+        page.after = listed.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+
+    assert_eq!(found, expected);
 }

@@ -12,6 +12,7 @@ on_both_engines! {
     a_taken_connection_leaves_its_generation,
     another_client_of_the_server_keeps_its_connection,
     grants_of_one_client_are_counted_for_one_user,
+    what_cannot_be_read_can_be_taken_and_leaves_its_generation,
 }
 
 async fn stored(db: &Db, home: &Home) -> (Registration, Connection) {
@@ -106,4 +107,27 @@ async fn grants_of_one_client_are_counted_for_one_user(db: &Db) {
     );
     // Bob's connection holds no token.
     assert_eq!(count(&bare.user, issuer, &registration.client_id).await, 0);
+}
+
+async fn what_cannot_be_read_can_be_taken_and_leaves_its_generation(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let (_, connection) = stored(db, &home).await;
+    db.execute("UPDATE connections SET status = 'odd'").await;
+    let other = Home::settle(db, "other").await.tenant;
+    let (tenant, user, server) = (&connection.tenant, &connection.user, connection.server);
+    let id = connection.id.to_string();
+
+    let mut tx = db.write().await.unwrap();
+    let mut at = tx.connections_mut();
+    let foreign = at.take_unread(&other, user, &id).await.unwrap();
+    let taken = at.take_unread(tenant, user, &id).await.unwrap();
+    let again = at.take_unread(tenant, user, &id).await.unwrap();
+    tx.commit(&home.event()).await.unwrap();
+
+    assert_eq!((foreign, taken, again), (false, true, false));
+    let mut tx = db.read().await.unwrap();
+    let mut at = tx.connections();
+    assert_eq!(at.get(tenant, user, server).await.unwrap(), None);
+    let last = at.last_generation(tenant, user, server).await.unwrap();
+    assert_eq!(last, connection.life.generation);
 }

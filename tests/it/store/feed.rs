@@ -232,6 +232,7 @@ async fn a_tenant_reads_its_own_entries_only(db: &Db) {
             .list_of_kind(tenant, kind, start, 9)
             .await
             .unwrap()
+            .changes
     };
     let (my_changes, their_changes) = (of(&home.tenant).await, of(&other.tenant).await);
 

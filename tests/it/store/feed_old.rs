@@ -139,7 +139,8 @@ async fn what_changes_of_a_connection_says_whose_it_is(db: &Db) {
         .feed()
         .list_of_kind(tenant, kind, start, 99)
         .await
-        .unwrap();
+        .unwrap()
+        .changes;
     let whose = |change: &Change| change.what.owner.clone().unwrap();
     assert!(told.iter().all(|change| whose(change).server == server));
     // The two of one statement come in any order.

@@ -3,6 +3,7 @@
 use stationmaster::domain::handshakes::{Handshake, State};
 use stationmaster::domain::ids::HandshakeId;
 use stationmaster::domain::registrations::Registration;
+use stationmaster::store::Result;
 
 use crate::harness::database::{Db, on_both_engines};
 use crate::harness::fixtures::{Home, later, user};
@@ -42,23 +43,30 @@ async fn parked_grants_are_found_by_server_user_and_time(db: &Db) {
     let of_server = at.list_parked(&home.tenant, one.server).await.unwrap();
     let of_user = at.list_parked_of_user(&home.tenant, &ann.user).await;
     let foreign = at.list_parked_of_user(&other.tenant, &ann.user).await;
-    let soon = at.list_unconfirmed(later(599), 9).await.unwrap();
-    let over = at.list_unconfirmed(later(600), 9).await.unwrap();
-    let some = at.list_unconfirmed(later(600), 2).await.unwrap();
+    let soon = at.list_unconfirmed(later(599), 9).await;
+    let over = at.list_unconfirmed(later(600), 9).await;
+    let some = at.list_unconfirmed(later(600), 2).await;
 
+    let (soon, over, some) = (read(soon), read(over), read(some));
     let sorted = |mut ids: Vec<HandshakeId>| {
         ids.sort();
         ids
     };
     assert_eq!(sorted(ids(&of_server)), sorted(vec![ann.id, bob.id]));
     assert_eq!(
-        sorted(ids(&of_user.unwrap())),
+        sorted(ids(&read(of_user))),
         sorted(vec![ann.id, elsewhere.id])
     );
     assert!(foreign.unwrap().is_empty());
     assert!(soon.is_empty());
     assert_eq!((over.len(), some.len()), (3, 2));
     assert_eq!(over[0].parked, ann.parked);
+}
+
+/// What was listed, each of it readable.
+fn read(listed: Result<Vec<Result<Handshake>>>) -> Vec<Handshake> {
+    let listed = listed.unwrap().into_iter();
+    listed.map(|row| row.unwrap()).collect()
 }
 
 async fn a_parked_grant_is_taken_once(db: &Db) {

@@ -9,6 +9,7 @@ mod connections_change;
 mod connections_due;
 mod connections_end;
 mod corrupt;
+mod corrupt_lists;
 mod feed;
 mod feed_old;
 mod file;

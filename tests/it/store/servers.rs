@@ -19,6 +19,7 @@ on_both_engines! {
     deleting_a_server_takes_all_that_is_its,
     an_id_is_taken_in_every_tenant,
     a_server_that_is_held_is_changed_by_nobody_else,
+    a_slug_is_found_whatever_else_the_row_holds,
 }
 
 async fn get(db: &Db, server: &Server) -> Option<Server> {
@@ -145,7 +146,7 @@ async fn names(store: &Store, home: &Home, which: Which, size: i64) -> Vec<Strin
         names.extend(
             got.entries
                 .into_iter()
-                .map(|server| server.spec.display_name),
+                .map(|server| server.unwrap().spec.display_name),
         );
         page.after = got.next;
         if page.after.is_none() {
@@ -305,4 +306,18 @@ async fn a_server_that_is_held_is_changed_by_nobody_else(db: &Db) {
             .await
             .unwrap()
     );
+}
+
+async fn a_slug_is_found_whatever_else_the_row_holds(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let other = Home::settle(db, "other").await;
+    let server = home.store_server(db, "one").await;
+    db.execute("UPDATE servers SET transport = 'pigeon'").await;
+
+    let mut tx = db.read().await.unwrap();
+    let own = tx.servers().find_slug(&home.tenant, server.id).await;
+    let foreign = tx.servers().find_slug(&other.tenant, server.id).await;
+
+    assert_eq!(own.unwrap(), Some(server.spec.slug));
+    assert_eq!(foreign.unwrap(), None);
 }

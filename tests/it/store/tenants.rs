@@ -50,7 +50,11 @@ async fn pages_follow_display_names_by_their_bytes(db: &Db) {
     let mut tx = db.read().await.unwrap();
     loop {
         let got = tx.tenants().list(&page).await.unwrap();
-        names.extend(got.entries.into_iter().map(|tenant| tenant.id.to_string()));
+        names.extend(
+            got.entries
+                .into_iter()
+                .map(|tenant| tenant.unwrap().id.to_string()),
+        );
         page.after = got.next;
         if page.after.is_none() {
             break;

@@ -128,8 +128,9 @@ async fn keys_stay_until_they_are_shredded(db: &Db) {
     let deleting = tx.tenants().list_deleting().await.unwrap();
     drop(tx);
     assert_eq!(deleting.len(), 1);
+    let deleting = deleting[0].as_ref().unwrap();
     assert_eq!(
-        (&deleting[0].id, deleting[0].state),
+        (&deleting.id, deleting.state),
         (&home.tenant, TenantState::Deleting)
     );
     assert_eq!(db.number(KEYS).await, 1);
