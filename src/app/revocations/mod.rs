@@ -7,6 +7,7 @@
 //! lease, asks the provider, and writes what became of it; replicas share the work by leases
 //! alone. [`shred`] destroys the keys of a deleted tenant when nothing of it waits any more.
 
+mod ask;
 mod clients;
 mod late;
 mod plan;

@@ -35,7 +35,7 @@ impl App {
             "left": "another grant of the same client lives",
         });
         let mut tx = self.0.store.write().await?;
-        if tx.revocations_mut().delete(revocation).await? {
+        if tx.work_mut().delete(revocation).await? {
             tx.commit(&event).await?;
             self.0.metrics.revoked(RevocationOutcome::Left);
         }
