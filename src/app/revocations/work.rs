@@ -5,8 +5,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use super::super::App;
 use super::super::error::Result;
 use super::super::metrics::RevocationOutcome;
@@ -18,8 +16,6 @@ use crate::store::{self, Claim, Upkeep};
 
 /// At most so many under way at one provider, over all replicas.
 const PER_PLACE: i64 = 4;
-/// At most so many under way in one turn.
-const BATCH: i64 = 32;
 /// What writing a result may take within the lease.
 const WRITE: Duration = Duration::from_secs(30);
 /// The code of an answer that asks to come back.
@@ -35,23 +31,29 @@ enum Taken {
 }
 
 impl App {
-    /// Takes what is due, a few at each provider, and asks for it; then looks after tenants that
-    /// wait for their end. Answers how much it took: when that is nothing, nothing is due. Any
-    /// number of replicas may do so at the same time.
+    /// Takes what is due, a few at each provider, as long as there are places for it, and begins to
+    /// work it off: nobody waits for a provider that does not answer but its own revocations. What
+    /// was begun is finished though the process be told to stop, and its end rings. Answers how much
+    /// was begun. Any number of replicas may do so at the same time.
     pub async fn revoke_due(&self) -> Result<usize> {
-        let taken = self.take_due(BATCH).await?;
-        let count = taken.len();
-        let done = join_all(taken.iter().map(|one| self.work_off(one))).await;
-        for error in done.into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, "what came of a revocation is not written");
+        let places = self.0.outbox.free_places();
+        if places.is_empty() {
+            return Ok(0);
         }
-        let mut tx = self.0.store.upkeep().await?;
-        tx.retired_client_claims().delete_idle().await?;
-        tx.commit().await?;
-        self.shred_tenants().await?;
-        let (pending, dead) = self.0.store.read().await?.revocations().count().await?;
-        self.0.metrics.set_revocations(pending, dead);
-        Ok(count)
+        let limit = i64::try_from(places.len()).unwrap_or(i64::MAX);
+        let taken = self.take_due(limit).await?;
+        let begun = taken.len();
+        for (one, place) in taken.into_iter().zip(places) {
+            let app = self.clone();
+            self.0.tasks.spawn(async move {
+                if let Err(error) = Box::pin(app.work_off(&one)).await {
+                    tracing::warn!(%error, "what came of a revocation is not written");
+                }
+                drop(place);
+                app.ring_outbox();
+            });
+        }
+        Ok(begun)
     }
 
     async fn take_due(&self, limit: i64) -> Result<Vec<Taken>> {
