@@ -214,9 +214,11 @@ impl App {
         if !tx.servers_mut().update(&next).await.map_err(slug_taken)? {
             return Ok(None);
         }
+        let mut queued = 0;
         if let Some(plan) = &ending {
-            if plan.queue(&mut tx).await?.is_none() {
-                return Ok(None);
+            match plan.queue(&mut tx).await? {
+                Some(grants) => queued = grants,
+                None => return Ok(None),
             }
             plan.settle(&mut tx).await?;
         }
@@ -232,6 +234,8 @@ impl App {
                 .connections_mut()
                 .invalidate_of_server(&caller.tenant, next.id)
                 .await?;
+            event.detail["connections"] = ended.into();
+            event.detail["revocations"] = queued.into();
         }
         let revision = tx.commit(&event).await?;
         if ending.is_some() {
@@ -287,15 +291,19 @@ impl App {
             drop(tx);
             let mut event =
                 self.event(&caller.tenant, caller.origin(), "server.delete", current.id);
-            event.detail = serde_json::json!({ "before": describe(&current) });
             let (tenant, id) = (&caller.tenant, current.id);
             let plan = self.plan_of_server(&current, Reason::ServerDeleted).await?;
             let mut tx = self.0.store.write().await?;
             tx.servers_mut().hold(tenant, id).await?;
-            if plan.queue(&mut tx).await?.is_none() {
+            let Some(queued) = plan.queue(&mut tx).await? else {
                 continue;
-            }
+            };
             let value = tx.connections_mut().delete_of_server(tenant, id).await?;
+            event.detail = serde_json::json!({
+                "before": describe(&current),
+                "connections": value,
+                "revocations": queued,
+            });
             if tx.servers_mut().delete(tenant, id, current.version).await? {
                 let revision = tx.commit(&event).await?;
                 self.ring_outbox();
