@@ -5,7 +5,8 @@
 //! it: tokens, endpoint, and our client with its secret, sealed anew beforehand, since sealing may
 //! begin a transaction of its own ([`clients`], [`plan`], [`strays`]). [`work`] takes what is due under a
 //! lease, asks the provider ([`ask`]), and writes what became of it; replicas share the work by leases
-//! alone. [`shred`] destroys the keys of a deleted tenant when nothing of it waits any more.
+//! alone. [`unstored`] is for
+//! clients that were registered for nothing. [`shred`] destroys the keys of a deleted tenant when nothing of it waits any more.
 
 mod ask;
 mod clients;
@@ -15,11 +16,13 @@ mod replaced;
 mod shred;
 mod siblings;
 mod strays;
+mod unstored;
 mod work;
 
 pub(super) use clients::GrantClient;
 pub(super) use plan::ServerPlan;
 pub(super) use strays::{Stray, fate};
+pub(super) use unstored::{Unstored, stays_registered};
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ pub use views::{ListServers, ServerView};
 use super::error::{Error, Result};
 use super::provision::{Provision, Slot};
 use super::requests::Once;
+use super::revocations::Unstored;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::ids::ServerId;
@@ -170,7 +171,7 @@ impl App {
                 .await?;
             drop(tx);
             let slot = Slot {
-                tenant: &caller.tenant,
+                tenant: caller.tenant.clone(),
                 server: current.id,
                 generation: last + 1,
                 has_secret,
@@ -179,7 +180,7 @@ impl App {
         } else {
             Provision {
                 discovered: current.discovered.clone(),
-                registration: None,
+                client: None,
             }
         };
         // Grants end at the old endpoint, by the old client.
@@ -222,8 +223,8 @@ impl App {
             }
             plan.settle(&mut tx).await?;
         }
-        if let Some(registration) = &provision.registration {
-            match tx.registrations_mut().insert(registration).await {
+        if let Some(client) = &provision.client {
+            match tx.registrations_mut().insert(client.registration()).await {
                 Err(store::Error::Conflict) => return Ok(None),
                 inserted => inserted?,
             }
@@ -237,12 +238,12 @@ impl App {
             event.detail["connections"] = ended.into();
             event.detail["revocations"] = queued.into();
         }
-        let revision = tx.commit(&event).await?;
+        let (revision, registration) = Unstored::commit(provision.client, tx, &event).await?;
         if ending.is_some() {
             self.ring_outbox();
         }
         next.version += 1;
-        let view = self.full_view(next, provision.registration);
+        let view = self.full_view(next, registration);
         Ok(Some(Written {
             value: UpdatedServer { view, ended },
             revision,

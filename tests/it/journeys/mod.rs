@@ -34,6 +34,7 @@ mod revoke_tenant;
 mod revoke_unstored;
 mod start;
 mod tenants;
+mod unstored_clients;
 mod unwritten;
 mod update_server;
 mod watch;
