@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::authorization::{ClientAuthMethod, Issuer};
 use super::connections::Connection;
 use super::ids::{ConnectionId, RetiredClientId, ServerId};
+use super::profiles::Profile;
 use super::registrations::Registration;
 use super::secrets::Sealed;
 use super::tenants::TenantId;
@@ -64,7 +65,7 @@ names! {
         Purge = "purge",
         /// Its tenant was deleted.
         TenantDeleted = "tenant_deleted",
-        /// Another grant, of another client, took its place.
+        /// Another grant took its place.
         Superseded = "superseded",
         /// It was obtained and could not be stored.
         NotStored = "not_stored",
@@ -323,21 +324,11 @@ pub fn decide(work: &Work, heard: Heard, now: Timestamp, spread: f64) -> Next {
     }
 }
 
-/// Whether the grants that one client obtained for one user end each by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Siblings {
-    /// Not as far as is known: at many providers revoking one ends the others.
-    #[default]
-    MayEndTogether,
-    /// The provider's profile says so.
-    Independent,
-}
-
 /// Whether a grant is revoked when its user connects again: judged by the clients that obtained the
-/// old one and the new one.
-pub fn revokes_superseded(old: &Registration, new: &Registration, siblings: Siblings) -> bool {
+/// old one and the new one. At many providers revoking one grant of a client ends the others.
+pub fn revokes_superseded(old: &Registration, new: &Registration, provider: &Profile) -> bool {
     let same = old.issuer == new.issuer && old.client_id == new.client_id;
-    !same || siblings == Siblings::Independent
+    !same || provider.independent_grants
 }
 
 #[cfg(test)]

@@ -81,13 +81,17 @@ fn what_may_come_later_is_given_up_after_a_week() {
 fn a_superseded_grant_of_the_same_client_is_left_alone() {
     let old = client("https://one", "a");
 
-    let asks = |new| revokes_superseded(&old, &new, Siblings::default());
+    let asks = |new| revokes_superseded(&old, &new, &Profile::default());
 
     assert!(!asks(client("https://one", "a")));
     assert!(asks(client("https://one", "b")));
     assert!(asks(client("https://two", "a")));
     let again = client("https://one", "a");
-    assert!(revokes_superseded(&old, &again, Siblings::Independent));
+    let apart = Profile {
+        independent_grants: true,
+        ..Profile::default()
+    };
+    assert!(revokes_superseded(&old, &again, &apart));
 }
 
 #[test]
