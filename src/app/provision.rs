@@ -1,8 +1,11 @@
 //! Provisioning: from a configuration to the OAuth client that connects its users. Discovery,
 //! registration, and the redirect URI; nothing is stored here.
 
+use tracing::Instrument as _;
+
 use super::App;
 use super::error::{Error, Result};
+use super::revocations::{Unstored, stays_registered};
 use crate::domain::authorization::{ClientAuthMethod, Discovered, Issuer, Scopes};
 use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::keys::{Place, SealedColumn};
@@ -10,7 +13,7 @@ use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{Endpoints, OAuth2, Redirect, Server, Spec};
 use crate::domain::tenants::TenantId;
 use crate::mcp::{self, BearerChallenge, Challenge};
-use crate::oauth::{self, Hint, MissingPkce, NewClient, OtherOrigins, Target};
+use crate::oauth::{self, Hint, MissingPkce, NewClient, OtherOrigins, RegisteredClient, Target};
 
 /// What a configuration needs before it can be stored.
 #[derive(Debug, Default)]
@@ -18,14 +21,14 @@ pub(super) struct Provision {
     /// What discovery found, for automatic clients.
     pub(super) discovered: Option<Discovered>,
     /// The client to use.
-    pub(super) registration: Option<Registration>,
+    pub(super) client: Option<Unstored>,
 }
 
 /// The server a client is for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Slot<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
     /// Whose it is.
-    pub(super) tenant: &'a TenantId,
+    pub(super) tenant: TenantId,
     /// Which one.
     pub(super) server: ServerId,
     /// The generation of the client.
@@ -131,8 +134,16 @@ impl App {
     }
 
     /// Finds or makes the client of a configuration. Asks the network unless endpoints were written
-    /// by hand; kinds without a client need nothing.
-    pub(super) async fn provision(&self, slot: Slot<'_>, spec: &Spec) -> Result<Provision> {
+    /// by hand; kinds without a client need nothing. It goes on when the caller goes away, or nobody
+    /// would know of a client that was registered meanwhile.
+    pub(super) async fn provision(&self, slot: Slot, spec: &Spec) -> Result<Provision> {
+        let (app, spec) = (self.clone(), spec.clone());
+        let made = async move { Box::pin(app.provision_now(&slot, &spec)).await };
+        let made = self.0.tasks.spawn(made.in_current_span()).await;
+        made.unwrap_or_else(|gone| Err(Error::Internal(Box::new(gone))))
+    }
+
+    async fn provision_now(&self, slot: &Slot, spec: &Spec) -> Result<Provision> {
         let Some(oauth2) = spec.auth.oauth2() else {
             return Ok(Provision::default());
         };
@@ -145,10 +156,10 @@ impl App {
                 auth_method: method_of(oauth2, slot.has_secret, None),
                 redirect_uri,
             };
-            let registration = Some(self.registration(slot, client));
+            let registration = self.registration(slot, client);
             return Ok(Provision {
                 discovered: None,
-                registration,
+                client: Some(self.unstored(registration)),
             });
         }
         let found = self.discover(&spec.url, oauth2).await?;
@@ -166,11 +177,11 @@ impl App {
         };
         Ok(Provision {
             discovered: Some(found),
-            registration: Some(registration),
+            client: Some(self.unstored(registration)),
         })
     }
 
-    fn registration(&self, slot: Slot<'_>, client: Client) -> Registration {
+    fn registration(&self, slot: &Slot, client: Client) -> Registration {
         Registration {
             id: RegistrationId::mint(&*self.0.clock, &*self.0.random),
             tenant: slot.tenant.clone(),
@@ -233,7 +244,7 @@ impl App {
     /// Registers a client of our own (RFC 7591), with the redirect URI of this very server.
     async fn register(
         &self,
-        slot: Slot<'_>,
+        slot: &Slot,
         oauth2: &OAuth2,
         found: &Discovered,
     ) -> Result<Registration> {
@@ -264,19 +275,31 @@ impl App {
             );
             Error::RegistrationFailed { detail }
         })?;
-        let mut registration = self.registration(
-            slot,
-            Client {
-                issuer: server.issuer.clone(),
-                kind: RegistrationKind::Dynamic,
-                client_id: made.client_id,
-                auth_method: made.auth_method,
-                redirect_uri,
-            },
-        );
+        let client = Client {
+            issuer: server.issuer.clone(),
+            kind: RegistrationKind::Dynamic,
+            client_id: made.client_id.clone(),
+            auth_method: made.auth_method,
+            redirect_uri,
+        };
+        let mut registration = self.registration(slot, client);
+        let sealed = self.seal_registered(&mut registration, &made).await;
+        if let Err(error) = &sealed {
+            stays_registered(&registration, error);
+        }
+        sealed.map(|()| registration)
+    }
+
+    /// Adds to a registration what is secret of it.
+    async fn seal_registered(
+        &self,
+        registration: &mut Registration,
+        made: &RegisteredClient,
+    ) -> Result<()> {
         let row = registration.id.to_string();
+        let tenant = registration.tenant.clone();
         let place = |column| Place {
-            tenant: slot.tenant,
+            tenant: &tenant,
             column,
             row: &row,
             owner: "",
@@ -290,7 +313,9 @@ impl App {
             registration.management_token = Some(self.0.vault.seal(&place, token).await?);
         }
         registration.secret_expires_at = made.secret_expires_at;
-        registration.management_uri = made.registration_client_uri;
-        Ok(registration)
+        registration
+            .management_uri
+            .clone_from(&made.registration_client_uri);
+        Ok(())
     }
 }

@@ -76,8 +76,7 @@ impl App {
         let mut tx = self.0.store.upkeep().await?;
         let left = tx.connection_leases().end_leases(now).await?;
         let interrupted = tx.handshake_steps().interrupt_exchanges(now).await?;
-        tx.revocation_claims().end_leases().await?;
-        tx.retired_client_claims().end_leases().await?;
+        tx.work_claims().end_leases().await?;
         tx.commit().await?;
         if left + interrupted > 0 {
             tracing::warn!(

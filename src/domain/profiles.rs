@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// How a provider treats refresh tokens. What is not known is taken to be the strictest.
+/// How a provider treats refresh tokens and grants. What is not known is taken to be the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Profile {
     /// A refresh token stays good when it is redeemed: presenting it twice does no harm.
@@ -12,4 +12,6 @@ pub struct Profile {
     pub replay_grace: Option<Duration>,
     /// A grant that is not renewed for so long is forgotten by the provider.
     pub idle_limit: Option<Duration>,
+    /// Revoking one grant leaves alone the others of the same client and user.
+    pub independent_grants: bool,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::authorization::{ClientAuthMethod, Issuer};
 use super::connections::Connection;
 use super::ids::{ConnectionId, RetiredClientId, ServerId};
+use super::profiles::Profile;
 use super::registrations::Registration;
 use super::secrets::Sealed;
 use super::tenants::TenantId;
@@ -64,7 +65,7 @@ names! {
         Purge = "purge",
         /// Its tenant was deleted.
         TenantDeleted = "tenant_deleted",
-        /// Another grant, of another client, took its place.
+        /// Another grant took its place.
         Superseded = "superseded",
         /// It was obtained and could not be stored.
         NotStored = "not_stored",
@@ -179,6 +180,72 @@ pub struct Revocation {
     pub work: Work,
 }
 
+/// Which work it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A grant is to be revoked.
+    Revocation,
+    /// A registration is to be deleted.
+    Deletion,
+}
+
+impl Kind {
+    /// One of two.
+    pub fn choose<T>(self, revocation: T, deletion: T) -> T {
+        match self {
+            Self::Revocation => revocation,
+            Self::Deletion => deletion,
+        }
+    }
+}
+
+/// A piece of work, of either kind.
+pub trait Job: Sync {
+    /// Which.
+    const KIND: Kind;
+
+    /// Whose it is.
+    fn tenant(&self) -> &TenantId;
+
+    /// Its id.
+    fn id(&self) -> String;
+
+    /// How it goes.
+    fn work(&self) -> &Work;
+}
+
+impl Job for Revocation {
+    const KIND: Kind = Kind::Revocation;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn work(&self) -> &Work {
+        &self.work
+    }
+}
+
+impl Job for RetiredClient {
+    const KIND: Kind = Kind::Deletion;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn work(&self) -> &Work {
+        &self.work
+    }
+}
+
 impl Revocation {
     /// The revocation of a connection with the tokens it has, by a client at an endpoint. It waits
     /// out an attempt to redeem that is still open.
@@ -257,122 +324,13 @@ pub fn decide(work: &Work, heard: Heard, now: Timestamp, spread: f64) -> Next {
     }
 }
 
-/// Whether the grants that one client obtained for one user end each by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Siblings {
-    /// Not as far as is known: at many providers revoking one ends the others.
-    #[default]
-    MayEndTogether,
-    /// The provider's profile says so.
-    Independent,
-}
-
 /// Whether a grant is revoked when its user connects again: judged by the clients that obtained the
-/// old one and the new one.
-pub fn revokes_superseded(old: &Registration, new: &Registration, siblings: Siblings) -> bool {
+/// old one and the new one. At many providers revoking one grant of a client ends the others.
+pub fn revokes_superseded(old: &Registration, new: &Registration, provider: &Profile) -> bool {
     let same = old.issuer == new.issuer && old.client_id == new.client_id;
-    !same || siblings == Siblings::Independent
+    !same || provider.independent_grants
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
-
-    fn tried(attempts: i64) -> Work {
-        Work {
-            attempts,
-            ..Work::from(NOW, Timestamp::default())
-        }
-    }
-
-    fn client(issuer: &str, client_id: &str) -> Registration {
-        use super::super::ids::RegistrationId;
-        use super::super::registrations::RegistrationKind;
-        Registration {
-            id: RegistrationId::from_bytes([1; 16]),
-            tenant: TenantId::parse("acme").unwrap(),
-            server: ServerId::from_bytes([2; 16]),
-            issuer: Issuer::new(issuer),
-            generation: 1,
-            kind: RegistrationKind::Dynamic,
-            client_id: client_id.to_owned(),
-            client_secret: None,
-            secret_expires_at: None,
-            auth_method: ClientAuthMethod::None,
-            redirect_uri: String::new(),
-            management_token: None,
-            management_uri: None,
-            created_at: NOW,
-        }
-    }
-
-    fn later(retry_after: Option<u64>) -> Heard {
-        Heard::Later {
-            retry_after: retry_after.map(Duration::from_secs),
-        }
-    }
-
-    fn pause(work: &Work, heard: Heard, spread: f64) -> u64 {
-        match decide(work, heard, NOW, spread) {
-            Next::Again { at } => at.since(NOW).as_secs(),
-            other @ (Next::Done | Next::Dead(_)) => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn pauses_grow_to_an_hour_and_are_spread() {
-        assert_eq!(pause(&tried(1), later(None), 0.5), 30);
-        assert_eq!(pause(&tried(3), later(None), 0.5), 120);
-        assert_eq!(pause(&tried(1000), later(None), 0.5), 3600);
-        assert_eq!(pause(&tried(1000), later(None), 0.0), 2700);
-        assert_eq!(pause(&tried(1000), later(None), 1.0), 4500);
-    }
-
-    #[test]
-    fn a_wish_is_honoured_up_to_a_day() {
-        assert_eq!(pause(&tried(1), later(Some(7200)), 0.0), 7200);
-        assert_eq!(pause(&tried(1), later(Some(1)), 0.5), 30);
-        assert_eq!(pause(&tried(1), later(Some(u64::MAX)), 0.5), 86_400);
-    }
-
-    #[test]
-    fn what_may_come_later_is_given_up_after_a_week() {
-        let old = Work {
-            created_at: NOW.before(DEADLINE),
-            ..tried(9)
-        };
-
-        let next = decide(&old, later(None), NOW, 0.5);
-
-        assert_eq!(next, Next::Dead("too_old".to_owned()));
-        assert_eq!(decide(&old, Heard::Ended, NOW, 0.5), Next::Done);
-        let never = Heard::Never("invalid_client".to_owned());
-        let dead = Next::Dead("invalid_client".to_owned());
-        assert_eq!(decide(&tried(1), never, NOW, 0.5), dead);
-    }
-
-    #[test]
-    fn a_superseded_grant_of_the_same_client_is_left_alone() {
-        let old = client("https://one", "a");
-
-        let asks = |new| revokes_superseded(&old, &new, Siblings::default());
-
-        assert!(!asks(client("https://one", "a")));
-        assert!(asks(client("https://one", "b")));
-        assert!(asks(client("https://two", "a")));
-        let again = client("https://one", "a");
-        assert!(revokes_superseded(&old, &again, Siblings::Independent));
-    }
-
-    #[test]
-    fn every_name_reads_back() {
-        for reason in Reason::ALL {
-            assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
-        }
-        for state in WorkState::ALL {
-            assert_eq!(WorkState::parse(state.as_str()), Some(*state));
-        }
-    }
-}
+#[path = "revocations_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use url::Url;
 use super::answer::{code, retry_after};
 use super::error::Error;
 use super::metadata::{object, text};
+use super::revocation::unregister;
 use crate::domain::authorization::{ClientAuthMethod, Scopes};
 use crate::domain::secrets::{ClientSecret, RegistrationAccessToken};
 use crate::domain::time::Timestamp;
@@ -47,7 +48,8 @@ pub struct RegisteredClient {
     pub registration_client_uri: Option<String>,
 }
 
-/// Registers a client. Not idempotent: every success makes a new client there.
+/// Registers a client. Not idempotent: every success makes a new client there. One that cannot be
+/// used as it was registered is deleted again, where it is managed and as far as that works at once.
 ///
 /// # Errors
 /// [`Error::RegistrationRefused`], [`Error::RegistrationMalformed`], [`Error::Unsupported`] when no
@@ -68,7 +70,14 @@ pub async fn register(
     let status = answer.status;
     if status.is_success() {
         let answer = object(&answer.body).ok_or(Error::RegistrationMalformed)?;
-        return read(&answer, asked);
+        let made = read(&answer, asked);
+        if made.is_err()
+            && let (Some(uri), Some(token)) = management(&answer)
+        {
+            // A client that cannot be used is taken back; the failure is what counts.
+            let _ = unregister(fetch, &uri, &token, client.deadline).await;
+        }
+        return made;
     }
     if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
         return Err(Error::Unavailable {
@@ -150,6 +159,7 @@ fn read(answer: &Map<String, Value>, asked: ClientAuthMethod) -> Result<Register
     if auth_method != ClientAuthMethod::None && client_secret.is_none() {
         return Err(Error::SecretMissing);
     }
+    let (registration_client_uri, registration_access_token) = management(answer);
     Ok(RegisteredClient {
         client_id: client_id.to_owned(),
         client_secret,
@@ -159,10 +169,19 @@ fn read(answer: &Map<String, Value>, asked: ClientAuthMethod) -> Result<Register
             .and_then(Value::as_i64)
             .filter(|seconds| *seconds > 0)
             .map(Timestamp::from_secs),
-        registration_access_token: text(answer, "registration_access_token")
-            .map(|token| RegistrationAccessToken::new(token.to_owned())),
-        registration_client_uri: text(answer, "registration_client_uri").map(str::to_owned),
+        registration_access_token,
+        registration_client_uri,
     })
+}
+
+/// Where and by what token the client is managed (RFC 7592, section 3).
+fn management(answer: &Map<String, Value>) -> (Option<String>, Option<RegistrationAccessToken>) {
+    let uri = text(answer, "registration_client_uri").map(str::to_owned);
+    let token = text(answer, "registration_access_token");
+    (
+        uri,
+        token.map(|token| RegistrationAccessToken::new(token.to_owned())),
+    )
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ mod retired_clients;
 mod revocations;
 mod servers;
 mod tenants;
+mod work;
 
 pub use bell::Bell;
 pub use changes::Stretch;
@@ -46,8 +47,9 @@ pub use error::{Error, Result};
 pub use file::FileLock;
 pub use migrations::Migrations;
 pub use requests::{NewRequest, PastRequest};
-pub use revocations::{Claim, Retiring};
+pub use revocations::Retiring;
 pub use servers::Which;
+pub use work::Claim;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -159,7 +161,7 @@ impl Store {
 
     /// Every statement of the store, by file and name; for the laws.
     pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
-        let files: [(&str, &[(&str, &str)]); 14] = [
+        let files: [(&str, &[(&str, &str)]); 15] = [
             ("access", access::STATEMENTS),
             ("audit", audit::STATEMENTS),
             ("changes", changes::STATEMENTS),
@@ -174,6 +176,7 @@ impl Store {
             ("revocations", revocations::STATEMENTS),
             ("servers", servers::STATEMENTS),
             ("tenants", tenants::STATEMENTS),
+            ("work", work::STATEMENTS),
         ];
         files
             .into_iter()
@@ -303,6 +306,7 @@ views! {
     ; revocations_mut = revocations::Writer;
     ; servers_mut = servers::Writer;
     ; tenants_mut = tenants::Writer;
+    ; work_mut = work::Writer;
 }
 
 impl Upkeep {
@@ -329,6 +333,11 @@ impl Upkeep {
     /// Forgetting old entries of the feed.
     pub fn old_changes(&mut self) -> changes::Keeper<'_> {
         changes::Keeper(&mut self.tx)
+    }
+
+    /// What becomes of claimed work.
+    pub fn work_claims(&mut self) -> work::Keeper<'_> {
+        work::Keeper(&mut self.tx)
     }
 
     /// Who revokes what, until when.

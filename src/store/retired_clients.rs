@@ -3,16 +3,15 @@
 
 use sqlx::FromRow;
 
-use super::columns::{Reading, micros, sealed_columns, time};
+use super::columns::{Reading, micros, sealed_columns};
 use super::engine::{Tx, on, statements};
 use super::error::{Error, Result};
-use super::revocations::Claim;
+use super::work::{Claim, WorkRow};
 use crate::domain::authorization::{ClientAuthMethod, Issuer};
 use crate::domain::changes::NewChange;
 use crate::domain::ids::RetiredClientId;
-use crate::domain::revocations::{Management, RetiredClient, Work, WorkState};
+use crate::domain::revocations::{Management, RetiredClient};
 use crate::domain::tenants::TenantId;
-use crate::domain::time::Timestamp;
 
 macro_rules! columns {
     () => {
@@ -26,28 +25,23 @@ statements! {
     GET = concat!("SELECT ", columns!(), " FROM retired_clients WHERE tenant = $1 AND id = $2");
     INSERT = concat!("INSERT INTO retired_clients (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, \
         $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)");
-    DELETE = "DELETE FROM retired_clients WHERE tenant = $1 AND id = $2 AND version = $3";
-    BURY = "UPDATE retired_clients SET state = 'dead', client_secret = NULL, client_secret_key = NULL, \
-        management_token = NULL, management_token_key = NULL, lease_until = NULL, last_error = $4, \
-        version = version + 1 WHERE tenant = $1 AND id = $2 AND version = $3";
     DELETE_OF_TENANT = "DELETE FROM retired_clients WHERE tenant = $1";
     CLAIM = concat!("UPDATE retired_clients SET lease_until = $3, attempts = attempts + 1, \
         version = version + 1 WHERE state = 'pending' AND management_uri IS NOT NULL \
         AND next_attempt_at <= $1 AND not_before <= $2 AND (lease_until IS NULL OR lease_until <= $2) \
-        AND id IN (SELECT due.id FROM retired_clients AS due WHERE due.state = 'pending' \
+        AND id IN (SELECT id FROM (SELECT due.id, due.issuer, ROW_NUMBER() OVER ( \
+        PARTITION BY due.issuer ORDER BY due.next_attempt_at, due.id) AS place \
+        FROM retired_clients AS due WHERE due.state = 'pending' \
         AND due.management_uri IS NOT NULL AND due.next_attempt_at <= $1 AND due.not_before <= $2 \
         AND (due.lease_until IS NULL OR due.lease_until <= $2) AND NOT EXISTS ( \
         SELECT 1 FROM revocations AS waiting JOIN retired_clients AS same ON same.id = waiting.client \
         WHERE same.tenant = due.tenant AND same.issuer = due.issuer \
-        AND same.client_id = due.client_id) ORDER BY due.next_attempt_at, due.id LIMIT $4) \
-        RETURNING ", columns!());
-    POSTPONE = "UPDATE retired_clients SET next_attempt_at = $4, last_error = $5, lease_until = NULL, \
-        version = version + 1 WHERE tenant = $1 AND id = $2 AND version = $3";
-    END_LEASES = "UPDATE retired_clients SET lease_until = NULL, version = version + 1 \
-        WHERE lease_until IS NOT NULL";
+        AND same.client_id = due.client_id)) AS ready \
+        WHERE place <= $4 AND place <= $4 - (SELECT COUNT(*) FROM retired_clients AS held \
+        WHERE held.issuer = ready.issuer AND held.lease_until > $2) \
+        ORDER BY place, id LIMIT $5) RETURNING ", columns!());
     DELETE_IDLE = "DELETE FROM retired_clients WHERE management_uri IS NULL AND NOT EXISTS ( \
         SELECT 1 FROM revocations WHERE client = retired_clients.id)";
-    DELETE_DEAD = "DELETE FROM retired_clients WHERE state = 'dead' AND created_at < $1";
 }
 
 #[derive(FromRow)]
@@ -62,14 +56,8 @@ struct Row {
     management_uri: Option<String>,
     management_token: Option<Vec<u8>>,
     management_token_key: Option<String>,
-    state: String,
-    not_before: i64,
-    attempts: i64,
-    next_attempt_at: i64,
-    lease_until: Option<i64>,
-    last_error: Option<String>,
-    created_at: i64,
-    version: i64,
+    #[sqlx(flatten)]
+    work: WorkRow,
 }
 
 impl TryFrom<Row> for RetiredClient {
@@ -99,16 +87,7 @@ impl TryFrom<Row> for RetiredClient {
                 row.client_secret_key,
             )?,
             management: management.map(|(uri, token)| Management { uri, token }),
-            work: Work {
-                state: reading.some("state", WorkState::parse(&row.state))?,
-                not_before: Timestamp::from_micros(row.not_before),
-                attempts: row.attempts,
-                next_attempt_at: Timestamp::from_micros(row.next_attempt_at),
-                lease_until: time(row.lease_until),
-                last_error: row.last_error,
-                created_at: Timestamp::from_micros(row.created_at),
-                version: row.version,
-            },
+            work: row.work.read(&reading)?,
         })
     }
 }
@@ -176,33 +155,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Takes away one whose registration is deleted. `false` when the row is no longer at the
-    /// version it was read with.
-    pub async fn delete(&mut self, client: &RetiredClient) -> Result<bool> {
-        let rows = on!(&mut *self.tx, |conn| sqlx::query(DELETE)
-            .bind(client.tenant.as_str())
-            .bind(client.id.to_string())
-            .bind(client.work.version)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(rows == 1)
-    }
-
-    /// Gives up: the secrets go, what is known of the client stays. `false` when the row is no
-    /// longer at the version it was read with.
-    pub async fn update_dead(&mut self, client: &RetiredClient, why: &str) -> Result<bool> {
-        let rows = on!(&mut *self.tx, |conn| sqlx::query(BURY)
-            .bind(client.tenant.as_str())
-            .bind(client.id.to_string())
-            .bind(client.work.version)
-            .bind(why)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(rows == 1)
-    }
-
     /// Takes away everything of a tenant; its revocations must be gone. Answers how many.
     pub async fn delete_of_tenant(&mut self, tenant: &TenantId) -> Result<u64> {
         Ok(on!(&mut *self.tx, |conn| sqlx::query(DELETE_OF_TENANT)
@@ -219,60 +171,23 @@ pub struct Keeper<'t>(pub(super) &'t mut Tx);
 
 impl Keeper<'_> {
     /// Takes registrations that are to be deleted and by whose client nothing of the same issuer
-    /// waits to be revoked any more. Of two that claim at once, one gets a row.
+    /// waits to be revoked any more, issuers in turn. Of two that claim at once, one gets a row.
     pub async fn claim_due(&mut self, claim: &Claim) -> Result<Vec<Result<RetiredClient>>> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(CLAIM)
             .bind(claim.now.as_micros())
             .bind(claim.lease_now.as_micros())
             .bind(claim.until.as_micros())
+            .bind(claim.per_place)
             .bind(claim.limit)
             .fetch_all(conn)
             .await)?;
         Ok(rows.into_iter().map(RetiredClient::try_from).collect())
     }
 
-    /// Gives back what is to be tried again. `false` when the row is no longer at the version it
-    /// was claimed with.
-    pub async fn update_later(
-        &mut self,
-        client: &RetiredClient,
-        at: Timestamp,
-        error: &str,
-    ) -> Result<bool> {
-        let rows = on!(&mut *self.0, |conn| sqlx::query(POSTPONE)
-            .bind(client.tenant.as_str())
-            .bind(client.id.to_string())
-            .bind(client.work.version)
-            .bind(at.as_micros())
-            .bind(error)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(rows == 1)
-    }
-
-    /// Ends every lease: whoever held one is gone. For the start of the one process that has the
-    /// database. Answers how many.
-    pub async fn end_leases(&mut self) -> Result<u64> {
-        Ok(on!(&mut *self.0, |conn| sqlx::query(END_LEASES)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?)
-    }
-
     /// Deletes clients by which nothing waits to be revoked and that are no registration to be
     /// deleted. Answers how many.
     pub async fn delete_idle(&mut self) -> Result<u64> {
         Ok(on!(&mut *self.0, |conn| sqlx::query(DELETE_IDLE)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?)
-    }
-
-    /// Deletes what was given up and became due before a point in time. Answers how many.
-    pub async fn delete_dead(&mut self, before: Timestamp) -> Result<u64> {
-        Ok(on!(&mut *self.0, |conn| sqlx::query(DELETE_DEAD)
-            .bind(before.as_micros())
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?)

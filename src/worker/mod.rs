@@ -32,7 +32,7 @@ pub struct Worker {
 }
 
 /// All of them.
-pub const WORKERS: [Worker; 3] = [
+pub const WORKERS: [Worker; 4] = [
     // Deletes what nobody can use any more.
     Worker {
         name: "sweeper",
@@ -46,6 +46,13 @@ pub const WORKERS: [Worker; 3] = [
         every: Duration::from_secs(1),
         at_the_end: false,
         tick: |app| Box::pin(async move { app.renew_due().await }),
+    },
+    // Clears up after revoking, and counts what is left.
+    Worker {
+        name: "outbox",
+        every: Duration::from_secs(5),
+        at_the_end: false,
+        tick: |app| Box::pin(async move { app.tidy_outbox().await }),
     },
     // Writes down which credentials were handed out.
     Worker {

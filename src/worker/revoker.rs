@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -12,7 +13,8 @@ use crate::domain::random::Random;
 
 /// How often what others queued, or what waits for its time, is looked for.
 const EVERY: Duration = Duration::from_secs(5);
-/// The pause between two turns while there is something to do: providers are not to be flooded.
+/// The least pause between two turns: providers are not to be flooded, and what ends in it is
+/// followed up by one turn.
 const PACE: Duration = Duration::from_millis(250);
 
 /// The loop that revokes. Replicas share the work by leases.
@@ -28,37 +30,34 @@ impl Revoker {
         Self { app, random }
     }
 
-    /// Takes one turn; how much it took on.
+    /// Takes one turn; how much it began.
     pub async fn tick(&self) -> Result<usize> {
         self.app.revoke_due().await
     }
 
-    /// Works until told to stop; what was begun is finished. A failure is tried again at the next
-    /// turn.
+    /// Works until told to stop; what was begun is finished by the tracker. A failure is tried again
+    /// at the next turn.
     pub async fn run(self, stopping: CancellationToken) {
-        let mut busy = false;
         loop {
-            let pause = jittered(if busy { PACE } else { EVERY }, &*self.random);
-            let idle = async {
+            let (idle, pace) = (self.pause(EVERY), self.pause(PACE));
+            let wait = async {
+                pace.await;
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = self.app.revocation_queued(), if !busy => {}
+                    () = idle => {}
+                    () = self.app.outbox_rung() => {}
                 }
             };
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                () = idle => {}
+            if stopping.run_until_cancelled(wait).await.is_none() {
+                return;
             }
             match self.tick().await {
-                Ok(taken) => {
-                    busy = taken > 0;
-                    debug!(work.count = taken, "took on {taken} revocations");
-                }
-                Err(error) => {
-                    busy = false;
-                    warn!(%error, "could not revoke");
-                }
+                Ok(begun) => debug!(work.count = begun, "began {begun} revocations"),
+                Err(error) => warn!(%error, "could not revoke"),
             }
         }
+    }
+
+    fn pause(&self, pause: Duration) -> Sleep {
+        sleep(jittered(pause, &*self.random))
     }
 }

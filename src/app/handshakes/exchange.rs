@@ -207,7 +207,7 @@ impl App {
         });
         let (tenant, user) = (&handshake.tenant, &handshake.user);
         for _ in 0..STORE_TRIES {
-            let superseded = self.superseded(handshake).await?;
+            let superseded = Box::pin(self.superseded(handshake)).await?;
             let mut tx = self.0.store.write().await?;
             tx.servers_mut().hold(tenant, handshake.server).await?;
             let server = tx.servers().get(tenant, handshake.server).await?;

@@ -19,8 +19,9 @@ use crate::domain::access::{Actor, Caller};
 use crate::domain::authorization::{Issuer, Resource, Scopes};
 use crate::domain::connections::Connection;
 use crate::domain::handshakes::Snapshot;
+use crate::domain::profiles::Profile;
 use crate::domain::registrations::Registration;
-use crate::domain::revocations::{Siblings, revokes_superseded};
+use crate::domain::revocations::revokes_superseded;
 use crate::domain::secrets::{AccessToken, ClientSecret, RefreshToken};
 use crate::domain::text::{Slug, Violations};
 use crate::domain::time::Timestamp;
@@ -162,8 +163,11 @@ impl App {
         let stray = match &old {
             Some(old) => {
                 let theirs = all.iter().find(|one| one.id == old.registration);
+                // Of the same client it may be the same grant, renewed elsewhere, whatever is known
+                // of the provider.
+                let provider = Profile::default();
                 let apart = theirs.is_some_and(|theirs| {
-                    revokes_superseded(theirs, &client.registration, Siblings::default())
+                    revokes_superseded(theirs, &client.registration, &provider)
                 });
                 self.part(old, &mut connection, import, apart).await?
             }

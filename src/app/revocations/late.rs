@@ -5,15 +5,16 @@ use super::super::error::Result;
 use super::strays::Owner;
 use crate::domain::audit::{NewAuditEvent, Origin};
 use crate::domain::authorization::TokenSet;
-use crate::domain::connections::Connection;
-use crate::domain::revocations::{Reason, Revocation, Siblings, WorkState, revokes_superseded};
+use crate::domain::connections::{self, Connection};
+use crate::domain::profiles::Profile;
+use crate::domain::revocations::{Reason, Revocation, WorkState, revokes_superseded};
 
 impl App {
     /// Queues tokens that a renewal obtained and that were not written, since their grant ended or
     /// is outranked; `true` when there is nothing left to do. They take the place of those that
     /// wait in the outbox, which the renewal spent. A pair that is merely outranked is discarded and
     /// never revoked: that would end the newer one. So is one whose user connected again by the
-    /// same client.
+    /// same client, unless the provider is known to keep grants apart.
     pub(in super::super) async fn queue_late(
         &self,
         ended: &Connection,
@@ -40,9 +41,14 @@ impl App {
                 registration(ended.registration),
                 registration(current.registration),
             );
+            // One that was imported may be this very grant, renewed elsewhere.
+            let provider = match current.origin {
+                connections::Origin::Import => Profile::default(),
+                connections::Origin::Handshake => self.provider_of(server.as_ref(), &ended.issuer),
+            };
             let apart = old
                 .zip(new)
-                .is_some_and(|(old, new)| revokes_superseded(old, new, Siblings::default()));
+                .is_some_and(|(old, new)| revokes_superseded(old, new, &provider));
             if current.id != ended.id && !apart {
                 return Ok(true);
             }

@@ -39,8 +39,7 @@ impl App {
         }
         let before = now.before(DEAD_KEPT);
         let mut tx = self.0.store.upkeep().await?;
-        tx.revocation_claims().delete_dead(before).await?;
-        tx.retired_client_claims().delete_dead(before).await?;
+        tx.work_claims().delete_dead(before).await?;
         tx.commit().await?;
         self.ring_outbox();
         Ok(())

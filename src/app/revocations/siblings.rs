@@ -1,13 +1,32 @@
-//! Grants that one client of ours holds for one user: at many providers ending one ends the others.
+//! Grants that one client of ours holds for one user: at many providers ending one ends the others,
+//! so that is taken to be so unless the provider's profile says that grants are independent.
 
 use super::super::App;
 use super::super::error::Result;
 use super::super::metrics::RevocationOutcome;
+use super::super::provision::client_issuer;
+use crate::domain::authorization::Issuer;
+use crate::domain::connections::Origin;
+use crate::domain::profiles::Profile;
 use crate::domain::revocations::{RetiredClient, Revocation};
+use crate::domain::servers::Server;
+use crate::store;
 
 impl App {
-    /// Whether the user has another grant from the client that obtained this one: on another server,
-    /// or because they connected again.
+    /// What is known of the provider that issued a grant on a server. A profile that the server names
+    /// is for its present issuer.
+    pub(in super::super) fn provider_of(
+        &self,
+        server: Option<&Server>,
+        issuer: &Issuer,
+    ) -> Profile {
+        let server = server.filter(|server| client_issuer(server).as_ref() == Some(issuer));
+        let name = server.and_then(|server| server.spec.auth.profile());
+        self.0.settings.profiles.find(name, issuer)
+    }
+
+    /// Whether the user has another grant that would end with this one: from the client that obtained
+    /// this one, on another server, or because they connected again.
     pub(super) async fn has_sibling(
         &self,
         revocation: &Revocation,
@@ -19,6 +38,18 @@ impl App {
         let (tenant, user) = (&revocation.tenant, &revocation.user);
         let (issuer, client) = (&revocation.issuer, &client.client_id);
         let mut tx = self.0.store.read().await?;
+        let server = match tx.servers().get(tenant, revocation.server).await {
+            Err(store::Error::Corrupt { .. }) => None,
+            server => server?,
+        };
+        if self.provider_of(server.as_ref(), issuer).independent_grants {
+            // One that was imported may be this very grant, renewed elsewhere.
+            return match tx.connections().get(tenant, user, revocation.server).await {
+                Ok(current) => Ok(current.is_some_and(|one| one.origin == Origin::Import)),
+                Err(store::Error::Corrupt { .. }) => Ok(true),
+                Err(error) => Err(error.into()),
+            };
+        }
         let living = tx
             .connections()
             .count_of_client(tenant, user, issuer, client)
@@ -35,7 +66,7 @@ impl App {
             "left": "another grant of the same client lives",
         });
         let mut tx = self.0.store.write().await?;
-        if tx.revocations_mut().delete(revocation).await? {
+        if tx.work_mut().delete(revocation).await? {
             tx.commit(&event).await?;
             self.0.metrics.revoked(RevocationOutcome::Left);
         }

@@ -13,9 +13,7 @@ use crate::domain::handshakes::Handshake;
 use crate::domain::ids::{ConnectionId, ServerId};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::Registration;
-use crate::domain::revocations::{
-    Reason, RetiredClient, Revocation, Siblings, Work, revokes_superseded,
-};
+use crate::domain::revocations::{Reason, RetiredClient, Revocation, Work, revokes_superseded};
 use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
@@ -100,6 +98,7 @@ impl App {
             .get(tenant, &handshake.user, server)
             .await?;
         let Some(old) = old else { return Ok(None) };
+        let server = tx.servers().get(tenant, server).await?;
         let theirs = tx.registrations().get(tenant, old.registration).await?;
         let ours = tx
             .registrations()
@@ -109,7 +108,8 @@ impl App {
         let (Some(theirs), Some(ours)) = (theirs, ours) else {
             return Ok(None);
         };
-        if !revokes_superseded(&theirs, &ours, Siblings::default()) {
+        let provider = self.provider_of(server.as_ref(), &old.issuer);
+        if !revokes_superseded(&theirs, &ours, &provider) {
             return Ok(None);
         }
         let stray = self.stray_of_connection(&old, Reason::Superseded).await?;

@@ -5,109 +5,74 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use super::super::App;
 use super::super::error::Result;
 use super::super::metrics::RevocationOutcome;
-use super::super::vault::Unopened;
-use crate::domain::audit::{Origin, Verdict};
+use super::ask::Unasked;
+use crate::domain::audit::{NewAuditEvent, Origin, Verdict};
 use crate::domain::ids::RetiredClientId;
-use crate::domain::keys::{Place, SealedColumn};
-use crate::domain::revocations::{Heard, Management, Next, RetiredClient, Revocation, decide};
-use crate::domain::secrets::{AccessToken, RefreshToken};
-use crate::oauth::{self, About, ClientAuth, Endpoint, Refused, Revoked};
-use crate::store::{self, Claim};
+use crate::domain::revocations::{Heard, Job, Next, RetiredClient, Revocation, decide};
+use crate::store::{self, Claim, Upkeep};
 
-/// At most so many under way at one endpoint, over all replicas.
-const PER_ENDPOINT: i64 = 4;
-/// At most so many under way in one turn.
-const BATCH: i64 = 32;
+/// At most so many under way at one provider, over all replicas.
+const PER_PLACE: i64 = 4;
 /// What writing a result may take within the lease.
 const WRITE: Duration = Duration::from_secs(30);
 /// The code of an answer that asks to come back.
 const LATER: &str = "later";
 
-/// What one turn took on.
-#[derive(Debug, Default)]
-struct Taken {
-    revocations: Vec<(Revocation, Option<RetiredClient>)>,
-    registrations: Vec<RetiredClient>,
-}
-
-/// What was not asked at all.
-enum Unasked {
-    /// It is written so.
-    Never(&'static str),
-    /// The store did not answer: the lease will end.
-    Store(store::Error),
-}
-
-impl From<Unopened> for Unasked {
-    fn from(unopened: Unopened) -> Self {
-        match unopened {
-            Unopened::Unreadable(_) => Self::Never("unreadable"),
-            Unopened::Store(error) => Self::Store(error),
-        }
-    }
+/// What was claimed.
+#[derive(Debug)]
+enum Taken {
+    /// A grant, and the client that revokes it, if that can be read.
+    Grant(Box<Revocation>, Option<Box<RetiredClient>>),
+    /// A registration.
+    Registration(Box<RetiredClient>),
 }
 
 impl App {
-    /// Takes what is due, a few at each provider, and asks for it; then looks after tenants that
-    /// wait for their end. Answers how much it took: when that is nothing, nothing is due. Any
-    /// number of replicas may do so at the same time.
+    /// Takes what is due, a few at each provider, as long as there are places for it, and begins to
+    /// work it off: nobody waits for a provider that does not answer but its own revocations. What
+    /// was begun is finished though the process be told to stop, and its end rings. Answers how much
+    /// was begun. Any number of replicas may do so at the same time.
     pub async fn revoke_due(&self) -> Result<usize> {
-        let taken = self.take_due().await?;
-        let count = taken.revocations.len() + taken.registrations.len();
-        let revocations = taken.revocations.iter();
-        let revocations = revocations.map(|(one, client)| self.revoke_one(one, client.as_ref()));
-        let registrations = taken.registrations.iter();
-        let registrations = registrations.map(|client| self.unregister_one(client));
-        let (revoked, unregistered) = tokio::join!(join_all(revocations), join_all(registrations));
-        for error in revoked
-            .into_iter()
-            .chain(unregistered)
-            .filter_map(Result::err)
-        {
-            tracing::warn!(%error, "what came of a revocation is not written");
+        let places = self.0.outbox.free_places();
+        if places.is_empty() {
+            return Ok(0);
         }
-        let mut tx = self.0.store.upkeep().await?;
-        tx.retired_client_claims().delete_idle().await?;
-        tx.commit().await?;
-        self.shred_tenants().await?;
-        let (pending, dead) = self.0.store.read().await?.revocations().count().await?;
-        self.0.metrics.set_revocations(pending, dead);
-        Ok(count)
+        let limit = i64::try_from(places.len()).unwrap_or(i64::MAX);
+        let taken = self.take_due(limit).await?;
+        let begun = taken.len();
+        for (one, place) in taken.into_iter().zip(places) {
+            let app = self.clone();
+            self.0.tasks.spawn(async move {
+                if let Err(error) = Box::pin(app.work_off(&one)).await {
+                    tracing::warn!(%error, "what came of a revocation is not written");
+                }
+                drop(place);
+                app.ring_outbox();
+            });
+        }
+        Ok(begun)
     }
 
-    async fn take_due(&self) -> Result<Taken> {
+    async fn take_due(&self, limit: i64) -> Result<Vec<Taken>> {
         let mut tx = self.0.store.upkeep().await?;
         let lease_now = tx.lease_now(&*self.0.clock).await?;
         // Both tokens may be asked for, one after the other.
         let lease = self.0.settings.request_timeout * 2 + WRITE;
-        let claim = Claim {
+        let mut claim = Claim {
             now: self.0.clock.now(),
             lease_now,
             until: lease_now.after(lease),
-            per_endpoint: PER_ENDPOINT,
-            limit: BATCH,
+            per_place: PER_PLACE,
+            limit,
         };
-        let mut taken = Taken::default();
+        let mut taken = Vec::new();
         let mut clients: HashMap<RetiredClientId, Option<RetiredClient>> = HashMap::new();
         for claimed in tx.revocation_claims().claim_due(&claim).await? {
-            let revocation = match claimed {
-                Ok(revocation) => revocation,
-                Err(store::Error::Corrupt { table, column, id }) => {
-                    tracing::error!(
-                        revocation.id = id,
-                        table,
-                        column,
-                        "cannot be read: given up"
-                    );
-                    tx.revocation_claims().bury(&id).await?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
+            let Some(revocation) = legible(&mut tx, claimed).await? else {
+                continue;
             };
             if let Some(id) = revocation.client
                 && !clients.contains_key(&id)
@@ -115,185 +80,108 @@ impl App {
                 let client = tx.retired_clients().get(&revocation.tenant, id).await;
                 // Only a row that cannot be read is as good as none.
                 let client = match client {
-                    Err(store::Error::Corrupt { .. }) => readable(client).flatten(),
+                    Err(error @ store::Error::Corrupt { .. }) => {
+                        tracing::error!(%error, "a client of the outbox cannot be read");
+                        None
+                    }
                     client => client?,
                 };
                 clients.insert(id, client);
             }
             let client = revocation.client.and_then(|id| clients.get(&id).cloned());
-            taken.revocations.push((revocation, client.flatten()));
+            let client = client.flatten().map(Box::new);
+            taken.push(Taken::Grant(Box::new(revocation), client));
         }
-        let registrations = tx.retired_client_claims().claim_due(&claim).await?;
-        taken.registrations = registrations.into_iter().filter_map(readable).collect();
+        claim.limit -= i64::try_from(taken.len()).unwrap_or(limit);
+        for claimed in tx.retired_client_claims().claim_due(&claim).await? {
+            if let Some(client) = legible(&mut tx, claimed).await? {
+                taken.push(Taken::Registration(Box::new(client)));
+            }
+        }
         tx.commit().await?;
         Ok(taken)
     }
 
-    async fn revoke_one(
-        &self,
-        revocation: &Revocation,
-        client: Option<&RetiredClient>,
-    ) -> Result<()> {
+    async fn work_off(&self, taken: &Taken) -> Result<()> {
+        match taken {
+            Taken::Grant(revocation, client) => self.revoke(revocation, client.as_deref()).await,
+            Taken::Registration(client) => self.unregister(client).await,
+        }
+    }
+
+    async fn revoke(&self, revocation: &Revocation, client: Option<&RetiredClient>) -> Result<()> {
         if self.has_sibling(revocation, client).await? {
             return self.leave_alone(revocation).await;
         }
-        let (heard, token) = match self.ask(revocation, client).await {
-            Ok(heard) => heard,
-            Err(Unasked::Never(why)) => (Heard::Never(why.to_owned()), ""),
-            Err(Unasked::Store(error)) => return Err(error.into()),
-        };
-        let next = decide(&revocation.work, heard, self.0.clock.now(), self.spread());
-        let (id, attempts) = (revocation.id, revocation.work.attempts);
         let mut event = self.service_event_of(revocation, "connection.revoke");
-        let mut detail = serde_json::json!({
+        event.detail = serde_json::json!({
             "issuer": revocation.issuer.as_str(),
             "reason": revocation.reason.as_str(),
-            "attempts": attempts,
         });
-        match next {
+        let heard = match self.ask_to_revoke(revocation, client).await {
+            Ok((heard, token)) => {
+                event.detail["token"] = token.into();
+                heard
+            }
+            Err(Unasked::Never(why)) => Heard::Never(why.to_owned()),
+            Err(Unasked::Store(error)) => return Err(error.into()),
+        };
+        let done = RevocationOutcome::Revoked;
+        self.conclude(revocation, heard, event, done).await
+    }
+
+    async fn unregister(&self, client: &RetiredClient) -> Result<()> {
+        let (tenant, id) = (&client.tenant, &client.client_id);
+        let mut event = self.event(tenant, Origin::service(), "registration.delete", id);
+        event.detail = serde_json::json!({ "issuer": client.issuer.as_str() });
+        let heard = match self.ask_to_unregister(client).await {
+            Ok(heard) => heard,
+            Err(Unasked::Never(why)) => Heard::Never(why.to_owned()),
+            Err(Unasked::Store(error)) => return Err(error.into()),
+        };
+        let done = RevocationOutcome::Unregistered;
+        self.conclude(client, heard, event, done).await
+    }
+
+    /// Writes what becomes of a piece of work after what was heard: with the record given, where it
+    /// ends.
+    async fn conclude<J: Job>(
+        &self,
+        job: &J,
+        heard: Heard,
+        mut event: NewAuditEvent,
+        done: RevocationOutcome,
+    ) -> Result<()> {
+        let attempts = job.work().attempts;
+        event.detail["attempts"] = attempts.into();
+        let work = J::KIND.choose("revocation", "deletion");
+        match decide(job.work(), heard, self.0.clock.now(), self.spread()) {
             Next::Done => {
-                detail["token"] = token.into();
-                event.detail = detail;
                 let mut tx = self.0.store.write().await?;
-                if tx.revocations_mut().delete(revocation).await? {
+                if tx.work_mut().delete(job).await? {
                     tx.commit(&event).await?;
-                    self.0.metrics.revoked(RevocationOutcome::Revoked);
+                    self.0.metrics.revoked(done);
                 }
             }
             Next::Again { at } => {
-                tracing::info!(revocation.id = %id, attempts, "revocation is tried again");
+                tracing::info!(work.id = job.id(), attempts, "a {work} is tried again");
                 let mut tx = self.0.store.upkeep().await?;
-                tx.revocation_claims()
-                    .update_later(revocation, at, LATER)
-                    .await?;
+                tx.work_claims().update_later(job, at, LATER).await?;
                 tx.commit().await?;
                 self.0.metrics.revoked(RevocationOutcome::Later);
             }
             Next::Dead(why) => {
-                detail["error"] = why.as_str().into();
+                event.detail["error"] = why.as_str().into();
                 event.verdict = Verdict::Refused;
-                event.detail = detail;
                 let mut tx = self.0.store.write().await?;
-                if tx.revocations_mut().update_dead(revocation, &why).await? {
+                if tx.work_mut().update_dead(job, &why).await? {
                     tx.commit(&event).await?;
                     self.0.metrics.revoked(RevocationOutcome::Dead);
-                    tracing::warn!(revocation.id = %id, error = why, "revocation is given up");
+                    tracing::warn!(work.id = job.id(), error = why, "a {work} is given up");
                 }
             }
         }
         Ok(())
-    }
-
-    /// Asks the provider to end a grant: by its refresh token, and by its access token only where
-    /// there is no other or the provider takes no other (RFC 7009, section 2.2.1).
-    async fn ask(
-        &self,
-        revocation: &Revocation,
-        client: Option<&RetiredClient>,
-    ) -> std::result::Result<(Heard, &'static str), Unasked> {
-        let client = client.ok_or(Unasked::Never("unreadable"))?;
-        let secret = self.open_retired_secret(client).await?;
-        let auth = ClientAuth::new(client.auth_method, secret)
-            .map_err(|_| Unasked::Never("client_secret_missing"))?;
-        let endpoint = Endpoint {
-            url: &revocation.endpoint,
-            client_id: &client.client_id,
-            auth: &auth,
-            deadline: self.0.settings.request_timeout,
-            // Revoking twice does no harm.
-            send_before: None,
-            now: self.0.clock.now(),
-        };
-        let row = revocation.id.to_string();
-        let place = |column| Place {
-            tenant: &revocation.tenant,
-            column,
-            row: &row,
-            owner: revocation.user.as_str(),
-        };
-        let mut heard = Heard::Never("no_token".to_owned());
-        if let Some(sealed) = &revocation.refresh_token {
-            let place = place(SealedColumn::RevocationRefreshToken);
-            let token: RefreshToken = self.0.vault.open(&place, sealed).await?;
-            let asked = oauth::revoke(&self.0.fetch, &endpoint, Revoked::Refresh(&token)).await;
-            heard = said(asked);
-            let other = Heard::Never("unsupported_token_type".to_owned());
-            if heard != other {
-                return Ok((heard, "refresh_token"));
-            }
-        }
-        if let Some(sealed) = &revocation.access_token {
-            let place = place(SealedColumn::RevocationAccessToken);
-            let token: AccessToken = self.0.vault.open(&place, sealed).await?;
-            let asked = oauth::revoke(&self.0.fetch, &endpoint, Revoked::Access(&token)).await;
-            heard = said(asked);
-        }
-        Ok((heard, "access_token"))
-    }
-
-    async fn unregister_one(&self, client: &RetiredClient) -> Result<()> {
-        let heard = match &client.management {
-            None => Heard::Never("unreadable".to_owned()),
-            Some(management) => match self.ask_to_unregister(client, management).await {
-                Ok(heard) => heard,
-                Err(Unasked::Never(why)) => Heard::Never(why.to_owned()),
-                Err(Unasked::Store(error)) => return Err(error.into()),
-            },
-        };
-        let next = decide(&client.work, heard, self.0.clock.now(), self.spread());
-        let (id, attempts) = (client.id, client.work.attempts);
-        let mut event = self.event(
-            &client.tenant,
-            Origin::service(),
-            "registration.delete",
-            &client.client_id,
-        );
-        let mut detail = serde_json::json!({
-            "issuer": client.issuer.as_str(),
-            "attempts": attempts,
-        });
-        match next {
-            Next::Done => {
-                event.detail = detail;
-                let mut tx = self.0.store.write().await?;
-                if tx.retired_clients_mut().delete(client).await? {
-                    tx.commit(&event).await?;
-                    self.0.metrics.revoked(RevocationOutcome::Unregistered);
-                }
-            }
-            Next::Again { at } => {
-                tracing::info!(retired_client.id = %id, attempts, "deletion is tried again");
-                let mut tx = self.0.store.upkeep().await?;
-                tx.retired_client_claims()
-                    .update_later(client, at, LATER)
-                    .await?;
-                tx.commit().await?;
-                self.0.metrics.revoked(RevocationOutcome::Later);
-            }
-            Next::Dead(why) => {
-                detail["error"] = why.as_str().into();
-                event.verdict = Verdict::Refused;
-                event.detail = detail;
-                let mut tx = self.0.store.write().await?;
-                if tx.retired_clients_mut().update_dead(client, &why).await? {
-                    tx.commit(&event).await?;
-                    self.0.metrics.revoked(RevocationOutcome::Dead);
-                    tracing::warn!(retired_client.id = %id, error = why, "deletion is given up");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn ask_to_unregister(
-        &self,
-        client: &RetiredClient,
-        management: &Management,
-    ) -> std::result::Result<Heard, Unasked> {
-        let token = self.open_management(client, management).await?;
-        let deadline = self.0.settings.request_timeout;
-        let asked = oauth::unregister(&self.0.fetch, &management.uri, &token, deadline).await;
-        Ok(said(asked))
     }
 
     /// Somewhere between 0 and 1.
@@ -304,32 +192,16 @@ impl App {
     }
 }
 
-/// What an answer means. That a token is not valid is what was wanted.
-fn said(asked: oauth::Revocation) -> Heard {
-    match asked {
-        oauth::Revocation::Done => Heard::Ended,
-        oauth::Revocation::Later { retry_after } => Heard::Later { retry_after },
-        // Answers of something in front of the provider, or of one that is being changed.
-        oauth::Revocation::Impossible(oauth::Error::NoEndpoint { .. })
-        | oauth::Revocation::Refused(Refused { code: None, .. }) => {
-            Heard::Later { retry_after: None }
+/// A claimed row. One that cannot be read is given up in the same transaction, or it would be
+/// claimed again and again.
+async fn legible<J: Job>(tx: &mut Upkeep, claimed: store::Result<J>) -> Result<Option<J>> {
+    match claimed {
+        Ok(job) => Ok(Some(job)),
+        Err(store::Error::Corrupt { table, column, id }) => {
+            tracing::error!(work.id = id, table, column, "cannot be read: given up");
+            tx.work_claims().bury(J::KIND, &id).await?;
+            Ok(None)
         }
-        oauth::Revocation::Refused(refused) => match (refused.about, refused.code) {
-            (About::Grant, _) => Heard::Ended,
-            (About::Client | About::Other, Some(code)) if code == "invalid_token" => Heard::Ended,
-            (About::Client | About::Other, code) => {
-                Heard::Never(code.unwrap_or_else(|| "refused".to_owned()))
-            }
-        },
-        oauth::Revocation::Impossible(error) => {
-            tracing::debug!(%error, "an endpoint cannot be used");
-            Heard::Never("endpoint_unusable".to_owned())
-        }
+        Err(error) => Err(error.into()),
     }
-}
-
-/// A row, unless it cannot be read, which is said.
-fn readable<T>(row: store::Result<T>) -> Option<T> {
-    row.inspect_err(|error| tracing::error!(%error, "a row of the outbox cannot be read"))
-        .ok()
 }

@@ -4,6 +4,7 @@
 use super::super::error::{Error, Result};
 use super::super::provision::Slot;
 use super::super::requests::{Once, served};
+use super::super::revocations::Unstored;
 use super::super::{App, Written};
 use super::{NewServer, ServerRef, ServerView, check_kind, describe, find, slug_taken};
 use crate::domain::access::Caller;
@@ -82,7 +83,7 @@ impl App {
         let provision = {
             let has_secret = draft.secrets.client_secret.is_set();
             let slot = Slot {
-                tenant: &caller.tenant,
+                tenant: caller.tenant.clone(),
                 server: id,
                 generation: 1,
                 has_secret,
@@ -112,8 +113,8 @@ impl App {
             return Err(Error::TenantNotFound);
         }
         tx.servers_mut().insert(&server).await.map_err(slug_taken)?;
-        if let Some(registration) = &provision.registration {
-            tx.registrations_mut().insert(registration).await?;
+        if let Some(client) = &provision.client {
+            tx.registrations_mut().insert(client.registration()).await?;
         }
         if let Some(once) = once {
             let request = once.of(caller, &principal);
@@ -121,8 +122,8 @@ impl App {
                 .insert(&request, &id.to_string(), now)
                 .await?;
         }
-        let revision = tx.commit(&event).await?;
-        let view = self.full_view(server, provision.registration);
+        let (revision, registration) = Unstored::commit(provision.client, tx, &event).await?;
+        let view = self.full_view(server, registration);
         Ok(Written {
             value: view,
             revision,

@@ -10,6 +10,7 @@ pub use views::{ListServers, ServerView};
 use super::error::{Error, Result};
 use super::provision::{Provision, Slot};
 use super::requests::Once;
+use super::revocations::Unstored;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::ids::ServerId;
@@ -170,7 +171,7 @@ impl App {
                 .await?;
             drop(tx);
             let slot = Slot {
-                tenant: &caller.tenant,
+                tenant: caller.tenant.clone(),
                 server: current.id,
                 generation: last + 1,
                 has_secret,
@@ -179,7 +180,7 @@ impl App {
         } else {
             Provision {
                 discovered: current.discovered.clone(),
-                registration: None,
+                client: None,
             }
         };
         // Grants end at the old endpoint, by the old client.
@@ -214,14 +215,16 @@ impl App {
         if !tx.servers_mut().update(&next).await.map_err(slug_taken)? {
             return Ok(None);
         }
+        let mut queued = 0;
         if let Some(plan) = &ending {
-            if plan.queue(&mut tx).await?.is_none() {
-                return Ok(None);
+            match plan.queue(&mut tx).await? {
+                Some(grants) => queued = grants,
+                None => return Ok(None),
             }
             plan.settle(&mut tx).await?;
         }
-        if let Some(registration) = &provision.registration {
-            match tx.registrations_mut().insert(registration).await {
+        if let Some(client) = &provision.client {
+            match tx.registrations_mut().insert(client.registration()).await {
                 Err(store::Error::Conflict) => return Ok(None),
                 inserted => inserted?,
             }
@@ -232,13 +235,15 @@ impl App {
                 .connections_mut()
                 .invalidate_of_server(&caller.tenant, next.id, next.updated_at)
                 .await?;
+            event.detail["connections"] = ended.into();
+            event.detail["revocations"] = queued.into();
         }
-        let revision = tx.commit(&event).await?;
+        let (revision, registration) = Unstored::commit(provision.client, tx, &event).await?;
         if ending.is_some() {
             self.ring_outbox();
         }
         next.version += 1;
-        let view = self.full_view(next, provision.registration);
+        let view = self.full_view(next, registration);
         Ok(Some(Written {
             value: UpdatedServer { view, ended },
             revision,
@@ -287,15 +292,19 @@ impl App {
             drop(tx);
             let mut event =
                 self.event(&caller.tenant, caller.origin(), "server.delete", current.id);
-            event.detail = serde_json::json!({ "before": describe(&current) });
             let (tenant, id) = (&caller.tenant, current.id);
             let plan = self.plan_of_server(&current, Reason::ServerDeleted).await?;
             let mut tx = self.0.store.write().await?;
             tx.servers_mut().hold(tenant, id).await?;
-            if plan.queue(&mut tx).await?.is_none() {
+            let Some(queued) = plan.queue(&mut tx).await? else {
                 continue;
-            }
+            };
             let value = tx.connections_mut().delete_of_server(tenant, id).await?;
+            event.detail = serde_json::json!({
+                "before": describe(&current),
+                "connections": value,
+                "revocations": queued,
+            });
             if tx.servers_mut().delete(tenant, id, current.version).await? {
                 let revision = tx.commit(&event).await?;
                 self.ring_outbox();

@@ -1,5 +1,6 @@
 //! Provider profiles as they are written: one TOML file a provider, some compiled in, more from a
-//! directory of the deployment. A file of the same name takes the place of one compiled in.
+//! directory of the deployment. A file of the same name takes the place of one compiled in. What each
+//! key means says [`Profile`].
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -66,6 +67,8 @@ struct File {
     replay_grace: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     idle_limit: Option<Duration>,
+    #[serde(default)]
+    independent_grants: bool,
 }
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
@@ -82,6 +85,7 @@ impl File {
             keeps_refresh_tokens: self.keeps_refresh_tokens,
             replay_grace: self.replay_grace,
             idle_limit: self.idle_limit,
+            independent_grants: self.independent_grants,
         }
     }
 }
@@ -261,7 +265,7 @@ mod tests {
         write("linear.toml", "issuers = []");
         write(
             "own.toml",
-            "issuers = [\"https://own.example\"]\nidle_limit = \"7d\"",
+            "issuers = [\"https://own.example\"]\nidle_limit = \"7d\"\nindependent_grants = true",
         );
         write("notes.txt", "not a profile");
 
@@ -271,6 +275,7 @@ mod tests {
         let own = profiles.find(None, &Issuer::new("https://own.example"));
         assert_eq!(linear, Profile::default());
         assert_eq!(own.idle_limit, Some(Duration::from_hours(7 * 24)));
+        assert!(own.independent_grants && !linear.independent_grants);
         write("twin.toml", "issuers = [\"https://own.example\"]");
         let twins = Profiles::load(Some(directory.path())).unwrap_err();
         let said = twins.to_string();

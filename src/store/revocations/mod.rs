@@ -8,6 +8,7 @@ use row::Row;
 use super::columns::{micros, sealed_columns, text};
 use super::engine::{Tx, on, statements};
 use super::error::Result;
+use super::work::Claim;
 use crate::domain::changes::NewChange;
 use crate::domain::ids::{ConnectionId, RegistrationId, ServerId};
 use crate::domain::revocations::{MARGIN, Reason, RetiredClient, Revocation, WorkState};
@@ -43,10 +44,6 @@ statements! {
     REPLACE = "UPDATE revocations SET refresh_token = $4, refresh_token_key = $5, access_token = $6, \
         access_token_key = $7, not_before = 0, lease_until = NULL, version = version + 1 \
         WHERE tenant = $1 AND id = $2 AND version = $3 AND state = 'pending'";
-    DELETE = "DELETE FROM revocations WHERE tenant = $1 AND id = $2 AND version = $3";
-    BURY = "UPDATE revocations SET state = 'dead', client = NULL, refresh_token = NULL, \
-        refresh_token_key = NULL, access_token = NULL, access_token_key = NULL, lease_until = NULL, \
-        last_error = $4, version = version + 1 WHERE tenant = $1 AND id = $2 AND version = $3";
     DELETE_OF_TENANT = "DELETE FROM revocations WHERE tenant = $1";
     CLAIM = concat!("UPDATE revocations SET lease_until = $3, attempts = attempts + 1, \
         version = version + 1 WHERE state = 'pending' AND next_attempt_at <= $1 AND not_before <= $2 \
@@ -54,17 +51,9 @@ statements! {
         SELECT id, endpoint, ROW_NUMBER() OVER (PARTITION BY endpoint ORDER BY next_attempt_at, id) \
         AS place FROM revocations WHERE state = 'pending' AND next_attempt_at <= $1 \
         AND not_before <= $2 AND (lease_until IS NULL OR lease_until <= $2)) AS due \
-        WHERE place <= $4 - (SELECT COUNT(*) FROM revocations AS held \
+        WHERE place <= $4 AND place <= $4 - (SELECT COUNT(*) FROM revocations AS held \
         WHERE held.endpoint = due.endpoint AND held.lease_until > $2) \
         ORDER BY place, id LIMIT $5) RETURNING ", columns!());
-    POSTPONE = "UPDATE revocations SET next_attempt_at = $4, last_error = $5, lease_until = NULL, \
-        version = version + 1 WHERE tenant = $1 AND id = $2 AND version = $3";
-    DROP_UNREAD = "UPDATE revocations SET state = 'dead', last_error = 'unreadable', refresh_token = NULL, \
-        refresh_token_key = NULL, access_token = NULL, access_token_key = NULL, lease_until = NULL, \
-        version = version + 1 WHERE id = $1";
-    END_LEASES = "UPDATE revocations SET lease_until = NULL, version = version + 1 \
-        WHERE lease_until IS NOT NULL";
-    DELETE_DEAD = "DELETE FROM revocations WHERE state = 'dead' AND created_at < $1";
 }
 
 /// Which connections become revocations, and how.
@@ -82,21 +71,6 @@ pub struct Retiring<'a> {
     pub reason: Reason,
     /// Now.
     pub now: Timestamp,
-}
-
-/// What may be claimed.
-#[derive(Debug, Clone, Copy)]
-pub struct Claim {
-    /// What is due at this time of the service's clock
-    pub now: Timestamp,
-    /// and at this time of the clock that leases are measured by.
-    pub lease_now: Timestamp,
-    /// Until when it is ours.
-    pub until: Timestamp,
-    /// At most so many under way at one endpoint, those of others included.
-    pub per_endpoint: i64,
-    /// At most so many in all.
-    pub limit: i64,
 }
 
 /// Reads revocations.
@@ -234,32 +208,6 @@ impl Writer<'_> {
         Ok(rows == 1)
     }
 
-    /// Takes away what is done. `false` when the row is no longer at the version it was read with.
-    pub async fn delete(&mut self, revocation: &Revocation) -> Result<bool> {
-        let rows = on!(&mut *self.tx, |conn| sqlx::query(DELETE)
-            .bind(revocation.tenant.as_str())
-            .bind(revocation.id.to_string())
-            .bind(revocation.work.version)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(rows == 1)
-    }
-
-    /// Gives up: the tokens go, what is known of them stays. `false` when the row is no longer at
-    /// the version it was read with.
-    pub async fn update_dead(&mut self, revocation: &Revocation, why: &str) -> Result<bool> {
-        let rows = on!(&mut *self.tx, |conn| sqlx::query(BURY)
-            .bind(revocation.tenant.as_str())
-            .bind(revocation.id.to_string())
-            .bind(revocation.work.version)
-            .bind(why)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(rows == 1)
-    }
-
     /// Takes away everything of a tenant, whatever became of it. Answers how many.
     pub async fn delete_of_tenant(&mut self, tenant: &TenantId) -> Result<u64> {
         Ok(on!(&mut *self.tx, |conn| sqlx::query(DELETE_OF_TENANT)
@@ -282,58 +230,10 @@ impl Keeper<'_> {
             .bind(claim.now.as_micros())
             .bind(claim.lease_now.as_micros())
             .bind(claim.until.as_micros())
-            .bind(claim.per_endpoint)
+            .bind(claim.per_place)
             .bind(claim.limit)
             .fetch_all(conn)
             .await)?;
         Ok(rows.into_iter().map(Revocation::try_from).collect())
-    }
-
-    /// Gives up a row that cannot be read, and forgets its tokens: it would be claimed again and again.
-    pub async fn bury(&mut self, id: &str) -> Result<()> {
-        on!(&mut *self.0, |conn| sqlx::query(DROP_UNREAD)
-            .bind(id)
-            .execute(conn)
-            .await
-            .map(drop))?;
-        Ok(())
-    }
-
-    /// Gives back what is to be tried again. `false` when the row is no longer at the version it
-    /// was claimed with.
-    pub async fn update_later(
-        &mut self,
-        revocation: &Revocation,
-        at: Timestamp,
-        error: &str,
-    ) -> Result<bool> {
-        let rows = on!(&mut *self.0, |conn| sqlx::query(POSTPONE)
-            .bind(revocation.tenant.as_str())
-            .bind(revocation.id.to_string())
-            .bind(revocation.work.version)
-            .bind(at.as_micros())
-            .bind(error)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(rows == 1)
-    }
-
-    /// Ends every lease: whoever held one is gone. For the start of the one process that has the
-    /// database. Answers how many.
-    pub async fn end_leases(&mut self) -> Result<u64> {
-        Ok(on!(&mut *self.0, |conn| sqlx::query(END_LEASES)
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?)
-    }
-
-    /// Deletes what was given up and became due before a point in time. Answers how many.
-    pub async fn delete_dead(&mut self, before: Timestamp) -> Result<u64> {
-        Ok(on!(&mut *self.0, |conn| sqlx::query(DELETE_DEAD)
-            .bind(before.as_micros())
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?)
     }
 }

@@ -3,10 +3,10 @@
 use sqlx::FromRow;
 
 use crate::domain::authorization::Issuer;
-use crate::domain::revocations::{Reason, Revocation, Work, WorkState};
-use crate::domain::time::Timestamp;
-use crate::store::columns::{Reading, time};
+use crate::domain::revocations::{Reason, Revocation};
+use crate::store::columns::Reading;
 use crate::store::error::{Error, Result};
+use crate::store::work::WorkRow;
 
 #[derive(FromRow)]
 pub(super) struct Row {
@@ -22,14 +22,8 @@ pub(super) struct Row {
     refresh_token_key: Option<String>,
     access_token: Option<Vec<u8>>,
     access_token_key: Option<String>,
-    state: String,
-    not_before: i64,
-    attempts: i64,
-    next_attempt_at: i64,
-    lease_until: Option<i64>,
-    last_error: Option<String>,
-    created_at: i64,
-    version: i64,
+    #[sqlx(flatten)]
+    work: WorkRow,
 }
 
 impl TryFrom<Row> for Revocation {
@@ -56,16 +50,7 @@ impl TryFrom<Row> for Revocation {
                 row.refresh_token_key,
             )?,
             access_token: reading.sealed("access_token", row.access_token, row.access_token_key)?,
-            work: Work {
-                state: reading.some("state", WorkState::parse(&row.state))?,
-                not_before: Timestamp::from_micros(row.not_before),
-                attempts: row.attempts,
-                next_attempt_at: Timestamp::from_micros(row.next_attempt_at),
-                lease_until: time(row.lease_until),
-                last_error: row.last_error,
-                created_at: Timestamp::from_micros(row.created_at),
-                version: row.version,
-            },
+            work: row.work.read(&reading)?,
         })
     }
 }

@@ -119,7 +119,7 @@ pub(crate) fn claim_at(at: Timestamp) -> Claim {
         now: at,
         lease_now: at,
         until: at.after(std::time::Duration::from_mins(1)),
-        per_endpoint: 100,
+        per_place: 100,
         limit: 100,
     }
 }

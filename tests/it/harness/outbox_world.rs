@@ -12,27 +12,44 @@ impl World {
         world
     }
 
-    /// One turn of the worker, beside those it takes by itself.
+    /// One turn of each worker of the outbox, beside those they take by themselves. What it begins
+    /// goes on by itself.
     pub(crate) async fn work(&self) {
         let worked = self.service.within(|app| async move {
-            let turn = app.revoke_due().await;
-            turn.map(drop).map_err(|error| error.to_string())
+            let turns = async {
+                app.revoke_due().await?;
+                app.tidy_outbox().await
+            };
+            turns.await.map(drop).map_err(|error| error.to_string())
         });
         worked.await.unwrap();
+    }
+
+    /// Works until so many were put off.
+    pub(crate) async fn puts_off(&self, count: i64) {
+        let what = format!("{count} are put off");
+        Self::until(&what, async || {
+            self.work().await;
+            self.metric("stationmaster_revocations_total{outcome=\"later\"} ")
+                .await
+                == Some(count)
+        })
+        .await;
+    }
+
+    async fn metric(&self, name: &str) -> Option<i64> {
+        let metrics = http::get(&format!("{}/metrics", self.service.operations_url()), &[]).await;
+        let line = metrics.text.lines().find(|line| line.starts_with(name));
+        line.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     /// How much waits and how much was given up, as an operator sees it after a turn.
     pub(crate) async fn outbox(&self) -> (i64, i64) {
         self.work().await;
-        let metrics = http::get(&format!("{}/metrics", self.service.operations_url()), &[]).await;
-        let gauge = |name: &str| {
-            let line = metrics.text.lines().find(|line| line.starts_with(name));
-            let line = line.unwrap_or_else(|| panic!("no {name}"));
-            line.rsplit(' ').next().unwrap().parse().unwrap()
-        };
+        let gauge = async |name: &str| self.metric(name).await.unwrap();
         (
-            gauge("stationmaster_pending_revocations "),
-            gauge("stationmaster_dead_revocations "),
+            gauge("stationmaster_pending_revocations ").await,
+            gauge("stationmaster_dead_revocations ").await,
         )
     }
 

@@ -37,6 +37,7 @@ mod revoke_unstored;
 mod start;
 mod tenants;
 mod unreadable;
+mod unstored_clients;
 mod unwritten;
 mod update_server;
 mod watch;

@@ -1,10 +1,12 @@
 //! What is known of a provider, told or seen, is made use of.
 
-use stationmaster::client::v1;
+use stationmaster::client::{answer, v1};
 use v1::{ServerStatus as Status, StatusReason as Reason};
 
+use crate::harness::client::actor;
 use crate::harness::idp::Fault;
 use crate::harness::service::Engine;
+use crate::harness::web::Reply;
 use crate::harness::world::{World, on_both_engines};
 
 on_both_engines! {
@@ -12,6 +14,9 @@ on_both_engines! {
     after_the_grace_a_lost_answer_is_not_risked,
     a_provider_known_to_keep_refresh_tokens_may_lose_answers,
     a_grant_seen_to_keep_its_refresh_token_survives_lost_answers,
+    where_grants_are_independent_the_old_one_is_revoked,
+    where_grants_are_independent_what_waits_is_revoked_beside_the_new_one,
+    an_imported_grant_may_be_the_one_that_waits,
 }
 
 async fn connect(world: &World) {
@@ -94,4 +99,61 @@ async fn a_grant_seen_to_keep_its_refresh_token_survives_lost_answers(engine: En
     world.pass(3600);
 
     lose_two_and_get_the_third(&world, 3).await;
+}
+
+/// A deployment that knows grants to be independent, with one of alice's.
+async fn independent(engine: Engine) -> World {
+    let world = World::knowing(engine, "independent_grants = true").await;
+    world.idp.revokes();
+    connect(&world).await;
+    world
+}
+
+async fn where_grants_are_independent_the_old_one_is_revoked(engine: Engine) {
+    let world = independent(engine).await;
+    let old = world.header("alice", "tools").await;
+
+    world.connect("alice", "tools").await;
+
+    World::until("the old one is revoked", async || !world.idp.accepts(&old)).await;
+    world.outbox_is((0, 0)).await;
+    let new = world.header("alice", "tools").await;
+    assert!(world.idp.accepts(&new));
+}
+
+async fn where_grants_are_independent_what_waits_is_revoked_beside_the_new_one(engine: Engine) {
+    let world = independent(engine).await;
+    let old = world.header("alice", "tools").await;
+    world.idp.revoke_once(Reply::status(503));
+    world.disconnect("alice", "tools").await;
+    world.puts_off(1).await;
+    world.connect("alice", "tools").await;
+    let new = world.header("alice", "tools").await;
+
+    world.pass(60);
+
+    world.outbox_is((0, 0)).await;
+    assert!(!world.idp.accepts(&old) && world.idp.accepts(&new));
+}
+
+async fn an_imported_grant_may_be_the_one_that_waits(engine: Engine) {
+    let world = independent(engine).await;
+    let header = world.header("alice", "tools").await;
+    world.idp.revoke_once(Reply::status(503));
+    world.disconnect("alice", "tools").await;
+    world.puts_off(1).await;
+    let again = v1::ImportConnectionRequest {
+        actor: actor("alice"),
+        server: "tools".to_owned(),
+        access_token: header.trim_start_matches("Bearer ").to_owned(),
+        ..v1::ImportConnectionRequest::default()
+    };
+    answer(world.daemon.tokens().import_connection(again))
+        .await
+        .unwrap();
+
+    world.pass(60);
+
+    world.outbox_is((0, 0)).await;
+    assert!(world.idp.accepts(&header));
 }

@@ -6,9 +6,10 @@ use stationmaster::client::v1;
 use v1::ServerStatus as Status;
 use v1::server::Auth;
 
+use crate::harness::idp::Idp;
 use crate::harness::service::Engine;
 use crate::harness::web::Reply;
-use crate::harness::world::{World, on_both_engines};
+use crate::harness::world::{World, on_both_engines, with_auth};
 
 on_both_engines! {
     disconnecting_revokes_the_refresh_token_with_the_clients_own_proof,
@@ -22,6 +23,8 @@ on_both_engines! {
     what_cannot_be_read_can_still_be_disconnected,
     a_provider_without_revocation_is_left_alone,
     a_deployment_that_crashed_amid_work_asks_again,
+    a_provider_that_does_not_answer_holds_up_no_other,
+    what_was_begun_is_finished_when_the_service_stops,
 }
 
 const OLD_LEASES: &str = "UPDATE revocations SET lease_until = 1";
@@ -77,11 +80,7 @@ async fn a_provider_in_trouble_is_asked_again_and_the_grant_is_gone_at_once(engi
 
     let resolved = world.resolve("alice", "tools").await;
     assert_eq!(resolved.status(), Status::NotConnected);
-    World::until("the provider was asked", async || {
-        world.work().await;
-        hints(&world).len() == 1
-    })
-    .await;
+    world.puts_off(1).await;
     world.pass(599);
     assert_eq!(world.outbox().await, (1, 0));
     assert_eq!(hints(&world).len(), 1, "it asked for ten minutes");
@@ -203,11 +202,7 @@ async fn what_waits_is_left_alone_once_its_user_connected_again(engine: Engine) 
     let world = connected(engine).await;
     world.idp.revoke_once(Reply::status(503));
     world.disconnect("alice", "tools").await;
-    World::until("the provider was asked", async || {
-        world.work().await;
-        hints(&world).len() == 1
-    })
-    .await;
+    world.puts_off(1).await;
     world.connect("alice", "tools").await;
     let header = world.header("alice", "tools").await;
 
@@ -236,4 +231,68 @@ async fn what_cannot_be_read_can_still_be_disconnected(engine: Engine) {
         assert_eq!(resolved.status(), Status::NotConnected);
         world.service.stop().await;
     }
+}
+
+async fn a_provider_that_does_not_answer_holds_up_no_other(engine: Engine) {
+    // Nobody waits for the end of the silence.
+    let silence = [("oauth.request_timeout", "60s"), ("tokens.lease", "90s")];
+    let world = World::start_with(engine, &silence).await;
+    world.idp.revokes();
+    let other = Idp::start().await;
+    other.revokes();
+    world.found("tools").await;
+    let elsewhere = with_auth(
+        "elsewhere",
+        other.mcp("elsewhere"),
+        Auth::Oauth2(v1::OAuth2Auth::default()),
+    );
+    world.create(elsewhere).await.unwrap();
+    world.connect("alice", "tools").await;
+    for user in ["alice", "bob"] {
+        world.connect(user, "elsewhere").await;
+    }
+    let gate = world.idp.hold_revocations();
+    world.disconnect("alice", "tools").await;
+    World::until("the silent one was asked", async || {
+        hints(&world).len() == 1
+    })
+    .await;
+
+    for user in ["alice", "bob"] {
+        world.disconnect(user, "elsewhere").await;
+        let left = usize::from(user == "alice");
+        World::until("the other one revoked", async || other.grants() == left).await;
+    }
+
+    assert_eq!(world.idp.grants(), 1);
+    assert_eq!(world.outbox().await, (1, 0));
+    gate.close();
+    world.outbox_is((0, 0)).await;
+    assert_eq!((world.idp.grants(), hints(&world).len()), (0, 1));
+}
+
+async fn what_was_begun_is_finished_when_the_service_stops(engine: Engine) {
+    use crate::harness::service::{TestDatabase, TestService};
+    use crate::walks::rows;
+    use stationmaster::runtime::lifecycle::Outcome;
+    let database = TestDatabase::new(engine).await;
+    let World { service, idp, .. } = {
+        let world = World::around(TestService::start_on(&database, &[]).await).await;
+        world.idp.revokes();
+        world.found("tools").await;
+        world.connect("alice", "tools").await;
+        let gate = world.idp.hold_revocations();
+        world.disconnect("alice", "tools").await;
+        World::until("the provider was asked", async || hints(&world).len() == 1).await;
+
+        world.service.ask_once();
+
+        gate.close();
+        world
+    };
+    assert_eq!(service.outcome().await, Outcome::Finished);
+    assert_eq!(idp.grants(), 0);
+    let mut raw = rows::raw(&database).await;
+    let left = "SELECT COUNT(*) FROM revocations";
+    assert_eq!(raw.number(left).await, 0);
 }

@@ -13,6 +13,7 @@ on_both_engines! {
     a_deleted_servers_grants_are_revoked_a_few_at_a_time_and_then_its_client,
     a_changed_servers_grants_are_revoked_where_they_came_from,
     a_replaced_client_is_deleted_when_its_last_grant_is_gone,
+    the_record_says_how_many_grants_ended,
     a_purged_user_leaves_nothing,
     a_narrowed_key_purges_nobody,
 }
@@ -82,6 +83,37 @@ async fn a_changed_servers_grants_are_revoked_where_they_came_from(engine: Engin
     world.disconnect("ann", "tools").await;
     assert_eq!(world.outbox().await, (0, 0));
     assert_eq!(world.idp.revocations().len(), 1);
+}
+
+async fn the_record_says_how_many_grants_ended(engine: Engine) {
+    const CHANGED: &str = "SELECT COUNT(*) FROM audit_events WHERE action = 'server.update' \
+        AND detail LIKE '%\"connections\":2%' AND detail LIKE '%\"revocations\":2%'";
+    const DELETED: &str = "SELECT COUNT(*) FROM audit_events WHERE action = 'server.delete' \
+        AND detail LIKE '%\"connections\":3%' AND detail LIKE '%\"revocations\":1%'";
+    let database = TestDatabase::new(engine).await;
+    {
+        let world = World::around(TestService::start_on(&database, &[]).await).await;
+        world.idp.revokes();
+        world.found("tools").await;
+        for user in ["ann", "bob"] {
+            world.connect(user, "tools").await;
+        }
+        let moved = v1::Server {
+            id: "tools".to_owned(),
+            url: world.idp.mcp("elsewhere"),
+            ..v1::Server::default()
+        };
+
+        world.update(moved, &["url"]).await.unwrap();
+        // What ended with the old values has no tokens any more.
+        world.connect("cid", "tools").await;
+        delete(&world, "tools").await;
+
+        let mut raw = rows::raw(&database).await;
+        assert_eq!(raw.number(CHANGED).await, 1);
+        assert_eq!(raw.number(DELETED).await, 1);
+        world.outbox_is((0, 0)).await;
+    }
 }
 
 async fn a_replaced_client_is_deleted_when_its_last_grant_is_gone(engine: Engine) {

@@ -83,28 +83,33 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "works for all tenants; the row says whose it is",
     ),
     (
-        "revocations",
-        "END_LEASES",
-        "a process that starts alone ends what all tenants left",
-    ),
-    (
-        "revocations",
-        "DROP_UNREAD",
-        "by the id of a row that was read and cannot be understood",
-    ),
-    ("revocations", "DELETE_DEAD", "sweeps all tenants"),
-    (
         "retired_clients",
         "CLAIM",
         "works for all tenants; the row says whose it is",
     ),
+    ("retired_clients", "DELETE_IDLE", "sweeps all tenants"),
     (
-        "retired_clients",
-        "END_LEASES",
+        "work",
+        "BURY_UNREAD_REVOCATION",
+        "by the id of a row that was read and cannot be understood",
+    ),
+    (
+        "work",
+        "BURY_UNREAD_CLIENT",
+        "by the id of a row that was read and cannot be understood",
+    ),
+    (
+        "work",
+        "END_LEASES_OF_REVOCATIONS",
         "a process that starts alone ends what all tenants left",
     ),
-    ("retired_clients", "DELETE_IDLE", "sweeps all tenants"),
-    ("retired_clients", "DELETE_DEAD", "sweeps all tenants"),
+    (
+        "work",
+        "END_LEASES_OF_CLIENTS",
+        "a process that starts alone ends what all tenants left",
+    ),
+    ("work", "DELETE_DEAD_REVOCATIONS", "sweeps all tenants"),
+    ("work", "DELETE_DEAD_CLIENTS", "sweeps all tenants"),
     ("keys", "RESERVE", "by the id of a key that was read"),
 ];
 

@@ -185,7 +185,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
     let made = text(&made.await.ok()["secret"]);
     caller
         .search
-        .plant("a made key", made.rsplit('_').next().unwrap());
+        .plant("a made key", made.splitn(3, '_').last().unwrap());
     caller.admin("AccessService/ListApiKeys", json!({})).await;
 
     // A connection: made, used, renewed, refused, made again, ended.

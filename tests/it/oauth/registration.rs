@@ -99,3 +99,26 @@ async fn trouble_is_not_a_refusal() {
         matches!(error, Error::Unavailable { retry_after: Some(after), .. } if after.as_secs() == 9)
     );
 }
+
+#[tokio::test]
+async fn a_client_that_cannot_be_used_is_deleted_again() {
+    let web = Web::start().await;
+    let answer = json!({
+        "client_id": "c1",
+        "token_endpoint_auth_method": "private_key_jwt",
+        "registration_access_token": "r1",
+        "registration_client_uri": web.url("/register/c1"),
+    });
+    web.on("/register", Reply::json(201, &answer));
+    web.on("/register/c1", Reply::status(204));
+
+    let refused = try_register(&web).await;
+
+    assert!(
+        matches!(refused, Err(Error::Unsupported { .. })),
+        "{refused:?}"
+    );
+    let deletion = web.seen_at("/register/c1").remove(0);
+    assert_eq!(deletion.method, "DELETE");
+    assert_eq!(deletion.header("authorization"), Some("Bearer r1"));
+}

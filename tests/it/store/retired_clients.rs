@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use stationmaster::domain::revocations::{RetiredClient, WorkState};
+use stationmaster::domain::authorization::Issuer;
+use stationmaster::domain::revocations::{Kind, RetiredClient, WorkState};
 use stationmaster::domain::time::Timestamp;
-use stationmaster::store::Store;
+use stationmaster::store::{Claim, Error, Store};
 
 use crate::harness::database::{Db, on_both_engines};
 use crate::harness::fixtures::{Home, NOW, later};
@@ -14,10 +15,12 @@ use crate::harness::outbox::claim_at;
 on_both_engines! {
     a_client_reads_back_as_it_was_written,
     a_registration_is_deleted_after_the_last_grant_of_its_client,
+    few_are_under_way_at_one_issuer,
     of_two_that_claim_at_once_one_wins,
     what_is_to_come_later_is_given_back,
     what_is_done_goes_once,
     what_is_given_up_keeps_no_secret,
+    what_cannot_be_read_is_given_up_and_its_secrets_forgotten,
     a_client_without_work_goes,
     everything_of_a_tenant_goes_and_nothing_else,
     leases_left_behind_are_ended,
@@ -67,10 +70,7 @@ async fn a_registration_is_deleted_after_the_last_grant_of_its_client(db: &Db) {
 
     let before = claim(db, NOW).await;
     let mut tx = db.write().await.unwrap();
-    tx.revocations_mut()
-        .update_dead(&waiting, "gone")
-        .await
-        .unwrap();
+    tx.work_mut().update_dead(&waiting, "gone").await.unwrap();
     tx.commit(&home.event()).await.unwrap();
     let after = claim(db, NOW).await;
 
@@ -81,6 +81,40 @@ async fn a_registration_is_deleted_after_the_last_grant_of_its_client(db: &Db) {
     expected.work.version = 2;
     expected.work.lease_until = Some(later(60));
     assert_eq!(after, [expected]);
+}
+
+async fn few_are_under_way_at_one_issuer(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    for _ in 0..3 {
+        home.store_retired(db, &home.managed()).await;
+    }
+    let elsewhere = RetiredClient {
+        issuer: Issuer::new("https://other.test"),
+        ..home.managed()
+    };
+    home.store_retired(db, &elsewhere).await;
+    let few = async || {
+        let few = Claim {
+            per_place: 2,
+            ..claim_at(NOW)
+        };
+        let mut tx = db.upkeep().await.unwrap();
+        let claimed = tx.retired_client_claims().claim_due(&few).await.unwrap();
+        tx.commit().await.unwrap();
+        claimed.into_iter().map(Result::unwrap).collect::<Vec<_>>()
+    };
+
+    let claimed = few().await;
+    let more = few().await;
+
+    assert_eq!(claimed.len(), 3);
+    assert!(claimed.iter().any(|one| one.id == elsewhere.id));
+    assert!(more.is_empty(), "two are under way");
+    let done = claimed.iter().find(|one| one.id != elsewhere.id).unwrap();
+    let mut tx = db.write().await.unwrap();
+    assert!(tx.work_mut().delete(done).await.unwrap());
+    tx.commit(&home.event()).await.unwrap();
+    assert_eq!(few().await.len(), 1, "one is done");
 }
 
 async fn of_two_that_claim_at_once_one_wins(db: &Db) {
@@ -100,7 +134,7 @@ async fn what_is_to_come_later_is_given_back(db: &Db) {
     let claimed = claim(db, NOW).await.remove(0);
 
     let mut tx = db.upkeep().await.unwrap();
-    let mut at = tx.retired_client_claims();
+    let mut at = tx.work_claims();
     let given = at.update_later(&claimed, later(30), "later").await.unwrap();
     let again = at.update_later(&claimed, later(90), "later").await.unwrap();
     tx.commit().await.unwrap();
@@ -119,7 +153,7 @@ async fn what_is_done_goes_once(db: &Db) {
     stale.work.version += 1;
 
     let mut tx = db.write().await.unwrap();
-    let mut at = tx.retired_clients_mut();
+    let mut at = tx.work_mut();
     let missed = at.delete(&stale).await.unwrap();
     let gone = at.delete(&client).await.unwrap();
     tx.commit(&home.event()).await.unwrap();
@@ -134,7 +168,7 @@ async fn what_is_given_up_keeps_no_secret(db: &Db) {
     home.store_retired(db, &client).await;
 
     let mut tx = db.write().await.unwrap();
-    let mut at = tx.retired_clients_mut();
+    let mut at = tx.work_mut();
     let buried = at.update_dead(&client, "status_405").await.unwrap();
     let again = at.update_dead(&client, "other").await.unwrap();
     tx.commit(&home.event()).await.unwrap();
@@ -144,6 +178,28 @@ async fn what_is_given_up_keeps_no_secret(db: &Db) {
     assert_eq!((kept.client_secret, kept.management), (None, None));
     assert_eq!(kept.work.state, WorkState::Dead);
     assert_eq!(kept.work.last_error.as_deref(), Some("status_405"));
+}
+
+async fn what_cannot_be_read_is_given_up_and_its_secrets_forgotten(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let client = home.managed();
+    home.store_retired(db, &client).await;
+    db.execute("UPDATE retired_clients SET auth_method = 'odd'")
+        .await;
+
+    let mut tx = db.upkeep().await.unwrap();
+    let claimed = tx.retired_client_claims().claim_due(&claim_at(NOW)).await;
+    let Err(Error::Corrupt { id, .. }) = claimed.unwrap().remove(0) else {
+        panic!("it can be read");
+    };
+    tx.work_claims().bury(Kind::Deletion, &id).await.unwrap();
+    tx.commit().await.unwrap();
+
+    assert_eq!(id, client.id.to_string());
+    let dead = "SELECT COUNT(*) FROM retired_clients WHERE state = 'dead' AND client_secret IS NULL \
+        AND management_token IS NULL AND lease_until IS NULL AND last_error = 'unreadable'";
+    assert_eq!(db.number(dead).await, 1);
+    assert!(claim(db, later(9_999)).await.is_empty());
 }
 
 async fn a_client_without_work_goes(db: &Db) {
@@ -185,7 +241,7 @@ async fn leases_left_behind_are_ended(db: &Db) {
     claim(db, NOW).await;
 
     let mut tx = db.upkeep().await.unwrap();
-    let ended = tx.retired_client_claims().end_leases().await.unwrap();
+    let ended = tx.work_claims().end_leases().await.unwrap();
     tx.commit().await.unwrap();
 
     assert_eq!(ended, 1);
@@ -199,7 +255,7 @@ async fn what_was_given_up_long_ago_is_deleted(db: &Db) {
     home.store_retired(db, &dead).await;
     let delete = async |before: Timestamp| {
         let mut tx = db.upkeep().await.unwrap();
-        let gone = tx.retired_client_claims().delete_dead(before).await;
+        let gone = tx.work_claims().delete_dead(before).await;
         tx.commit().await.unwrap();
         gone.unwrap()
     };

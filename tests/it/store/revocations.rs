@@ -204,7 +204,7 @@ async fn what_is_done_goes_once(db: &Db) {
     stale.work.version += 1;
 
     let mut tx = db.write().await.unwrap();
-    let mut at = tx.revocations_mut();
+    let mut at = tx.work_mut();
     let missed = at.delete(&stale).await.unwrap();
     let gone = at.delete(&revocation).await.unwrap();
     let again = at.delete(&revocation).await.unwrap();
@@ -219,7 +219,7 @@ async fn what_is_given_up_keeps_no_secret(db: &Db) {
     let (_, revocation) = home.queue(db).await;
 
     let mut tx = db.write().await.unwrap();
-    let mut at = tx.revocations_mut();
+    let mut at = tx.work_mut();
     let buried = at.update_dead(&revocation, "invalid_client").await.unwrap();
     let again = at.update_dead(&revocation, "other").await.unwrap();
     tx.commit(&home.event()).await.unwrap();

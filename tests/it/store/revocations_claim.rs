@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use stationmaster::domain::ids::ConnectionId;
-use stationmaster::domain::revocations::Revocation;
+use stationmaster::domain::revocations::{Kind, Revocation};
 use stationmaster::domain::time::Timestamp;
 use stationmaster::store::{Claim, Error, Store};
 
@@ -112,7 +112,7 @@ async fn few_are_under_way_at_one_endpoint(db: &Db) {
     };
     home.store_revocation(db, &elsewhere).await;
     let few = Claim {
-        per_endpoint: 2,
+        per_place: 2,
         ..claim_at(NOW)
     };
 
@@ -127,7 +127,7 @@ async fn few_are_under_way_at_one_endpoint(db: &Db) {
         .find(|one| one.endpoint == first.endpoint)
         .unwrap();
     let mut tx = db.write().await.unwrap();
-    assert!(tx.revocations_mut().delete(&first).await.unwrap());
+    assert!(tx.work_mut().delete(&first).await.unwrap());
     tx.commit(&home.event()).await.unwrap();
     assert_eq!(claim(db, &few).await.len(), 1, "one is done");
 }
@@ -143,7 +143,7 @@ async fn a_lease_that_ended_is_claimed_again(db: &Db) {
     assert!(early.is_empty());
     assert_eq!((second.id, second.work.attempts), (first.id, 2));
     let mut tx = db.write().await.unwrap();
-    let mut at = tx.revocations_mut();
+    let mut at = tx.work_mut();
     assert!(!at.delete(&first).await.unwrap(), "the first came too late");
     assert!(at.delete(&second).await.unwrap());
     tx.commit(&home.event()).await.unwrap();
@@ -155,7 +155,7 @@ async fn what_is_to_come_later_is_given_back(db: &Db) {
     let claimed = claim(db, &claim_at(NOW)).await.remove(0);
 
     let mut tx = db.upkeep().await.unwrap();
-    let mut at = tx.revocation_claims();
+    let mut at = tx.work_claims();
     let given = at.update_later(&claimed, later(30), "later").await.unwrap();
     let again = at.update_later(&claimed, later(90), "later").await.unwrap();
     tx.commit().await.unwrap();
@@ -172,7 +172,7 @@ async fn leases_left_behind_are_ended(db: &Db) {
     claim(db, &claim_at(NOW)).await;
 
     let mut tx = db.upkeep().await.unwrap();
-    let ended = tx.revocation_claims().end_leases().await.unwrap();
+    let ended = tx.work_claims().end_leases().await.unwrap();
     tx.commit().await.unwrap();
 
     assert_eq!(ended, 1);
@@ -186,7 +186,7 @@ async fn what_was_given_up_long_ago_is_deleted(db: &Db) {
     home.store_revocation(db, &dead).await;
     let delete = async |before: Timestamp| {
         let mut tx = db.upkeep().await.unwrap();
-        let gone = tx.revocation_claims().delete_dead(before).await.unwrap();
+        let gone = tx.work_claims().delete_dead(before).await.unwrap();
         tx.commit().await.unwrap();
         gone
     };
@@ -223,12 +223,12 @@ async fn what_cannot_be_read_is_given_up_and_its_tokens_forgotten(db: &Db) {
     let Err(Error::Corrupt { id, .. }) = claimed.unwrap().remove(0) else {
         panic!("it can be read");
     };
-    tx.revocation_claims().bury(&id).await.unwrap();
+    tx.work_claims().bury(Kind::Revocation, &id).await.unwrap();
     tx.commit().await.unwrap();
 
     assert_eq!(id, queued.id.to_string());
     let dead = "SELECT COUNT(*) FROM revocations WHERE state = 'dead' AND refresh_token IS NULL \
-        AND access_token IS NULL AND lease_until IS NULL";
+        AND access_token IS NULL AND lease_until IS NULL AND client IS NULL";
     assert_eq!(db.number(dead).await, 1);
     assert!(claim(db, &claim_at(later(9_999))).await.is_empty());
 }

@@ -137,6 +137,16 @@ impl Idp {
         gate
     }
 
+    /// The next registration is answered when the gate is closed.
+    pub(crate) fn hold_registration(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        let state = Arc::clone(&self.state);
+        let answer = Reply::made(move |seen| lock(&state).register(seen));
+        let held = Reply::Held(Arc::clone(&gate), Box::new(answer));
+        self.web.once(REGISTER, held);
+        gate
+    }
+
     /// The tokens whose revocation was asked for so far, each after its hint.
     pub(crate) fn revocations(&self) -> Vec<(String, String)> {
         let seen = self.web.seen_at(REVOKE);
