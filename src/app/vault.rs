@@ -188,9 +188,9 @@ impl Vault {
             return Ok(Arc::clone(&current.key));
         }
         // Everybody who seals waits for this.
-        let key = match within(TRY, self.reserve_active(tenant)).await? {
+        let key = match within(TRY, Box::pin(self.reserve_active(tenant))).await? {
             Some(key) => key,
-            None => within(TRY, self.roll_over(tenant)).await?,
+            None => within(TRY, Box::pin(self.roll_over(tenant))).await?,
         };
         let left = self.policy.block - 1;
         sealing.insert(

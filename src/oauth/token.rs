@@ -28,6 +28,8 @@ pub struct CodeGrant<'a> {
     pub redirect_uri: &'a str,
     /// The resource, byte for byte; `None` where an administrator said to leave it out.
     pub resource: Option<&'a Resource>,
+    /// What else this provider wants to be told, by name.
+    pub parameters: &'a [(&'a str, &'a str)],
 }
 
 /// A refresh token to be redeemed.
@@ -39,6 +41,8 @@ pub struct RefreshGrant<'a> {
     pub resource: Option<&'a Resource>,
     /// Narrower scopes; `None` keeps what was granted.
     pub scopes: Option<&'a Scopes>,
+    /// What else this provider wants to be told, by name.
+    pub parameters: &'a [(&'a str, &'a str)],
 }
 
 /// Redeems a code at the token endpoint. Never more than once: repeat only what was not sent.
@@ -65,6 +69,9 @@ pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<
     if let Some(resource) = grant.resource {
         request = request.add_extra_param("resource", resource.as_str());
     }
+    for (name, value) in grant.parameters {
+        request = request.add_extra_param(*name, *value);
+    }
     let sent = [grant.code.expose_secret(), grant.verifier.expose_secret()];
     outcome(request.request_async(&bridge).await, endpoint, &sent)
 }
@@ -89,6 +96,9 @@ pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGran
         .add_scopes(scopes.map(|scope| Scope::new(scope.to_owned())));
     if let Some(resource) = grant.resource {
         request = request.add_extra_param("resource", resource.as_str());
+    }
+    for (name, value) in grant.parameters {
+        request = request.add_extra_param(*name, *value);
     }
     let sent = [grant.refresh_token.expose_secret()];
     let mut outcome = outcome(request.request_async(&bridge).await, endpoint, &sent);

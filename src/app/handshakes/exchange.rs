@@ -90,7 +90,7 @@ impl App {
         let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
         let mut tried = false;
         loop {
-            match within(TRY, self.try_keep(handshake, grant)).await {
+            match within(TRY, Box::pin(self.try_keep(handshake, grant))).await {
                 Err(error) => again.after(error).await?,
                 // Only we may end it well: an earlier try was written after all, unheard.
                 Ok(Err(Unstored::TooLate)) if tried && self.went_well(handshake).await? => {
@@ -171,11 +171,16 @@ impl App {
             send_before: None,
             now: self.0.clock.now(),
         };
+        let profiles = &self.0.settings.profiles;
+        let profile = server.spec.auth.profile();
+        let parameters = profiles.token_parameters(profile, &registration.issuer);
+        let parameters: Vec<_> = parameters.collect();
         let grant = CodeGrant {
             code,
             verifier: &flow.verifier,
             redirect_uri: &snapshot.redirect_uri,
             resource: snapshot.resource.as_ref(),
+            parameters: &parameters,
         };
         let outcome = oauth::exchange(&self.0.fetch, &endpoint, &grant).await;
         Ok(Ok((outcome, client)))

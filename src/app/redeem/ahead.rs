@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::App;
-use super::super::error::Result;
+use super::super::error::{Error, Result};
 use super::places::AHEAD_AT_ONCE;
 use super::{Claim, Key};
 use crate::domain::connections::{AHEAD, Connection};
@@ -26,22 +26,29 @@ impl App {
         let mut tx = self.0.store.read().await?;
         let due = tx.connections().list_due(now, each, ROUND).await?;
         drop(tx);
+        // There is more than a round looks at: what cannot be done now must not come up again at once.
+        let crowded = i64::try_from(due.len()) == Ok(ROUND);
         let mut begun = 0;
         for connection in due {
-            match connection {
-                Ok(connection) => begun += u64::from(self.begin_ahead(connection)),
-                Err(error) => self.pass_over(error).await?,
+            let connection = match connection {
+                Ok(connection) => connection,
+                Err(error) => {
+                    self.pass_over(error).await?;
+                    continue;
+                }
+            };
+            match self.0.places.wait(&connection.token_endpoint) {
+                None => begun += u64::from(self.begin_ahead(connection)),
+                Some(wait) if crowded => self.plan(&connection, Some(now.after(wait))).await?,
+                Some(_) => {}
             }
         }
         Ok(begun)
     }
 
-    /// Begins a renewal that nobody waits for, unless its place is in trouble or busy.
+    /// Begins a renewal that nobody waits for, unless its place is busy.
     fn begin_ahead(&self, connection: Connection) -> bool {
         let endpoint = &connection.token_endpoint;
-        if self.0.places.wait(endpoint).is_some() {
-            return false;
-        }
         let Some(permit) = self.0.places.ahead(endpoint) else {
             return false;
         };
@@ -51,8 +58,8 @@ impl App {
             begun = true;
             let app = self.clone();
             self.0.tasks.spawn(async move {
-                let id = connection.id;
-                if let Err(error) = Box::pin(app.renew_ahead(connection)).await {
+                if let Err(error) = Box::pin(app.try_ahead(&connection)).await {
+                    let id = connection.id;
                     tracing::warn!(connection.id = %id, %error, "renewal ahead of time did not run");
                 }
                 drop((permit, landing));
@@ -72,9 +79,21 @@ impl App {
         Ok(tx.commit().await?)
     }
 
-    async fn renew_ahead(&self, connection: Connection) -> Result<()> {
+    /// Renews a grant, or puts it off where something it needs cannot be read: it would come up again
+    /// and again, in the place of others.
+    async fn try_ahead(&self, connection: &Connection) -> Result<()> {
+        match self.renew_ahead(connection).await {
+            Err(error @ Error::Internal(_)) => {
+                self.put_off(connection).await?;
+                Err(error)
+            }
+            renewed => renewed,
+        }
+    }
+
+    async fn renew_ahead(&self, connection: &Connection) -> Result<()> {
         // What is known of providers may have changed since this was planned.
-        let next = connection.next_due(connection.used_at, &self.policy(&connection));
+        let next = connection.next_due(connection.used_at, &self.policy(connection));
         if next.is_none_or(|next| next > self.0.clock.now()) {
             return self.plan(connection, next).await;
         }
@@ -90,7 +109,7 @@ impl App {
             return self.put_off(connection).await;
         }
         let started = self.0.clock.monotonic();
-        match self.claim(&Key::of(&connection), AHEAD).await? {
+        match self.claim(&Key::of(connection), AHEAD).await? {
             Claim::Ours(tried, passage) => self.redeem(*tried, passage, started).await,
             // Another replica is at it, or somebody was faster.
             Claim::Theirs | Claim::LookAgain => Ok(()),
@@ -99,23 +118,22 @@ impl App {
     }
 
     /// What was due and needs nothing must not come up again at once.
-    async fn put_off(&self, connection: Connection) -> Result<()> {
+    async fn put_off(&self, connection: &Connection) -> Result<()> {
         let now = self.0.clock.now();
-        let next = connection.next_due(connection.used_at, &self.policy(&connection));
+        let next = connection.next_due(connection.used_at, &self.policy(connection));
         let due = next.map(|due| due.max(now.after(PUT_OFF)));
         self.plan(connection, due).await
     }
 
     /// Writes when a grant is next due, unless its row changed since it was read: whoever changed it
     /// has planned it.
-    pub(super) async fn plan(
-        &self,
-        mut connection: Connection,
-        due: Option<Timestamp>,
-    ) -> Result<()> {
-        connection.due_at = due;
+    pub(super) async fn plan(&self, connection: &Connection, due: Option<Timestamp>) -> Result<()> {
+        let planned = Connection {
+            due_at: due,
+            ..connection.clone()
+        };
         let mut tx = self.0.store.upkeep().await?;
-        tx.connection_leases().save_life(&connection).await?;
+        tx.connection_leases().save_life(&planned).await?;
         Ok(tx.commit().await?)
     }
 }

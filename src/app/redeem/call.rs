@@ -128,10 +128,15 @@ impl App {
             send_before: Some(self.0.clock.instant(send_before)),
             now: self.0.clock.now(),
         };
+        let profiles = &self.0.settings.profiles;
+        let profile = connection.profile.as_deref();
+        let parameters = profiles.token_parameters(profile, &connection.issuer);
+        let parameters: Vec<_> = parameters.collect();
         let grant = RefreshGrant {
             refresh_token: &refresh_token,
             resource: connection.resource.as_ref(),
             scopes: None,
+            parameters: &parameters,
         };
         Ok(oauth::refresh(&self.0.fetch, &endpoint, &grant).await)
     }

@@ -5,6 +5,7 @@
 //! flight per grant; across replicas the attempt written to the row is the lease. Flights run on the
 //! task tracker: a caller that goes away stops nothing.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use super::App;
@@ -99,7 +100,7 @@ impl App {
     /// Waits, as long as patience lasts, until a grant was renewed or could not be; the grant as it is
     /// then. The flight goes on when patience ends.
     pub(super) async fn renewed(&self, key: &Key, wanted: Wanted) -> Result<Option<Connection>> {
-        let until = tokio::time::Instant::now() + wanted.patience;
+        let mut patience = pin!(tokio::time::sleep(wanted.patience));
         loop {
             let mut ours = false;
             let mut flight = self.0.flights.join(key, |landing| {
@@ -113,7 +114,10 @@ impl App {
                 });
             });
             // The channel carries nothing: it closes when the flight is over.
-            let over = tokio::time::timeout_at(until, flight.changed()).await;
+            let in_time = tokio::select! {
+                _ = flight.changed() => true,
+                () = &mut patience => false,
+            };
             let connection = self.connection(key).await?;
             let effect = connection
                 .as_ref()
@@ -132,7 +136,7 @@ impl App {
                 )
                 | None => false,
             };
-            if over.is_err() || !again {
+            if !in_time || !again {
                 return Ok(connection);
             }
         }
@@ -198,7 +202,7 @@ impl App {
         if decision.next != connection.life {
             let lost = decision.next.unknown_outcomes > connection.life.unknown_outcomes;
             let error = lost.then_some("outcome_unknown");
-            let saved = self.save(&mut connection, &decision, error);
+            let saved = Box::pin(self.save(&mut connection, &decision, error));
             match within(TRY, saved).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(Claim::LookAgain),
@@ -339,12 +343,15 @@ impl App {
     }
 }
 
-/// What an outcome says about the place itself; nothing, where it is about us: asked too often, too
-/// late, or forbidden by our own rules.
+/// What an outcome says about the place itself; nothing, where it is about us: too late, or forbidden
+/// by our own rules.
 fn behaved(outcome: &Outcome) -> Option<Behaved> {
     match outcome {
         Outcome::Granted(_) | Outcome::Refused(_) => Some(Behaved::Well),
-        Outcome::Transient { status, .. } if status.as_u16() == 429 => None,
+        Outcome::Transient {
+            status,
+            retry_after,
+        } if status.as_u16() == 429 => Some(Behaved::Busy(*retry_after)),
         Outcome::NotSent(error) if error.is_ours() => None,
         Outcome::NotSent(_) | Outcome::Transient { .. } | Outcome::Unknown(_) => {
             Some(Behaved::Badly)

@@ -13,6 +13,11 @@ use crate::domain::time::Clock;
 
 /// Renewals ahead of time that run side by side at one place.
 pub(super) const AHEAD_AT_ONCE: usize = 4;
+/// The same at all places together.
+const AHEAD_IN_ALL: usize = 64;
+/// For how long a place that has enough to do is spared renewals that nobody waits for: where it does
+/// not say, and at the longest.
+const SPARED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
 /// So many places are remembered before those without trouble are forgotten, and those whose trouble
 /// is so old.
 const REMEMBERED: usize = 4096;
@@ -22,6 +27,8 @@ const FORGOTTEN: Duration = Duration::from_mins(10);
 struct Place {
     breaker: Breaker,
     ahead: Arc<Semaphore>,
+    /// Until when it is spared renewals that nobody waits for, on the monotonic clock.
+    spared_until: Duration,
     /// When it was last asked about, on the monotonic clock.
     touched: Duration,
 }
@@ -31,6 +38,7 @@ impl Default for Place {
         Self {
             breaker: Breaker::default(),
             ahead: Arc::new(Semaphore::new(AHEAD_AT_ONCE)),
+            spared_until: Duration::ZERO,
             touched: Duration::ZERO,
         }
     }
@@ -40,6 +48,7 @@ impl Default for Place {
 #[derive(Debug, Clone)]
 pub(in crate::app) struct Places {
     known: Arc<Mutex<HashMap<String, Place>>>,
+    ahead: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,6 +56,7 @@ impl Places {
     pub(in crate::app) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             known: Arc::default(),
+            ahead: Arc::new(Semaphore::new(AHEAD_IN_ALL)),
             clock,
         }
     }
@@ -61,7 +71,9 @@ impl Places {
         if known.len() >= REMEMBERED && !known.contains_key(endpoint) {
             known.retain(|_, place| {
                 let troubled = !place.breaker.is_idle() && now < place.touched + FORGOTTEN;
-                troubled || place.ahead.available_permits() < AHEAD_AT_ONCE
+                troubled
+                    || now < place.spared_until
+                    || place.ahead.available_permits() < AHEAD_AT_ONCE
             });
         }
         let place = known.entry(endpoint.to_owned()).or_default();
@@ -97,11 +109,25 @@ impl Places {
         known.values().filter(waits).count()
     }
 
-    /// A place among the renewals that nobody waits for; `None` when there are enough.
-    pub(super) fn ahead(&self, endpoint: &str) -> Option<OwnedSemaphorePermit> {
-        let ahead = self.at(endpoint, |place| Arc::clone(&place.ahead));
-        ahead.try_acquire_owned().ok()
+    /// A place among the renewals that nobody waits for; `None` when there are enough, or the place
+    /// has enough to do.
+    pub(super) fn ahead(&self, endpoint: &str) -> Option<Ahead> {
+        let now = self.clock.monotonic();
+        let here = self.at(endpoint, |place| {
+            (place.spared_until <= now).then(|| Arc::clone(&place.ahead))
+        });
+        Some(Ahead {
+            _here: here?.try_acquire_owned().ok()?,
+            _in_all: Arc::clone(&self.ahead).try_acquire_owned().ok()?,
+        })
     }
+}
+
+/// A place among the renewals that nobody waits for.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    _here: OwnedSemaphorePermit,
+    _in_all: OwnedSemaphorePermit,
 }
 
 /// The right to send one request. Dropped without a word, nothing was sent.
@@ -120,6 +146,9 @@ pub(super) enum Behaved {
     Well,
     /// It could not be reached, did not answer, or is in trouble.
     Badly,
+    /// It is asked too often (429), and may have said when to come back. That is a matter of whom it
+    /// was asked for as well: only what nobody waits for is kept from it.
+    Busy(Option<Duration>),
 }
 
 impl Passage {
@@ -130,6 +159,11 @@ impl Passage {
         self.places.at(&self.endpoint, |place| match behaved {
             Behaved::Well => place.breaker.succeeded(),
             Behaved::Badly => place.breaker.failed(errand, now),
+            Behaved::Busy(wished) => {
+                place.breaker.abandoned(errand, now);
+                let spared = now + wished.unwrap_or(SPARED.0).min(SPARED.1);
+                place.spared_until = place.spared_until.max(spared);
+            }
         });
     }
 }

@@ -54,7 +54,7 @@ impl App {
         tracing::info!(connection.id = %id, outcome = error, "renewal did not succeed");
         let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
         loop {
-            match within(TRY, self.try_settle(tried, outcome, error)).await {
+            match within(TRY, Box::pin(self.try_settle(tried, outcome, error))).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) => again.after(error).await?,
@@ -79,7 +79,7 @@ impl App {
     pub(super) async fn keep_tokens(&self, tried: &Tried, tokens: &TokenSet) {
         let mut again = Insist::for_ever();
         loop {
-            match within(TRY, self.persist(tried, tokens)).await {
+            match within(TRY, Box::pin(self.persist(tried, tokens))).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {

@@ -30,7 +30,7 @@ impl App {
         for connection in readable(found.entries) {
             let due = connection.next_due(connection.used_at, &self.policy(&connection));
             if due.is_some() {
-                self.plan(connection, due).await?;
+                self.plan(&connection, due).await?;
             }
         }
         *at() = found.next;

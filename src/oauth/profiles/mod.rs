@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -69,6 +70,34 @@ struct File {
     idle_limit: Option<Duration>,
     #[serde(default)]
     independent_grants: bool,
+    /// What every request to the token endpoint says besides, for tokens of a user.
+    #[serde(default, deserialize_with = "parameters")]
+    token_parameters: BTreeMap<String, String>,
+}
+
+/// What a request to a token endpoint says by itself, and no profile may.
+const OWN: [&str; 11] = [
+    "grant_type",
+    "code",
+    "refresh_token",
+    "redirect_uri",
+    "code_verifier",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "scope",
+    "resource",
+];
+
+fn parameters<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let found = BTreeMap::<String, String>::deserialize(from)?;
+    match found.keys().find(|name| OWN.contains(&name.as_str())) {
+        Some(own) => Err(serde::de::Error::custom(format!(
+            "`{own}` is not a profile's to say"
+        ))),
+        None => Ok(found),
+    }
 }
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
@@ -80,23 +109,33 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::E
 }
 
 impl File {
-    fn profile(&self) -> Profile {
-        Profile {
-            keeps_refresh_tokens: self.keeps_refresh_tokens,
-            replay_grace: self.replay_grace,
-            idle_limit: self.idle_limit,
-            independent_grants: self.independent_grants,
+    fn known(&self) -> Known {
+        Known {
+            profile: Profile {
+                keeps_refresh_tokens: self.keeps_refresh_tokens,
+                replay_grace: self.replay_grace,
+                idle_limit: self.idle_limit,
+                independent_grants: self.independent_grants,
+            },
+            token_parameters: self.token_parameters.clone(),
         }
     }
+}
+
+/// What is known of one provider.
+#[derive(Debug)]
+struct Known {
+    profile: Profile,
+    token_parameters: BTreeMap<String, String>,
 }
 
 /// What is known of providers. Finding one is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Profiles {
-    names: HashMap<String, Profile>,
-    issuers: HashMap<String, Profile>,
+    names: HashMap<String, Arc<Known>>,
+    issuers: HashMap<String, Arc<Known>>,
     /// How issuers begin, the longest first.
-    beginnings: Vec<(String, Profile)>,
+    beginnings: Vec<(String, Arc<Known>)>,
 }
 
 impl Profiles {
@@ -135,8 +174,8 @@ impl Profiles {
         let mut profiles = Self::default();
         let mut claimed = HashMap::new();
         for (name, file) in files {
-            let profile = file.profile();
-            profiles.names.insert(name.clone(), profile);
+            let known = Arc::new(file.known());
+            profiles.names.insert(name.clone(), Arc::clone(&known));
             for issuer in &file.issuers {
                 let first: Option<&String> = claimed.insert(issuer, name);
                 if let Some(first) = first.filter(|first| *first != name) {
@@ -147,13 +186,15 @@ impl Profiles {
                     });
                 }
                 if issuer.ends_with('/') {
-                    profiles.beginnings.push((issuer.clone(), profile));
+                    profiles
+                        .beginnings
+                        .push((issuer.clone(), Arc::clone(&known)));
                 } else {
-                    profiles.issuers.insert(issuer.clone(), profile);
+                    profiles.issuers.insert(issuer.clone(), Arc::clone(&known));
                 }
             }
         }
-        let longest_first = |(beginning, _): &(String, Profile)| Reverse(beginning.len());
+        let longest_first = |(beginning, _): &(String, Arc<Known>)| Reverse(beginning.len());
         profiles.beginnings.sort_by_key(longest_first);
         Ok(profiles)
     }
@@ -161,18 +202,34 @@ impl Profiles {
     /// What is known of a provider: by the profile's name, or by its issuer where none is named. A
     /// name nobody knows means that nothing is known.
     pub fn find(&self, name: Option<&str>, issuer: &Issuer) -> Profile {
+        let found = self.known(name, issuer);
+        found.map(|known| known.profile).unwrap_or_default()
+    }
+
+    /// What a provider's token endpoint is to be told besides, by name; found as by [`Self::find`].
+    pub fn token_parameters(
+        &self,
+        name: Option<&str>,
+        issuer: &Issuer,
+    ) -> impl Iterator<Item = (&str, &str)> {
+        let found = self.known(name, issuer).into_iter();
+        let parameters = found.flat_map(|known| &known.token_parameters);
+        parameters.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    fn known(&self, name: Option<&str>, issuer: &Issuer) -> Option<&Known> {
         let found = match name {
             Some(name) => self.names.get(name),
             None => self.of_issuer(issuer.as_str()),
         };
-        found.copied().unwrap_or_default()
+        found.map(Arc::as_ref)
     }
 
-    fn of_issuer(&self, issuer: &str) -> Option<&Profile> {
+    fn of_issuer(&self, issuer: &str) -> Option<&Arc<Known>> {
         self.issuers.get(issuer).or_else(|| {
             let mut known = self.beginnings.iter();
             let found = known.find(|(beginning, _)| issuer.starts_with(beginning));
-            found.map(|(_, profile)| profile)
+            found.map(|(_, known)| known)
         })
     }
 }
@@ -284,5 +341,30 @@ mod tests {
         write("twin.toml", "issuers = []");
         write("bad.toml", "issuers = []\nreplay_grace = \"soon\"");
         assert!(Profiles::load(Some(directory.path())).is_err());
+    }
+
+    #[test]
+    fn a_profile_adds_to_what_a_token_endpoint_is_told_and_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("own.toml");
+        let write = |parameters: &str| {
+            let text =
+                format!("issuers = [\"https://own.example\"]\ntoken_parameters = {parameters}");
+            std::fs::write(&path, text).unwrap();
+            Profiles::load(Some(directory.path()))
+        };
+        let issuer = Issuer::new("https://own.example");
+
+        let profiles = write("{ expires_in = \"3600\", a = \"b\" }").unwrap();
+
+        let told: Vec<_> = profiles.token_parameters(None, &issuer).collect();
+        assert_eq!(told, [("a", "b"), ("expires_in", "3600")]);
+        assert_eq!(
+            profiles.token_parameters(Some("linear"), &issuer).count(),
+            0
+        );
+        for own in OWN {
+            assert!(write(&format!("{{ {own} = \"x\" }}")).is_err(), "{own}");
+        }
     }
 }

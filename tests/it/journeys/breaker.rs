@@ -8,6 +8,7 @@ use v1::{ServerStatus as Status, StatusReason as Reason};
 use crate::harness::client::actor;
 use crate::harness::idp::Fault;
 use crate::harness::service::Engine;
+use crate::harness::web::Reply;
 use crate::harness::world::{World, on_both_engines};
 
 on_both_engines! {
@@ -15,6 +16,7 @@ on_both_engines! {
     a_probe_that_fails_too_prolongs_the_pause,
     a_refusal_is_no_trouble_of_the_place,
     nothing_is_renewed_ahead_of_time_at_a_place_in_trouble,
+    a_place_that_is_asked_too_often_is_spared_what_nobody_waits_for,
 }
 
 /// Eight users, connected with tokens that ended.
@@ -127,4 +129,38 @@ async fn nothing_is_renewed_ahead_of_time_at_a_place_in_trouble(engine: Engine) 
     assert_eq!(begun, 0);
     world.renewed("alice", "tools", 2).await;
     assert_eq!(world.idp.redemptions().len(), 6);
+}
+
+async fn a_place_that_is_asked_too_often_is_spared_what_nobody_waits_for(engine: Engine) {
+    let world = World::start(engine).await;
+    world.found("tools").await;
+    for user in 0..3 {
+        world.connect(&name(user), "tools").await;
+        world.header(&name(user), "tools").await;
+    }
+    world.write_uses().await;
+    world.pass(3600 - 60);
+    let busy = Reply::status(429).with("retry-after", "100");
+    world.idp.web().once("/as/token", busy);
+    let living = world.resolve(&name(0), "tools").await;
+    assert_eq!(
+        (living.status(), living.credential_version),
+        (Status::Ready, 1)
+    );
+
+    assert_eq!(world.renew_ahead().await, 0);
+    // Somebody who waits is no less entitled than before.
+    let waiting = world.resolve(&name(1), "tools").await;
+    assert_eq!(
+        (waiting.status(), waiting.credential_version),
+        (Status::Ready, 2)
+    );
+    world.pass(99);
+    assert_eq!(world.renew_ahead().await, 0);
+    world.pass(1);
+    world.renew_ahead().await;
+
+    for user in [0, 2] {
+        world.renewed(&name(user), "tools", 2).await;
+    }
 }

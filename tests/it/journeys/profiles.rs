@@ -10,6 +10,7 @@ use crate::harness::web::Reply;
 use crate::harness::world::{World, on_both_engines};
 
 on_both_engines! {
+    what_a_provider_wants_to_be_told_is_told_at_every_redemption,
     within_a_known_grace_a_lost_answer_is_asked_for_at_once,
     after_the_grace_a_lost_answer_is_not_risked,
     a_provider_known_to_keep_refresh_tokens_may_lose_answers,
@@ -156,4 +157,15 @@ async fn an_imported_grant_may_be_the_one_that_waits(engine: Engine) {
 
     world.outbox_is((0, 0)).await;
     assert!(world.idp.accepts(&header));
+}
+
+async fn what_a_provider_wants_to_be_told_is_told_at_every_redemption(engine: Engine) {
+    let world = World::knowing(engine, "token_parameters = { expires_in = \"1800\" }").await;
+    connect(&world).await;
+    world.pass(3600);
+    world.header("alice", "tools").await;
+
+    let told = world.idp.web().seen_at("/as/token");
+    let told: Vec<_> = told.iter().map(|seen| seen.form("expires_in")).collect();
+    assert_eq!(told, [Some("1800".to_owned()), Some("1800".to_owned())]);
 }

@@ -16,6 +16,8 @@ on_both_engines! {
     the_record_says_how_many_grants_ended,
     a_purged_user_leaves_nothing,
     a_narrowed_key_purges_nobody,
+    nothing_of_a_deleted_server_is_left_over,
+    who_logs_out_keeps_their_grants,
 }
 
 const USERS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "fay"];
@@ -291,4 +293,67 @@ async fn what_a_handshake_stores_during_a_purge_goes_too() {
     assert_eq!(purged.connections, 2);
     let left = "SELECT COUNT(*) FROM connections WHERE user_id = 'ann'";
     assert_eq!(watching.number(left).await, 0);
+}
+
+/// Rows that speak of a server, but for what must outlive it: generations, and what tells of the past.
+const OF_SERVERS: &str = "SELECT (SELECT COUNT(*) FROM servers) + (SELECT COUNT(*) FROM registrations) \
+    + (SELECT COUNT(*) FROM connections) + (SELECT COUNT(*) FROM handshakes) \
+    + (SELECT COUNT(*) FROM chat_servers) + (SELECT COUNT(*) FROM revocations) \
+    + (SELECT COUNT(*) FROM retired_clients)";
+
+async fn nothing_of_a_deleted_server_is_left_over(engine: Engine) {
+    let database = TestDatabase::new(engine).await;
+    let world = World::around(TestService::start_on(&database, &[]).await).await;
+    world.idp.revokes();
+    world.idp.manages();
+    world.found("tools").await;
+    world.connect("ann", "tools").await;
+    world.begin("bob", "tools").await;
+    let chat = v1::SetChatServersRequest {
+        actor: actor("ann"),
+        chat_id: "chat-1".to_owned(),
+        servers: vec!["tools".to_owned()],
+    };
+    answer(world.daemon.chats().set_chat_servers(chat))
+        .await
+        .unwrap();
+
+    delete(&world, "tools").await;
+    world.outbox_is((1, 0)).await;
+    world.pass(121);
+    world.outbox_is((0, 0)).await;
+
+    World::until("nothing is left", async || {
+        world.sweep().await;
+        rows::raw(&database).await.number(OF_SERVERS).await == 0
+    })
+    .await;
+    world.service.stop().await;
+}
+
+async fn who_logs_out_keeps_their_grants(engine: Engine) {
+    let world = World::revoking(engine).await;
+    world.found("tools").await;
+    world.connect("ann", "tools").await;
+    let request = v1::CreateApiKeyRequest {
+        name: "ann's session".to_owned(),
+        role: v1::Role::User.into(),
+        narrowing: Some(v1::ApiKeyNarrowing {
+            user: "ann".to_owned(),
+            ..v1::ApiKeyNarrowing::default()
+        }),
+        ..v1::CreateApiKeyRequest::default()
+    };
+    let made = answer(world.admin.access().create_api_key(request)).await;
+    let session = made.unwrap().api_key.unwrap().id;
+
+    let request = v1::RevokeApiKeyRequest { api_key: session };
+    answer(world.admin.access().revoke_api_key(request))
+        .await
+        .unwrap();
+
+    world.outbox_is((0, 0)).await;
+    let resolved = world.resolve("ann", "tools").await;
+    assert_eq!(resolved.status(), Status::Ready);
+    assert!(world.idp.revocations().is_empty());
 }

@@ -182,11 +182,13 @@ async fn a_refusal_that_repeats_what_it_was_sent_never_shows_it() {
     };
     let token = RefreshToken::new(REFRESH.to_owned());
     let grant = RefreshGrant {
+        parameters: &[],
         refresh_token: &token,
         resource: None,
         scopes: None,
     };
     let code = CodeGrant {
+        parameters: &[],
         code: &AuthorizationCode::new(CODE.to_owned()),
         verifier: &PkceVerifier::new("v".repeat(43)),
         redirect_uri: "http://localhost/cb",
@@ -267,6 +269,7 @@ async fn slacks_user_token_is_found_when_exchanged_and_when_refreshed() {
         ),
     );
     let grant = CodeGrant {
+        parameters: &[],
         code: &AuthorizationCode::new("code".to_owned()),
         verifier: &PkceVerifier::new("v".repeat(43)),
         redirect_uri: "http://localhost/cb",

@@ -59,6 +59,7 @@ fn public(url: &str) -> Endpoint<'_> {
 
 async fn redeem_by(fetch: &Fetch, endpoint: &Endpoint<'_>) -> Outcome {
     let grant = RefreshGrant {
+        parameters: &[],
         refresh_token: &RefreshToken::new("old".to_owned()),
         resource: Some(&Resource::new(RESOURCE)),
         scopes: None,

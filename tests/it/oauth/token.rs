@@ -26,6 +26,7 @@ async fn an_exchange_sends_what_the_specification_wants() {
         ),
     );
     let grant = CodeGrant {
+        parameters: &[],
         code: &AuthorizationCode::new("the code".to_owned()),
         verifier: &PkceVerifier::new("v".repeat(43)),
         redirect_uri: "http://localhost/cb?x=1",
@@ -134,6 +135,7 @@ async fn tokens_go_out_and_come_back_byte_for_byte() {
     web.on("/token", Reply::made(echo));
     let odd = r#"a+b/c= d%20&e"'\é"#;
     let grant = RefreshGrant {
+        parameters: &[],
         refresh_token: &RefreshToken::new(odd.to_owned()),
         resource: None,
         scopes: None,

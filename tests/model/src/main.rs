@@ -25,12 +25,16 @@
     reason = "a program for people; wrong about its own bounds, it had better stop"
 )]
 
+mod faults;
 mod properties;
 mod search;
 mod state;
 mod steps;
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use search::{Found, search};
 use state::{Bounds, Guard, Rotation, Setting};
@@ -81,35 +85,53 @@ fn is_missed(guard: Guard, rotation: Rotation) -> bool {
     }
 }
 
-fn main() -> ExitCode {
+/// One search, and whether it ends as it should.
+type Trial = Box<dyn Fn() -> bool + Send>;
+
+fn trials() -> Vec<Trial> {
+    let missed = |guard, rotation| -> Trial { Box::new(move || is_missed(guard, rotation)) };
+    let hold = |name, rotation, skew, bounds| -> Trial {
+        Box::new(move || holds(name, rotation, skew, bounds))
+    };
     let (kills, stays) = (Rotation::ReuseKills, Rotation::None);
-    let outcomes = [
-        is_missed(Guard::Fence, kills),
-        is_missed(Guard::Intent, kills),
-        is_missed(Guard::Rank, stays),
-        is_missed(Guard::Reread, kills),
-        is_missed(Guard::LeaseCheck, kills),
-        holds("rotating", kills, TOGETHER, Bounds::HARSH),
-        holds("rotating, clocks apart", kills, APART, Bounds::HARSH),
-        holds("rotating, all answers", kills, TOGETHER, Bounds::TALKATIVE),
-        holds("rotating, ahead of time", kills, TOGETHER, Bounds::AHEAD),
-        holds("not rotating", stays, TOGETHER, Bounds::HARSH),
-        holds("not rotating, clocks apart", stays, APART, Bounds::HARSH),
-        holds(
-            "not rotating, all answers",
-            stays,
-            TOGETHER,
-            Bounds::TALKATIVE,
-        ),
-        holds(
-            "not rotating, ahead of time",
-            stays,
-            TOGETHER,
-            Bounds::AHEAD,
-        ),
-    ];
-    let failed = outcomes.iter().filter(|passed| !**passed).count();
-    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    let (harsh, all, ahead) = (Bounds::HARSH, Bounds::TALKATIVE, Bounds::AHEAD);
+    vec![
+        missed(Guard::Fence, kills),
+        missed(Guard::Intent, kills),
+        missed(Guard::Rank, stays),
+        missed(Guard::Reread, kills),
+        missed(Guard::LeaseCheck, kills),
+        hold("rotating, clocks apart", kills, APART, harsh),
+        hold("rotating", kills, TOGETHER, harsh),
+        hold("rotating, all answers", kills, TOGETHER, all),
+        hold("rotating, ahead of time", kills, TOGETHER, ahead),
+        hold("not rotating, clocks apart", stays, APART, harsh),
+        hold("not rotating", stays, TOGETHER, harsh),
+        hold("not rotating, all answers", stays, TOGETHER, all),
+        hold("not rotating, ahead of time", stays, TOGETHER, ahead),
+    ]
+}
+
+fn main() -> ExitCode {
+    let trials = trials();
+    let count = trials.len();
+    let waiting = Mutex::new(trials.into_iter());
+    let failed = AtomicUsize::new(0);
+    let work = || loop {
+        let next = waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next();
+        let Some(trial) = next else { return };
+        failed.fetch_add(usize::from(!trial()), Ordering::Relaxed);
+    };
+    // Each search remembers a gigabyte or more: two at a time.
+    thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    let failed = failed.into_inner();
+    println!("{} passed, {failed} failed", count - failed);
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

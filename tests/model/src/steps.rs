@@ -7,6 +7,7 @@ use stationmaster::domain::connections::{
 };
 use stationmaster::domain::ids::{IntentId, ReplicaId};
 
+use crate::faults::{busy, crash, disconnect, reconnect, reject, time_out};
 use crate::properties;
 use crate::state::{
     Claim, End, Flight, GENERATIONS, Guard, LEASE, Message, REQUEST, Rotation, Setting, State,
@@ -252,21 +253,12 @@ fn handle(state: &State, setting: &Setting, at: usize) -> State {
     next
 }
 
-fn answered(next: &mut State, at: usize, answer: End) {
+pub(crate) fn answered(next: &mut State, at: usize, answer: End) {
     if next.wire[at].to.is_some() {
         next.wire[at].answer = Some(answer);
     } else {
         next.wire.remove(at);
     }
-}
-
-fn busy(state: &State, at: usize) -> Option<State> {
-    let mut next = state.clone();
-    next.left.transients = next.left.transients.checked_sub(1)?;
-    let Token { grant, number } = next.wire[at].token;
-    next.grants[usize::from(grant)].sent[usize::from(number)] -= 1;
-    answered(&mut next, at, End::Transient);
-    Some(next)
 }
 
 fn receive(state: &State, replica: usize, claim: &Claim) -> Option<State> {
@@ -278,26 +270,6 @@ fn receive(state: &State, replica: usize, claim: &Claim) -> Option<State> {
     let mut next = state.clone();
     next.wire.remove(at);
     next.flights[replica] = Flight::Ending(*claim, end);
-    Some(next)
-}
-
-/// Nobody waits for the answer any more; the request may still arrive.
-fn leave(next: &mut State, replica: usize) {
-    for message in &mut next.wire {
-        if message.to == Some(replica) {
-            message.to = None;
-        }
-    }
-    next.wire
-        .retain(|message| message.to.is_some() || message.answer.is_none());
-}
-
-/// The request is lost or late, or its answer. What is on the wire may still arrive, or never.
-fn time_out(state: &State, replica: usize, claim: &Claim) -> Option<State> {
-    let mut next = state.clone();
-    next.left.losses = next.left.losses.checked_sub(1)?;
-    leave(&mut next, replica);
-    next.flights[replica] = Flight::Ending(*claim, End::Unknown);
     Some(next)
 }
 
@@ -384,52 +356,4 @@ fn write(state: &State, setting: &Setting, replica: usize) -> State {
     next.broken = next.broken.or(properties::stored(row));
     next.stale();
     next
-}
-
-fn crash(state: &State, replica: usize) -> Option<State> {
-    // What was read only leaves no trace.
-    if let Flight::Idle | Flight::Claiming { .. } = state.flights[replica] {
-        return None;
-    }
-    let mut next = state.clone();
-    next.left.crashes = next.left.crashes.checked_sub(1)?;
-    leave(&mut next, replica);
-    next.flights[replica] = Flight::Idle;
-    Some(next)
-}
-
-fn reject(state: &State, setting: &Setting) -> Option<State> {
-    let mut next = state.clone();
-    next.left.rejections = next.left.rejections.checked_sub(1)?;
-    let row = next.row.as_mut()?;
-    let event = Event::Rejected {
-        now: setting.wall(0),
-        generation: row.life.generation,
-    };
-    let decision = decide(&row.life, &event, &Setting::policy());
-    if decision.next == row.life {
-        return None;
-    }
-    row.life = decision.next;
-    next.stale();
-    Some(next)
-}
-
-fn disconnect(state: &State) -> Option<State> {
-    let mut next = state.clone();
-    next.left.disconnects = next.left.disconnects.checked_sub(1)?;
-    next.buried = next.row.take()?.life.generation;
-    next.stale();
-    Some(next)
-}
-
-fn reconnect(state: &State, setting: &Setting) -> Option<State> {
-    let mut next = state.clone();
-    next.left.reconnects = next.left.reconnects.checked_sub(1)?;
-    let generation = next.row.as_ref().map(|row| row.life.generation);
-    next.buried = generation.unwrap_or(next.buried);
-    (next.buried < GENERATIONS).then(|| {
-        next.connect(1, setting);
-        next
-    })
 }
