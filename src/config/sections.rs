@@ -153,7 +153,7 @@ sections! {
     egress: Egress {
         /// Whether plain http is allowed.
         allow_http: bool = "false", dev "true";
-        /// Whether this machine itself may be reached.
+        /// Whether this machine itself may be reached, for servers whose own URL is there.
         allow_loopback: bool = "false", dev "true";
         /// Private networks that may be reached.
         allowed_cidrs: Vec<IpNet> = "";

@@ -3,7 +3,7 @@
 //!
 //! Invariants, for every request: a deadline over everything; a cap on the body; no proxy from the
 //! environment; no cookie, no referrer; user information refused; no redirect followed by the HTTP
-//! client itself; under [`Policy::Tenant`] every address, written or resolved, admitted by
+//! client itself; unless [`Policy::Operator`] asks, every address, written or resolved, admitted by
 //! [`address`]. **A request is written at most once**: connections are never reused, since a reused
 //! one may turn out dead after the request was written to it, and every retry of the client is off.
 //! A request with a body knows whether it was written: see `gate`.
@@ -46,6 +46,7 @@ const MAX_HOPS: usize = 5;
 pub struct Fetch {
     rules: Arc<FetchRules>,
     tenant: reqwest::Client,
+    local: reqwest::Client,
     operator: reqwest::Client,
 }
 
@@ -61,6 +62,7 @@ impl Fetch {
         let rules = Arc::new(rules);
         Ok(Self {
             tenant: client(&rules, Policy::Tenant)?,
+            local: client(&rules, Policy::Local)?,
             operator: client(&rules, Policy::Operator)?,
             rules,
         })
@@ -136,6 +138,7 @@ impl Fetch {
         };
         let client = match request.policy {
             Policy::Tenant => &self.tenant,
+            Policy::Local => &self.local,
             Policy::Operator => &self.operator,
         };
         let mut answer = client

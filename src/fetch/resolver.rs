@@ -47,7 +47,8 @@ impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let rules = Arc::clone(&self.rules);
         let turns = Arc::clone(&self.turns);
-        let unchecked = self.policy == Policy::Operator || rules.lists(name.as_str());
+        let policy = self.policy;
+        let unchecked = policy == Policy::Operator || rules.lists(name.as_str());
         Box::pin(async move {
             let found = timeout(PATIENCE, look_up(name.as_str(), &turns))
                 .await
@@ -56,7 +57,7 @@ impl Resolve for Guarded {
                 // One bad answer condemns all: a public address beside a private one is how
                 // rebinding looks.
                 for address in &found {
-                    admit(address.ip(), &rules).map_err(Forbidden)?;
+                    admit(address.ip(), &rules, policy).map_err(Forbidden)?;
                 }
             }
             let addresses: Addrs = Box::new(found.into_iter());

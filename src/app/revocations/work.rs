@@ -12,6 +12,7 @@ use super::super::error::Result;
 use super::super::metrics::RevocationOutcome;
 use super::super::vault::Unopened;
 use crate::domain::audit::{Origin, Verdict};
+use crate::domain::authorization::Issuer;
 use crate::domain::ids::RetiredClientId;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::revocations::{Heard, Management, Next, RetiredClient, Revocation, decide};
@@ -197,6 +198,7 @@ impl App {
             .map_err(|_| Unasked::Never("client_secret_missing"))?;
         let endpoint = Endpoint {
             url: &revocation.endpoint,
+            on_behalf_of: namer(&client.issuer, &revocation.endpoint),
             client_id: &client.client_id,
             auth: &auth,
             deadline: self.0.settings.request_timeout,
@@ -292,7 +294,9 @@ impl App {
     ) -> std::result::Result<Heard, Unasked> {
         let token = self.open_management(client, management).await?;
         let deadline = self.0.settings.request_timeout;
-        let asked = oauth::unregister(&self.0.fetch, &management.uri, &token, deadline).await;
+        let uri = &management.uri;
+        let namer = namer(&client.issuer, uri);
+        let asked = oauth::unregister(&self.0.fetch, uri, namer, &token, deadline).await;
         Ok(said(asked))
     }
 
@@ -301,6 +305,15 @@ impl App {
         let mut bytes = [0_u8; 2];
         self.0.random.fill(&mut bytes);
         f64::from(u16::from_le_bytes(bytes)) / f64::from(u16::MAX)
+    }
+}
+
+/// Who named an endpoint: the issuer, which outlives the server here and which a server elsewhere
+/// cannot have had on loopback. Without an issuer an administrator wrote the endpoint itself.
+fn namer<'a>(issuer: &'a Issuer, endpoint: &'a str) -> &'a str {
+    match issuer.as_str() {
+        "" => endpoint,
+        issuer => issuer,
     }
 }
 

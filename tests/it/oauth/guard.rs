@@ -10,7 +10,9 @@ use super::{IMPATIENCE, PATIENCE, fetch, strict};
 use crate::harness::web::{Reply, Web};
 
 fn get(url: &str) -> Request {
-    Request::document(Url::parse(url).unwrap()).deadline(PATIENCE)
+    Request::document(Url::parse(url).unwrap())
+        .policy(Policy::Local)
+        .deadline(PATIENCE)
 }
 
 fn is_address(error: &Error) -> bool {
@@ -104,6 +106,7 @@ async fn what_carries_a_secret_is_never_redirected() {
         Request::post_json(url.clone(), "{}").redirects(Redirects::Checked),
         Request::document(url.clone()).header(http::header::AUTHORIZATION, header),
     ] {
+        let request = request.policy(Policy::Local);
         assert_eq!(fetch().send(request).await.unwrap().status, 307);
     }
     assert_eq!(web.paths(), ["/", "/"]);

@@ -22,6 +22,9 @@ use crate::harness::web::Web;
 /// The resource that tokens are asked for.
 const RESOURCE: &str = "https://MCP.example";
 
+/// A server whose endpoints may be on loopback.
+const LOCAL: &str = "http://127.0.0.1/mcp";
+
 /// What the time is: 2026-11-21T03:00:00Z.
 const NOW: i64 = 1_795_230_000;
 
@@ -49,6 +52,7 @@ fn strict() -> Fetch {
 fn public(url: &str) -> Endpoint<'_> {
     Endpoint {
         url,
+        on_behalf_of: LOCAL,
         client_id: "the client",
         auth: &ClientAuth::Public,
         deadline: PATIENCE,
