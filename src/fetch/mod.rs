@@ -16,6 +16,7 @@ mod error;
 mod gate;
 mod message;
 mod resolver;
+mod route;
 mod rules;
 
 use std::error::Error as StdError;
@@ -30,6 +31,8 @@ use url::Url;
 
 pub use error::{Cause, Error, Sent, Why};
 pub use message::{DEFAULT_CAP, DEFAULT_DEADLINE, ReadBody, Redirects, Request, Response};
+pub use resolver::Names;
+pub use route::Route;
 pub use rules::{FetchRules, Loopback, PlainHttp, Policy, is_loopback};
 
 use gate::{Gate, TooLate};
@@ -57,13 +60,21 @@ impl Fetch {
     /// # Errors
     /// [`Error::Setup`] when the system's root certificates cannot be loaded.
     pub fn new(rules: FetchRules) -> Result<Self, Error> {
+        Self::by(&Route::default(), rules)
+    }
+
+    /// The same by a given route.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn by(route: &Route, rules: FetchRules) -> Result<Self, Error> {
         // An error means that a provider is there already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let rules = Arc::new(rules);
         Ok(Self {
-            tenant: client(&rules, Policy::Tenant)?,
-            local: client(&rules, Policy::Local)?,
-            operator: client(&rules, Policy::Operator)?,
+            tenant: client(&rules, Policy::Tenant, route)?,
+            local: client(&rules, Policy::Local, route)?,
+            operator: client(&rules, Policy::Operator, route)?,
             rules,
         })
     }
@@ -169,10 +180,15 @@ impl Fetch {
     }
 }
 
-fn client(rules: &Arc<FetchRules>, policy: Policy) -> Result<reqwest::Client, Error> {
+fn client(
+    rules: &Arc<FetchRules>,
+    policy: Policy,
+    route: &Route,
+) -> Result<reqwest::Client, Error> {
+    let names = Guarded::new(Arc::clone(rules), policy, route.names.clone());
     reqwest::Client::builder()
         .user_agent(concat!("stationmaster/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Guarded::new(Arc::clone(rules), policy))
+        .dns_resolver(names)
         .connect_timeout(CONNECT_PATIENCE)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

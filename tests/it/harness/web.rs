@@ -6,7 +6,7 @@
 //! a [`Reply`] too: no answer, an answer cut short, a connection that ends.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -133,7 +133,21 @@ pub(crate) struct Web {
 impl Web {
     /// A server on a free port of 127.0.0.1, without any reply yet.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::on_listener(TcpListener::bind(("127.0.0.1", 0)).await.unwrap())
+    }
+
+    /// Two servers on two addresses of this machine, at one port.
+    pub(crate) async fn start_on_both(one: IpAddr, other: IpAddr) -> (Self, Self) {
+        loop {
+            let first = TcpListener::bind((one, 0)).await.unwrap();
+            let port = first.local_addr().unwrap().port();
+            if let Ok(second) = TcpListener::bind((other, port)).await {
+                return (Self::on_listener(first), Self::on_listener(second));
+            }
+        }
+    }
+
+    fn on_listener(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
         let router = Router::new()

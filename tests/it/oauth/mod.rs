@@ -2,6 +2,7 @@
 
 mod answers;
 mod discovery;
+mod elsewhere;
 mod guard;
 mod probe;
 mod registration;
