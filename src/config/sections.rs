@@ -203,7 +203,8 @@ sections! {
     lifecycle: Lifecycle {
         /// How long work is still taken after health says otherwise: up to 5 min.
         drain_delay: Duration = "5s", dev "0s";
-        /// How long what runs may take to finish thereafter: 1 s to 1 h.
-        shutdown_timeout: Duration = "30s", dev "5s";
+        /// How long what runs may take to finish thereafter: up to 1 h; must outlive
+        /// `oauth.request_timeout` by 6 s at least.
+        shutdown_timeout: Duration = "30s";
     }
 }
