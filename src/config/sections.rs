@@ -159,6 +159,8 @@ sections! {
         allowed_cidrs: Vec<IpNet> = "";
         /// Hosts that may be reached whatever their address.
         allowed_hosts: Vec<HostName> = "";
+        /// A PEM file of root certificates to trust beside the system's.
+        ca_file: Option<PathBuf>;
     }
 
     /// How we present ourselves to authorization servers.

@@ -32,7 +32,7 @@ use url::Url;
 pub use error::{Cause, Error, Sent, Why};
 pub use message::{DEFAULT_CAP, DEFAULT_DEADLINE, ReadBody, Redirects, Request, Response};
 pub use resolver::Names;
-pub use route::Route;
+pub use route::{NoRoots, Roots, Route};
 pub use rules::{FetchRules, Loopback, PlainHttp, Policy, is_loopback};
 
 use gate::{Gate, TooLate};
@@ -189,6 +189,7 @@ fn client(
     reqwest::Client::builder()
         .user_agent(concat!("stationmaster/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(names)
+        .tls_certs_merge(route.roots.certificates()?)
         .connect_timeout(CONNECT_PATIENCE)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

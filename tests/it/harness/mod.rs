@@ -15,6 +15,7 @@ mod postgres_binaries;
 pub(crate) mod service;
 pub(crate) mod sqlite;
 mod stored;
+pub(crate) mod tls;
 pub(crate) mod watching;
 pub(crate) mod web;
 pub(crate) mod world;

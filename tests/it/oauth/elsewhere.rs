@@ -26,7 +26,11 @@ const ELSEWHERE: &str = "http://mcp.example/mcp";
 fn named(rules: FetchRules) -> Fetch {
     let here = |_: &str| Ok(vec![IpAddr::from([127, 0, 0, 1])]);
     let names = Names::Script(Arc::new(here));
-    Fetch::by(&Route { names }, rules).unwrap()
+    let route = Route {
+        names,
+        ..Route::default()
+    };
+    Fetch::by(&route, rules).unwrap()
 }
 
 /// Development, and two hosts of which the operator says that they may be contacted.
@@ -62,6 +66,7 @@ async fn a_name_that_changes_its_address_is_contacted_where_it_was_checked() {
     };
     let route = Route {
         names: Names::Script(Arc::new(rebinding)),
+        ..Route::default()
     };
     let rules = FetchRules {
         plain_http: PlainHttp::Allowed,
@@ -69,8 +74,7 @@ async fn a_name_that_changes_its_address_is_contacted_where_it_was_checked() {
         ..FetchRules::default()
     };
     let fetch = Fetch::by(&route, rules).unwrap();
-    let url = Url::parse(&checked.url("/")).unwrap();
-    let url = format!("http://rebinding.example:{}/", url.port().unwrap());
+    let url = checked.url_at("rebinding.example", "/");
     let get = || fetch.send(Request::document(Url::parse(&url).unwrap()).deadline(PATIENCE));
 
     let first = get().await.unwrap();
@@ -90,9 +94,10 @@ async fn one_forbidden_address_among_the_answers_refuses_all() {
     let both = |_: &str| Ok(vec![IpAddr::from([127, 0, 0, 1]), [10, 0, 0, 1].into()]);
     let route = Route {
         names: Names::Script(Arc::new(both)),
+        ..Route::default()
     };
     let fetch = Fetch::by(&route, FetchRules::development()).unwrap();
-    let url = web.url("/").replace("127.0.0.1", "two.example");
+    let url = web.url_at("two.example", "/");
 
     let request = Request::document(Url::parse(&url).unwrap()).policy(Policy::Local);
     let error = fetch.send(request).await.unwrap_err();
@@ -188,7 +193,7 @@ async fn discovered(fetch: &Fetch, server_url: &str) -> Discovery {
 #[tokio::test]
 async fn metadata_elsewhere_may_not_point_to_this_machine() {
     let (web, other) = (Web::start().await, Web::start().await);
-    let by_name = |host: &str, path: &str| web.url(path).replace("127.0.0.1", host);
+    let by_name = |host: &str, path: &str| web.url_at(host, path);
     let server = by_name("mcp.example", "/mcp");
     let fetch = named(known(&["mcp.example", "idp.example"]));
 

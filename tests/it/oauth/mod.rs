@@ -7,6 +7,7 @@ mod guard;
 mod probe;
 mod registration;
 mod revocation;
+mod roots;
 mod sending;
 mod token;
 
