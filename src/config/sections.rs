@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::secret::{DatabaseUrl, RootKeys};
+use super::secret::{DatabaseUrl, ProxyUrl, RootKeys};
 use super::values::{HostName, LogFormat, Migrate, Reader, Value, WebOrigin};
 
 /// One setting.
@@ -161,6 +161,9 @@ sections! {
         allowed_hosts: Vec<HostName> = "";
         /// A PEM file of root certificates to trust beside the system's.
         ca_file: Option<PathBuf>;
+        /// An HTTP proxy through which every request to an upstream leaves, as
+        /// `http://<user>:<password>@<host>:<port>`. Names are resolved and checked here nevertheless.
+        proxy: Option<ProxyUrl>;
     }
 
     /// How we present ourselves to authorization servers.

@@ -12,8 +12,10 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use url::{Host, Url};
 
 use super::address::{Special, admit};
+use super::error::{Cause, Error, Why};
 use super::rules::{FetchRules, Policy};
 
 /// How long one name may take, waiting for a turn included.
@@ -65,6 +67,39 @@ impl Guarded {
             policy,
             names,
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
+        }
+    }
+
+    /// The same rules for another policy; lookups take turns with those of this one.
+    pub(super) fn under(&self, policy: Policy) -> Self {
+        Self {
+            policy,
+            ..self.clone()
+        }
+    }
+
+    /// Looks a host up that somebody else will connect to. Literals were checked already; a listed
+    /// host may have any address, and nobody here needs to know it.
+    pub(super) async fn vouch(&self, url: &Url) -> Result<(), Error> {
+        let Some(Host::Domain(name)) = url.host() else {
+            return Ok(());
+        };
+        if self.rules.lists(name) {
+            return Ok(());
+        }
+        let host = name.to_owned();
+        match self.addresses(name).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.downcast_ref() {
+                Some(Forbidden(special)) => Error::Blocked {
+                    host,
+                    why: Why::Address(*special),
+                },
+                None => Error::NotSent {
+                    host,
+                    cause: Cause::Name,
+                },
+            }),
         }
     }
 

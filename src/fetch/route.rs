@@ -3,17 +3,30 @@
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use secrecy::ExposeSecret;
 
 use super::error::Error;
 use super::resolver::Names;
+use crate::domain::secrets::Opaque;
 
 /// What a deployment, or a test, puts in the place of the system's own.
 #[derive(Debug, Clone, Default)]
 pub struct Route {
     /// Whom to trust beside whom the system trusts.
     pub roots: Roots,
+    /// The URL of the HTTP proxy that everything but the operator's own services is reached through.
+    pub proxy: Option<Opaque>,
     /// Who is asked about names.
     pub names: Names,
+}
+
+impl Route {
+    /// The proxy, as the HTTP client knows it. Asks no environment for exceptions.
+    pub(super) fn proxy(&self) -> Result<Option<reqwest::Proxy>, Error> {
+        let proxy = self.proxy.as_ref();
+        let read = |url: &Opaque| reqwest::Proxy::all(url.expose_secret());
+        proxy.map(read).transpose().map_err(|_error| Error::Setup)
+    }
 }
 
 /// Root certificates that are trusted beside the system's.

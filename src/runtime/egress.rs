@@ -39,8 +39,10 @@ pub(super) fn route(config: &Config) -> Result<Route, Error> {
             })?
         }
     };
+    let proxy = config.egress.proxy.as_ref();
     Ok(Route {
         roots,
+        proxy: proxy.map(|proxy| proxy.as_secret().clone()),
         ..Route::default()
     })
 }

@@ -246,6 +246,33 @@ fn a_secret_may_come_from_a_file() {
 }
 
 #[test]
+fn a_proxy_is_a_secret_since_it_may_hold_a_password() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("proxy");
+    std::fs::write(&file, "http://u:hush@proxy.internal:3128\n").unwrap();
+    let by_file = production().flag("egress.proxy_file", file.to_str().unwrap());
+    let by_value = production().env("STATIONMASTER_EGRESS__PROXY", "http://u:hush@proxy:3128");
+
+    for options in [by_file, by_value] {
+        let config = Config::load(&options).unwrap();
+
+        assert!(config.egress.proxy.is_some());
+        let shown = format!("{config:?} {:?}", config.explain());
+        assert!(!shown.contains("hush"), "{shown}");
+        let row = config
+            .explain()
+            .iter()
+            .find(|row| row.key == "egress.proxy");
+        assert_eq!(row.unwrap().value.as_deref(), Some("(hidden)"));
+    }
+    let lines = production()
+        .flag("egress.proxy", "socks5://u:hush@h:1")
+        .lines();
+    assert_eq!(lines.len(), 1);
+    assert!(!lines[0].contains("hush"), "{lines:?}");
+}
+
+#[test]
 fn a_secret_by_value_and_by_file_is_refused_naming_both() {
     let options = production().flag("keys.root_keys_file", "/run/secrets/keys");
 

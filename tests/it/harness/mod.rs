@@ -12,6 +12,7 @@ pub(crate) mod outbox;
 mod outbox_world;
 pub(crate) mod postgres;
 mod postgres_binaries;
+pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod sqlite;
 mod stored;

@@ -91,18 +91,22 @@ async fn a_name_that_changes_its_address_is_contacted_where_it_was_checked() {
 #[tokio::test]
 async fn one_forbidden_address_among_the_answers_refuses_all() {
     let web = Web::start().await;
-    let both = |_: &str| Ok(vec![IpAddr::from([127, 0, 0, 1]), [10, 0, 0, 1].into()]);
-    let route = Route {
-        names: Names::Script(Arc::new(both)),
-        ..Route::default()
-    };
-    let fetch = Fetch::by(&route, FetchRules::development()).unwrap();
-    let url = web.url_at("two.example", "/");
+    let url = Url::parse(&web.url_at("two.example", "/")).unwrap();
 
-    let request = Request::document(Url::parse(&url).unwrap()).policy(Policy::Local);
-    let error = fetch.send(request).await.unwrap_err();
+    for forbidden in ["10.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "fe80::1"] {
+        let forbidden: IpAddr = forbidden.parse().unwrap();
+        let both = move |_: &str| Ok(vec![IpAddr::from([127, 0, 0, 1]), forbidden]);
+        let route = Route {
+            names: Names::Script(Arc::new(both)),
+            ..Route::default()
+        };
+        let fetch = Fetch::by(&route, FetchRules::development()).unwrap();
 
-    assert!(blocked(&error), "{error:?}");
+        let request = Request::document(url.clone()).policy(Policy::Local);
+        let error = fetch.send(request).await.unwrap_err();
+
+        assert!(blocked(&error), "{forbidden}: {error:?}");
+    }
     assert!(web.seen().is_empty());
 }
 

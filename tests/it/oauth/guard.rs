@@ -29,7 +29,12 @@ fn is_address(error: &Error) -> bool {
 async fn a_name_that_resolves_to_a_blocked_address_is_not_contacted() {
     let web = Web::start().await;
 
-    for url in [web.url_by_name("/"), web.url("/")] {
+    for url in [
+        web.url("/"),
+        web.url_at("[::ffff:127.0.0.1]", "/"),
+        web.url_by_name("/"),
+        web.url_at("localhost.", "/"),
+    ] {
         let error = strict().send(get(&url)).await.unwrap_err();
 
         assert!(is_address(&error), "{url}: {error:?}");

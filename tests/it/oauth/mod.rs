@@ -5,6 +5,7 @@ mod discovery;
 mod elsewhere;
 mod guard;
 mod probe;
+mod proxied;
 mod registration;
 mod revocation;
 mod roots;
