@@ -173,7 +173,7 @@ impl App {
             };
             self.registration(slot, client)
         } else {
-            self.register(slot, oauth2, &found).await?
+            self.register(slot, spec, oauth2, &found).await?
         };
         Ok(Provision {
             discovered: Some(found),
@@ -245,6 +245,7 @@ impl App {
     async fn register(
         &self,
         slot: &Slot,
+        spec: &Spec,
         oauth2: &OAuth2,
         found: &Discovered,
     ) -> Result<Registration> {
@@ -261,6 +262,7 @@ impl App {
         };
         let scopes = scopes(oauth2, Some(found));
         let client = NewClient {
+            on_behalf_of: &spec.url,
             redirect_uri: &redirect_uri,
             client_name: &self.0.settings.client_name,
             client_uri: None,

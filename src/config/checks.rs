@@ -13,9 +13,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// How much longer a lease must be than the request it guards: five seconds to write what came of
-/// it, and one to get going.
-const LEASE_MARGIN: Duration = Duration::from_secs(6);
+/// How much longer than a request all must be that outlives it, the lease that guards it and the end
+/// of the process: five seconds to write what came of it, and one to get going.
+const MARGIN: Duration = Duration::from_secs(6);
 
 /// Notes problems together with who caused them.
 pub(super) struct Checks<'a> {
@@ -49,7 +49,7 @@ impl Checks<'_> {
             self.tokens(tokens, parts.oauth.as_ref());
         }
         if let Some(lifecycle) = &parts.lifecycle {
-            self.lifecycle(lifecycle);
+            self.lifecycle(lifecycle, parts.oauth.as_ref());
         }
     }
 
@@ -170,18 +170,26 @@ impl Checks<'_> {
         let key = "tokens.refresh_margin";
         self.within(key, tokens.refresh_margin, Duration::ZERO..=HOUR);
         self.within("tokens.lease", tokens.lease, SECOND..=HOUR);
-        if oauth.is_some_and(|oauth| tokens.lease < oauth.request_timeout + LEASE_MARGIN) {
+        if oauth.is_some_and(|oauth| tokens.lease < oauth.request_timeout + MARGIN) {
             self.note(
                 "tokens.lease",
-                format!("must be at least `oauth.request_timeout` and {LEASE_MARGIN:?}"),
+                format!("must be at least `oauth.request_timeout` and {MARGIN:?}"),
             );
         }
     }
 
-    fn lifecycle(&mut self, lifecycle: &Lifecycle) {
+    fn lifecycle(&mut self, lifecycle: &Lifecycle, oauth: Option<&Oauth>) {
         let key = "lifecycle.drain_delay";
         self.within(key, lifecycle.drain_delay, Duration::ZERO..=5 * MINUTE);
         let key = "lifecycle.shutdown_timeout";
         self.within(key, lifecycle.shutdown_timeout, SECOND..=HOUR);
+        // What is cut off has an unknown outcome: each restart would cost somebody a grant.
+        let least = oauth.map(|oauth| oauth.request_timeout + MARGIN);
+        if least.is_some_and(|least| lifecycle.shutdown_timeout < least) {
+            self.note(
+                key,
+                format!("must be at least `oauth.request_timeout` and {MARGIN:?}"),
+            );
+        }
     }
 }

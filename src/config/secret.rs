@@ -69,6 +69,17 @@ fn content(path: &Path) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
+/// The one line of a secret that is no list, by value or of a file.
+fn line(raw: &Raw) -> Option<&str> {
+    match raw {
+        Raw::Text(text) => Some(text.trim()),
+        Raw::List(list) => match list.as_slice() {
+            [one] => Some(one.trim()),
+            _ => None,
+        },
+    }
+}
+
 /// Which database, and how to reach it.
 #[derive(Debug, Clone)]
 pub enum DatabaseUrl {
@@ -100,13 +111,7 @@ impl Value for DatabaseUrl {
 
     fn read(raw: &Raw) -> Result<Self, String> {
         const WANTED: &str = "must be `sqlite:<path>` or `postgres://…`";
-        let text = match raw {
-            Raw::Text(text) => text.trim(),
-            Raw::List(list) => match list.as_slice() {
-                [one] => one.trim(),
-                _ => return Err(WANTED.to_owned()),
-            },
-        };
+        let text = line(raw).ok_or_else(|| WANTED.to_owned())?;
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() || path.starts_with(':') || path.contains('?') {
@@ -120,6 +125,40 @@ impl Value for DatabaseUrl {
             }
             Ok(_) | Err(_) => Err(WANTED.to_owned()),
         }
+    }
+}
+
+/// An HTTP proxy's URL. May hold a user name and password.
+#[derive(Debug, Clone)]
+pub struct ProxyUrl(Opaque);
+
+impl ProxyUrl {
+    /// The whole URL, password included.
+    pub fn as_secret(&self) -> &Opaque {
+        &self.0
+    }
+}
+
+impl Value for Option<ProxyUrl> {
+    const SECRET: bool = true;
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        const WANTED: &str = "must be the URL of an http or https proxy, without a path: \
+                              `http://<user>:<password>@<host>:<port>`";
+        let url = line(raw).and_then(|text| Url::parse(text).ok());
+        let plain = |url: &Url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.path() == "/"
+                && url.query().is_none()
+                && url.fragment().is_none()
+        };
+        let url = url.filter(plain).ok_or_else(|| WANTED.to_owned())?;
+        Ok(Some(ProxyUrl(Opaque::new(url.into()))))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
     }
 }
 
@@ -186,6 +225,29 @@ mod tests {
         ));
         for bad in ["", "sqlite:", "sqlite::memory:", "mysql://h/d", "a.db"] {
             assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_plain_url() {
+        let read = |text: &str| Option::<ProxyUrl>::read(&layers::text(text));
+
+        for good in [
+            "http://proxy.internal:3128",
+            "https://u:p@10.0.0.1",
+            "http://u@[::1]:1/",
+        ] {
+            assert!(matches!(read(good), Ok(Some(_))), "{good}");
+        }
+        for bad in [
+            "",
+            "proxy.internal:3128",
+            "socks5://u:hush@h:1",
+            "http://u:hush@h/path",
+            "http://u:hush@h/?q",
+        ] {
+            let why = read(bad).unwrap_err();
+            assert!(!why.contains("hush"), "{why}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::secret::{DatabaseUrl, RootKeys};
+use super::secret::{DatabaseUrl, ProxyUrl, RootKeys};
 use super::values::{HostName, LogFormat, Migrate, Reader, Value, WebOrigin};
 
 /// One setting.
@@ -153,12 +153,17 @@ sections! {
     egress: Egress {
         /// Whether plain http is allowed.
         allow_http: bool = "false", dev "true";
-        /// Whether this machine itself may be reached.
+        /// Whether this machine itself may be reached, for servers whose own URL is there.
         allow_loopback: bool = "false", dev "true";
         /// Private networks that may be reached.
         allowed_cidrs: Vec<IpNet> = "";
         /// Hosts that may be reached whatever their address.
         allowed_hosts: Vec<HostName> = "";
+        /// A PEM file of root certificates to trust beside the system's.
+        ca_file: Option<PathBuf>;
+        /// An HTTP proxy through which every request to an upstream leaves, as
+        /// `http://<user>:<password>@<host>:<port>`. Names are resolved and checked here nevertheless.
+        proxy: Option<ProxyUrl>;
     }
 
     /// How we present ourselves to authorization servers.
@@ -203,7 +208,8 @@ sections! {
     lifecycle: Lifecycle {
         /// How long work is still taken after health says otherwise: up to 5 min.
         drain_delay: Duration = "5s", dev "0s";
-        /// How long what runs may take to finish thereafter: 1 s to 1 h.
-        shutdown_timeout: Duration = "30s", dev "5s";
+        /// How long what runs may take to finish thereafter: up to 1 h; must outlive
+        /// `oauth.request_timeout` by 6 s at least.
+        shutdown_timeout: Duration = "30s";
     }
 }

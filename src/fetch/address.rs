@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::rules::{FetchRules, Loopback};
+use super::rules::{FetchRules, Loopback, Policy};
 
 /// What an address is for, when it is not for the public internet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,17 +137,19 @@ fn outside_global_unicast(address: Ipv6Addr) -> Option<Special> {
     }
 }
 
-/// Whether a tenant's request may go to this address. Total; asks nobody.
+/// Whether a request under this policy may go to this address, when addresses are checked at all.
+/// Total; asks nobody. Loopback takes both: a deployment that allows it, and a server that is there.
 ///
 /// The allow list names a range as it is written: a listed `10.0.0.0/8` also admits the mapped form
 /// `::ffff:10.0.0.1`, since a socket treats the two alike.
-pub fn admit(address: IpAddr, rules: &FetchRules) -> Result<(), Special> {
+pub fn admit(address: IpAddr, rules: &FetchRules, policy: Policy) -> Result<(), Special> {
     let Some(special) = special(address) else {
         return Ok(());
     };
     let plain = address.to_canonical();
     let listed = |net: &IpNet| net.contains(&address) || net.contains(&plain);
-    let loopback = rules.loopback == Loopback::Allowed && plain.is_loopback();
+    let loopback =
+        policy == Policy::Local && rules.loopback == Loopback::Allowed && plain.is_loopback();
     if loopback || rules.allowed_cidrs.iter().any(listed) {
         Ok(())
     } else {
@@ -260,12 +262,13 @@ mod tests {
             ("10.2.0.1", false),
             ("127.0.0.1", false),
         ] {
-            assert_eq!(admit(parse(text), &rules).is_ok(), admitted, "{text}");
+            let found = admit(parse(text), &rules, Policy::Tenant);
+            assert_eq!(found.is_ok(), admitted, "{text}");
         }
     }
 
     #[test]
-    fn development_admits_loopback_and_nothing_else() {
+    fn development_admits_loopback_for_servers_that_are_there_and_nothing_else() {
         let rules = FetchRules::development();
 
         for (text, admitted) in [
@@ -277,7 +280,11 @@ mod tests {
             ("169.254.169.254", false),
             ("192.168.0.1", false),
         ] {
-            assert_eq!(admit(parse(text), &rules).is_ok(), admitted, "{text}");
+            let local = admit(parse(text), &rules, Policy::Local);
+            let elsewhere = admit(parse(text), &rules, Policy::Tenant);
+            assert_eq!(local.is_ok(), admitted, "{text}");
+            assert!(elsewhere.is_err(), "{text}");
+            assert!(admit(parse(text), &FetchRules::default(), Policy::Local).is_err());
         }
     }
 
@@ -295,7 +302,10 @@ mod tests {
             ];
 
             for form in forms {
-                prop_assert!(admit(IpAddr::V6(form), &FetchRules::default()).is_err(), "{form}");
+                for policy in [Policy::Tenant, Policy::Local] {
+                    let found = admit(IpAddr::V6(form), &FetchRules::default(), policy);
+                    prop_assert!(found.is_err(), "{form}");
+                }
             }
         }
     }

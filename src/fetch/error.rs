@@ -44,6 +44,8 @@ pub enum Cause {
     Name,
     /// No connection: refused, unreachable, too slow, or no TLS agreement.
     Connection,
+    /// No connection through the proxy, or no TLS agreement beyond it.
+    Proxy,
     /// The request could not be formed.
     Request,
     /// The time until which it might be sent was over.
@@ -61,6 +63,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::Name => "name not resolved",
             Self::Connection => "no connection",
+            Self::Proxy => "no connection through the proxy",
             Self::Request => "malformed request",
             Self::TooLate => "too late to be sent",
             Self::Deadline => "deadline exceeded",

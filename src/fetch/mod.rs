@@ -3,7 +3,7 @@
 //!
 //! Invariants, for every request: a deadline over everything; a cap on the body; no proxy from the
 //! environment; no cookie, no referrer; user information refused; no redirect followed by the HTTP
-//! client itself; under [`Policy::Tenant`] every address, written or resolved, admitted by
+//! client itself; unless [`Policy::Operator`] asks, every address, written or resolved, admitted by
 //! [`address`]. **A request is written at most once**: connections are never reused, since a reused
 //! one may turn out dead after the request was written to it, and every retry of the client is off.
 //! A request with a body knows whether it was written: see `gate`.
@@ -16,6 +16,7 @@ mod error;
 mod gate;
 mod message;
 mod resolver;
+mod route;
 mod rules;
 
 use std::error::Error as StdError;
@@ -30,6 +31,8 @@ use url::Url;
 
 pub use error::{Cause, Error, Sent, Why};
 pub use message::{DEFAULT_CAP, DEFAULT_DEADLINE, ReadBody, Redirects, Request, Response};
+pub use resolver::Names;
+pub use route::{NoRoots, Roots, Route};
 pub use rules::{FetchRules, Loopback, PlainHttp, Policy, is_loopback};
 
 use gate::{Gate, TooLate};
@@ -45,8 +48,23 @@ const MAX_HOPS: usize = 5;
 #[derive(Debug, Clone)]
 pub struct Fetch {
     rules: Arc<FetchRules>,
-    tenant: reqwest::Client,
+    others: Others,
     operator: reqwest::Client,
+}
+
+/// How what tenants and upstreams name is reached.
+#[derive(Debug, Clone)]
+enum Others {
+    /// By connections that are made to checked addresses.
+    Straight {
+        tenant: reqwest::Client,
+        local: reqwest::Client,
+    },
+    /// Through a proxy, which resolves names once more; ours are resolved and checked before.
+    Proxied {
+        client: reqwest::Client,
+        guard: Guarded,
+    },
 }
 
 impl Fetch {
@@ -56,12 +74,38 @@ impl Fetch {
     /// # Errors
     /// [`Error::Setup`] when the system's root certificates cannot be loaded.
     pub fn new(rules: FetchRules) -> Result<Self, Error> {
+        Self::by(&Route::default(), rules)
+    }
+
+    /// The same by a given route.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn by(route: &Route, rules: FetchRules) -> Result<Self, Error> {
         // An error means that a provider is there already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let rules = Arc::new(rules);
+        let guard = |policy| Guarded::new(Arc::clone(&rules), policy, route.names.clone());
+        let client = |policy| builder(route, guard(policy));
+        let others = match route.proxy()? {
+            None => {
+                let tenant = built(client(Policy::Tenant)?)?;
+                let local = match rules.loopback {
+                    Loopback::Allowed => built(client(Policy::Local)?)?,
+                    // The same rules, and one set of root certificates less to read.
+                    Loopback::Refused => tenant.clone(),
+                };
+                Others::Straight { tenant, local }
+            }
+            // The one name that this client resolves is the proxy's, which is the operator's.
+            Some(proxy) => Others::Proxied {
+                client: built(client(Policy::Operator)?.proxy(proxy))?,
+                guard: guard(Policy::Tenant),
+            },
+        };
         Ok(Self {
-            tenant: client(&rules, Policy::Tenant)?,
-            operator: client(&rules, Policy::Operator)?,
+            others,
+            operator: built(client(Policy::Operator)?)?,
             rules,
         })
     }
@@ -134,9 +178,14 @@ impl Fetch {
             }
             None => reqwest::Body::default(),
         };
-        let client = match request.policy {
-            Policy::Tenant => &self.tenant,
-            Policy::Operator => &self.operator,
+        let (client, path) = match (request.policy, &self.others) {
+            (Policy::Operator, _) => (&self.operator, Path::Straight),
+            (Policy::Tenant, Others::Straight { tenant, .. }) => (tenant, Path::Straight),
+            (Policy::Local, Others::Straight { local, .. }) => (local, Path::Straight),
+            (policy, Others::Proxied { client, guard }) => {
+                guard.under(policy).vouch(&url).await?;
+                (client, Path::Proxied)
+            }
         };
         let mut answer = client
             .request(request.method.clone(), url.clone())
@@ -144,7 +193,7 @@ impl Fetch {
             .body(body)
             .send()
             .await
-            .map_err(|error| no_answer(&url, &error))?;
+            .map_err(|error| no_answer(&url, &error, path))?;
         let limit = match request.read {
             ReadBody::UpTo(limit) => limit,
             ReadBody::No => {
@@ -166,10 +215,22 @@ impl Fetch {
     }
 }
 
-fn client(rules: &Arc<FetchRules>, policy: Policy) -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
+/// Whether a proxy stands between us and a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    Straight,
+    Proxied,
+}
+
+fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    builder.build().map_err(|_error| Error::Setup)
+}
+
+fn builder(route: &Route, names: Guarded) -> Result<reqwest::ClientBuilder, Error> {
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("stationmaster/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Guarded::new(Arc::clone(rules), policy))
+        .dns_resolver(names)
+        .tls_certs_merge(route.roots.certificates()?)
         .connect_timeout(CONNECT_PATIENCE)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
@@ -179,9 +240,8 @@ fn client(rules: &Arc<FetchRules>, policy: Policy) -> Result<reqwest::Client, Er
         // is a handshake for each request, at a service that makes few.
         .pool_max_idle_per_host(0)
         .http1_only()
-        .retry(reqwest::retry::never())
-        .build()
-        .map_err(|_error| Error::Setup)
+        .retry(reqwest::retry::never());
+    Ok(builder)
 }
 
 /// The body, as far as the limit.
@@ -213,7 +273,7 @@ async fn read(
 
 /// What a request without an answer means. "Not sent" only where the client says that it never had
 /// a connection.
-fn no_answer(url: &Url, error: &reqwest::Error) -> Error {
+fn no_answer(url: &Url, error: &reqwest::Error, path: Path) -> Error {
     let host = host(url);
     if let Some(Forbidden(special)) = in_chain::<Forbidden>(error) {
         return Error::Blocked {
@@ -225,6 +285,8 @@ fn no_answer(url: &Url, error: &reqwest::Error) -> Error {
         (Sent::No, Cause::TooLate)
     } else if error.is_builder() {
         (Sent::No, Cause::Request)
+    } else if error.is_connect() && path == Path::Proxied {
+        (Sent::No, Cause::Proxy)
     } else if error.is_connect() && error.is_dns() {
         (Sent::No, Cause::Name)
     } else if error.is_connect() {

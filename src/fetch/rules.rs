@@ -13,15 +13,30 @@ use super::error::{Error, Why};
 /// Who chose the address that is contacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// A tenant or an upstream server: everything is checked.
+    /// A tenant or an upstream server: everything is checked, and loopback is refused even where the
+    /// deployment allows it, since the server that this is for is elsewhere.
     #[default]
     Tenant,
+    /// The same for a server that is itself configured on loopback: what it names may be there too,
+    /// where the deployment allows loopback at all.
+    Local,
     /// The operator of this deployment, whose own services are private by nature: scheme and form
     /// are checked, addresses are not.
     Operator,
 }
 
-/// Whether `http` may be spoken under [`Policy::Tenant`].
+impl Policy {
+    /// The policy of whatever is asked on behalf of what is configured at this URL. A public server
+    /// that names an endpoint on loopback would have us talk to this machine's own services.
+    pub fn on_behalf_of(url: &str) -> Self {
+        match Url::parse(url) {
+            Ok(url) if is_loopback(&url) => Self::Local,
+            Ok(_) | Err(_) => Self::Tenant,
+        }
+    }
+}
+
+/// Whether `http` may be spoken to what tenants and upstreams name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PlainHttp {
     /// Only `https`.
@@ -31,7 +46,7 @@ pub enum PlainHttp {
     Allowed,
 }
 
-/// Whether loopback addresses may be contacted under [`Policy::Tenant`].
+/// Whether loopback addresses may be contacted under [`Policy::Local`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Loopback {
     /// They are special addresses like any other.
@@ -41,12 +56,12 @@ pub enum Loopback {
     Allowed,
 }
 
-/// What the deployment permits under [`Policy::Tenant`]. The default is the strictest.
+/// What the deployment permits to tenants and upstreams. The default is the strictest.
 #[derive(Debug, Clone, Default)]
 pub struct FetchRules {
     /// Whether `http` may be spoken.
     pub plain_http: PlainHttp,
-    /// Whether loopback may be contacted.
+    /// Whether loopback may be contacted for servers that are there.
     pub loopback: Loopback,
     /// Special-use ranges that may be contacted nevertheless.
     pub allowed_cidrs: Vec<IpNet>,
@@ -115,10 +130,11 @@ impl FetchRules {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
         };
-        if let (Some(address), Policy::Tenant) = (literal, policy)
+        if let Some(address) = literal
+            && policy != Policy::Operator
             && !self.lists(&address.to_string())
         {
-            admit(address, self).map_err(|special| Error::Blocked {
+            admit(address, self, policy).map_err(|special| Error::Blocked {
                 host: address.to_string(),
                 why: Why::Address(special),
             })?;
@@ -212,6 +228,21 @@ mod tests {
         let checked = verdict(&FetchRules::default(), "https://Example.COM./a?b#c").unwrap();
 
         assert_eq!(checked, "https://example.com/a?b");
+    }
+
+    #[test]
+    fn only_what_is_spelt_as_loopback_is_asked_for_as_loopback() {
+        for (url, policy) in [
+            ("http://127.0.0.1:7/mcp", Policy::Local),
+            ("http://localhost/mcp", Policy::Local),
+            ("https://a.localhost./mcp", Policy::Local),
+            ("http://[::1]/", Policy::Local),
+            ("https://localhost.example.com/", Policy::Tenant),
+            ("https://10.0.0.1/", Policy::Tenant),
+            ("", Policy::Tenant),
+        ] {
+            assert_eq!(Policy::on_behalf_of(url), policy, "{url}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::challenge::Challenge;
 use super::error::Error;
-use crate::fetch::{Fetch, ReadBody, Request};
+use crate::fetch::{Fetch, Policy, ReadBody, Request};
 
 /// The revision whose stateless wire is spoken; older servers challenge before they look at it.
 const REVISION: &str = "2026-07-28";
@@ -61,6 +61,7 @@ pub async fn probe(fetch: &Fetch, server_url: &str, deadline: Duration) -> Resul
             HeaderName::from_static("mcp-method"),
             HeaderValue::from_static("tools/list"),
         )
+        .policy(Policy::on_behalf_of(server_url))
         .read(ReadBody::No)
         .deadline(deadline);
     let answer = fetch.send(request).await?;

@@ -26,7 +26,7 @@ use super::revocation::{self, Revocation};
 use crate::domain::authorization::ClientAuthMethod;
 use crate::domain::secrets::ClientSecret;
 use crate::domain::time::Timestamp;
-use crate::fetch::{self, Fetch, ReadBody, Request, Response};
+use crate::fetch::{self, Fetch, Policy, ReadBody, Request, Response};
 
 /// Largest answer read, in bytes.
 pub(super) const ANSWER_CAP: usize = 256 * 1024;
@@ -73,6 +73,9 @@ impl ClientAuth {
 pub struct Endpoint<'a> {
     /// Its URL.
     pub url: &'a str,
+    /// The URL that led to it: the MCP server's, or the issuer's. An endpoint may be on loopback only
+    /// if this is.
+    pub on_behalf_of: &'a str,
     /// Our client there.
     pub client_id: &'a str,
     /// How it proves who it is.
@@ -146,6 +149,7 @@ impl Endpoint<'_> {
         Ok(Bridge {
             fetch,
             url,
+            policy: Policy::on_behalf_of(self.on_behalf_of),
             deadline: self.deadline,
             send_before: self.send_before,
             now: self.now,
@@ -181,6 +185,7 @@ pub(super) type Normalise = fn(&Response, Timestamp) -> Result<HttpResponse, Fai
 pub(super) struct Bridge<'a> {
     fetch: &'a Fetch,
     url: Url,
+    policy: Policy,
     deadline: Duration,
     send_before: Option<Instant>,
     now: Timestamp,
@@ -199,6 +204,7 @@ impl<'c> AsyncHttpClient<'c> for Bridge<'_> {
         let mut request = Request::new(head.method, self.url.clone())
             .headers(head.headers)
             .body(body)
+            .policy(self.policy)
             .read(ReadBody::UpTo(ANSWER_CAP))
             .deadline(self.deadline);
         if let Some(before) = self.send_before {

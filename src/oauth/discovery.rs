@@ -187,10 +187,11 @@ impl Search<'_> {
 
     /// Whether we can work with this server, and without which of its endpoints.
     fn vet(&mut self, mut server: AuthorizationServer) -> Result<AuthorizationServer, Error> {
+        let policy = self.policy();
         let usable = |endpoint: &str| {
             Url::parse(endpoint)
                 .ok()
-                .filter(|url| self.fetch.check(Policy::Tenant, url).is_ok())
+                .filter(|url| self.fetch.check(policy, url).is_ok())
         };
         // A browser goes there, not we; in clear text only on this machine.
         usable(&server.authorization_endpoint)
@@ -239,6 +240,7 @@ impl Search<'_> {
         url: &Url,
     ) -> Result<Option<serde_json::Map<String, serde_json::Value>>, Error> {
         let request = Request::document(url.clone())
+            .policy(self.policy())
             .read(ReadBody::UpTo(DOCUMENT_CAP))
             .deadline(self.target.deadline);
         let answer = match self.fetch.send(request).await {
@@ -264,6 +266,11 @@ impl Search<'_> {
             });
         }
         Ok(None)
+    }
+
+    /// Whatever is asked is asked on behalf of the server.
+    fn policy(&self) -> Policy {
+        Policy::on_behalf_of(self.target.server_url)
     }
 
     fn conclude<T>(&mut self, sought: Sought, url: &Url, judged: &Result<T, Error>) {

@@ -12,11 +12,13 @@ use super::revocation::unregister;
 use crate::domain::authorization::{ClientAuthMethod, Scopes};
 use crate::domain::secrets::{ClientSecret, RegistrationAccessToken};
 use crate::domain::time::Timestamp;
-use crate::fetch::{Fetch, Request, is_loopback};
+use crate::fetch::{Fetch, Policy, Request, is_loopback};
 
 /// The client to be registered.
 #[derive(Debug, Clone)]
 pub struct NewClient<'a> {
+    /// The URL of the MCP server that it is for. Only for one on loopback may the endpoint be there.
+    pub on_behalf_of: &'a str,
     /// Its one redirect URI.
     pub redirect_uri: &'a str,
     /// The name that users are shown.
@@ -65,7 +67,9 @@ pub async fn register(
     })?;
     let asked = auth_method(client.auth_methods)?;
     let body = document(client, asked)?;
-    let request = Request::post_json(endpoint, body.to_string()).deadline(client.deadline);
+    let request = Request::post_json(endpoint, body.to_string())
+        .policy(Policy::on_behalf_of(client.on_behalf_of))
+        .deadline(client.deadline);
     let answer = fetch.send(request).await?;
     let status = answer.status;
     if status.is_success() {
@@ -75,7 +79,8 @@ pub async fn register(
             && let (Some(uri), Some(token)) = management(&answer)
         {
             // A client that cannot be used is taken back; the failure is what counts.
-            let _ = unregister(fetch, &uri, &token, client.deadline).await;
+            let namer = client.on_behalf_of;
+            let _ = unregister(fetch, &uri, namer, &token, client.deadline).await;
         }
         return made;
     }
@@ -254,6 +259,7 @@ mod tests {
             ("https://station.example.com/cb", "web"),
         ] {
             let client = NewClient {
+                on_behalf_of: "https://mcp.example.com",
                 redirect_uri,
                 client_name: "n",
                 client_uri: None,

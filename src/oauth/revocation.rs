@@ -16,7 +16,7 @@ use super::error::Error;
 use super::outcome::Refused;
 use crate::domain::secrets::{AccessToken, ClientSecret, RefreshToken, RegistrationAccessToken};
 use crate::domain::time::Timestamp;
-use crate::fetch::{self, Fetch, ReadBody, Request, Response};
+use crate::fetch::{self, Fetch, Policy, ReadBody, Request, Response};
 
 /// A token to be revoked, and with it its hint (RFC 7009, section 2.1).
 #[derive(Debug, Clone, Copy)]
@@ -108,10 +108,11 @@ pub async fn revoke(fetch: &Fetch, endpoint: &Endpoint<'_>, token: Revoked<'_>) 
 /// Deletes a client at its `registration_client_uri` (RFC 7592, section 2.3). Idempotent.
 ///
 /// A client or a token for it that is unknown there (401, 404) is gone already; 403 means that the
-/// client may not delete itself.
+/// client may not delete itself. `on_behalf_of` is the issuer's URL: as for [`Endpoint`].
 pub async fn unregister(
     fetch: &Fetch,
     registration_client_uri: &str,
+    on_behalf_of: &str,
     token: &RegistrationAccessToken,
     deadline: Duration,
 ) -> Revocation {
@@ -129,6 +130,7 @@ pub async fn unregister(
     };
     bearer.set_sensitive(true);
     let request = Request::new(Method::DELETE, url)
+        .policy(Policy::on_behalf_of(on_behalf_of))
         .header(AUTHORIZATION, bearer)
         .header(ACCEPT, HeaderValue::from_static("application/json"))
         .read(ReadBody::UpTo(ANSWER_CAP))

@@ -46,6 +46,15 @@ pub enum Error {
     /// A provider profile cannot be used.
     #[error("`oauth.profiles` cannot be used")]
     Profiles(#[from] oauth::ProfileError),
+    /// `egress.ca_file` cannot be used.
+    #[error("`egress.ca_file`: {path} cannot be used: {cause}", path = .path.display())]
+    Roots {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: fetch::NoRoots,
+    },
     /// Requests to upstreams cannot be made.
     #[error("requests to upstreams cannot be made")]
     Fetch(#[from] fetch::Error),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::Error;
 
-fn refused(path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn refused(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     |cause| Error::File { path, cause }
 }

@@ -5,6 +5,7 @@
 
 pub mod dev;
 mod doors;
+mod egress;
 pub mod error;
 mod files;
 mod health;

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::lifecycle::{Outcome, StopRequest, Supervisor, Tasks};
 use super::storage::Storage;
-use super::{Error, doors, health, keys, operations, storage};
+use super::{Error, doors, egress, health, keys, operations, storage};
 use crate::app::metrics::Metrics;
 use crate::app::{App, Parts, Settings};
 use crate::config::{Config, Lifecycle, Listen};
@@ -22,7 +22,7 @@ use crate::domain::connections::Policy;
 use crate::domain::random::{Random, SystemRandom};
 use crate::domain::servers::Rules;
 use crate::domain::time::{Clock, SystemClock};
-use crate::fetch::{Fetch, FetchRules, Loopback, PlainHttp};
+use crate::fetch::Fetch;
 use crate::oauth::Profiles;
 use crate::{grpc, web, worker};
 
@@ -86,7 +86,7 @@ impl Service {
         let storage = storage::open(config).await?;
         storage::migrate(&storage.store, config.database.migrate).await?;
         let root_keys = keys::root_keys(config, &*seams.random)?;
-        let fetch = Fetch::new(fetch_rules(config))?;
+        let fetch = Fetch::by(&egress::route(config)?, egress::rules(config))?;
         let (listeners, addresses) = Listeners::bind(&config.listen).await?;
         let public_url = match &config.public.url {
             Some(url) => url.clone(),
@@ -262,26 +262,6 @@ pub(super) fn local_url(mut address: SocketAddr) -> Result<Url, Error> {
         });
     }
     Ok(Url::parse(&format!("http://{address}"))?)
-}
-
-/// What the egress settings mean for requests.
-fn fetch_rules(config: &Config) -> FetchRules {
-    let egress = &config.egress;
-    let hosts = egress.allowed_hosts.iter();
-    FetchRules {
-        plain_http: if egress.allow_http {
-            PlainHttp::Allowed
-        } else {
-            PlainHttp::Refused
-        },
-        loopback: if egress.allow_loopback {
-            Loopback::Allowed
-        } else {
-            Loopback::Refused
-        },
-        allowed_cidrs: egress.allowed_cidrs.clone(),
-        allowed_hosts: hosts.map(ToString::to_string).collect(),
-    }
 }
 
 /// What the settings mean for the use cases.

@@ -165,6 +165,7 @@ impl App {
         let flow = self.open_flow(handshake).await?;
         let endpoint = Endpoint {
             url: &snapshot.token_endpoint,
+            on_behalf_of: &server.spec.url,
             client_id: &snapshot.client_id,
             auth: &auth,
             deadline: self.0.settings.request_timeout,

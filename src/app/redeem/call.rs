@@ -122,6 +122,7 @@ impl App {
         let send_before = started + lease.saturating_sub(TRY);
         let endpoint = Endpoint {
             url: &connection.token_endpoint,
+            on_behalf_of: &server.spec.url,
             client_id: &registration.client_id,
             auth: &auth,
             deadline,

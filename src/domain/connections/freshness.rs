@@ -207,13 +207,13 @@ mod tests {
     #[test]
     fn pauses_are_spread_and_never_shorter_than_the_provider_asked_for() {
         let policy = Policy::default();
-        let secs = |how, spread| backoff(2, how, spread, &policy).as_secs_f64();
+        let millis = |how, spread| backoff(2, how, spread, &policy).as_millis();
         let wished = |secs| Pause::Wished(Duration::from_secs(secs));
 
-        assert_eq!(secs(Pause::Growing, 0.5), 4.5);
-        assert_eq!(secs(Pause::Longest, 1.0), 375.0);
-        assert_eq!(secs(wished(60), 1.0), 60.0);
-        assert_eq!(secs(wished(1), 1.0), 5.0);
+        assert_eq!(millis(Pause::Growing, 0.5), 4_500);
+        assert_eq!(millis(Pause::Longest, 1.0), 375_000);
+        assert_eq!(millis(wished(60), 1.0), 60_000);
+        assert_eq!(millis(wished(1), 1.0), 5_000);
     }
 
     proptest! {

@@ -56,7 +56,7 @@ pub(super) fn settled(
     }
     match outcome {
         Settled::Success(_) | Settled::NotSent => {
-            pause(&mut next, now, Pause::Growing, attempt, policy)
+            pause(&mut next, now, Pause::Growing, attempt, policy);
         }
         Settled::Refused => next.status = Status::ReconnectRequired(refusal(life)),
         Settled::Unclear => {

@@ -6,7 +6,7 @@
 //! a [`Reply`] too: no answer, an answer cut short, a connection that ends.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
+use axum::serve::Listener;
 use futures_util::{StreamExt, stream};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
@@ -21,6 +22,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+use super::tls::TlsListener;
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
@@ -125,6 +128,7 @@ struct Script {
 
 /// The server. It ends when dropped.
 pub(crate) struct Web {
+    scheme: &'static str,
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
     _serving: JoinSet<()>,
@@ -133,8 +137,37 @@ pub(crate) struct Web {
 impl Web {
     /// A server on a free port of 127.0.0.1, without any reply yet.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::on_listener(TcpListener::bind(("127.0.0.1", 0)).await.unwrap())
+    }
+
+    /// The same over TLS, with the certificate of [`super::tls`].
+    pub(crate) async fn start_tls() -> Self {
+        let tcp = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        Self::serving("https", address, TlsListener::new(tcp))
+    }
+
+    /// Two servers on two addresses of this machine, at one port.
+    pub(crate) async fn start_on_both(one: IpAddr, other: IpAddr) -> (Self, Self) {
+        loop {
+            let first = TcpListener::bind((one, 0)).await.unwrap();
+            let port = first.local_addr().unwrap().port();
+            if let Ok(second) = TcpListener::bind((other, port)).await {
+                return (Self::on_listener(first), Self::on_listener(second));
+            }
+        }
+    }
+
+    fn on_listener(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
+        Self::serving("http", address, listener)
+    }
+
+    fn serving<L: Listener<Addr = SocketAddr>>(
+        scheme: &'static str,
+        address: SocketAddr,
+        listener: L,
+    ) -> Self {
         let script = Arc::new(Mutex::new(Script::default()));
         let router = Router::new()
             .fallback(answer)
@@ -144,6 +177,7 @@ impl Web {
             axum::serve(listener, router).await.unwrap();
         });
         Self {
+            scheme,
             address,
             script,
             _serving: serving,
@@ -152,12 +186,17 @@ impl Web {
 
     /// The URL of a path, by address.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// The URL of a path, by the name `localhost`: the same server, another origin.
     pub(crate) fn url_by_name(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.address.port())
+        self.url_at("localhost", path)
+    }
+
+    /// The URL of a path by another name of this machine, or one that is said to be.
+    pub(crate) fn url_at(&self, name: &str, path: &str) -> String {
+        format!("{}://{name}:{}{path}", self.scheme, self.address.port())
     }
 
     /// Replies to every request to this path.

@@ -13,7 +13,14 @@ on_both_engines! {
 const USERS: usize = 200;
 
 async fn two_hundred_renewals_at_a_slow_provider_hold_no_database_connection(engine: Engine) {
-    let world = World::start_with(engine, &[("oauth.request_timeout", "50s")]).await;
+    let world = World::start_with(
+        engine,
+        &[
+            ("oauth.request_timeout", "50s"),
+            ("lifecycle.shutdown_timeout", "56s"),
+        ],
+    )
+    .await;
     world.found("tools").await;
     let users: Vec<_> = (0..USERS).map(|number| format!("user-{number}")).collect();
     for some in users.chunks(20) {

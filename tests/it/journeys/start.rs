@@ -6,6 +6,7 @@ use assert_cmd::Command;
 use stationmaster::runtime::{Error, Seams, Service};
 
 use crate::harness::service::{Engine, TestDatabase, TestService};
+use crate::harness::tls;
 use crate::walks::rows;
 
 async fn refusal(database: &TestDatabase, settings: &[(&str, &str)]) -> Error {
@@ -44,6 +45,22 @@ async fn sqlite_is_migrated_unless_the_operator_says_never() {
 
     assert!(matches!(never, Error::PendingMigrations(_)));
     assert!(auto.is_ok());
+}
+
+#[tokio::test]
+async fn a_file_without_root_certificates_is_refused() {
+    let database = TestDatabase::new(Engine::Sqlite).await;
+    let none = [("egress.ca_file", "/dev/null")];
+
+    let error = refusal(&database, &none).await;
+
+    assert_eq!(
+        error.to_string(),
+        "`egress.ca_file`: /dev/null cannot be used: no usable root certificate"
+    );
+    let ours = [("egress.ca_file", tls::ROOT_FILE)];
+    let config = database.settings(&ours);
+    assert!(Service::build(&config, Seams::default()).await.is_ok());
 }
 
 #[tokio::test]

@@ -2,10 +2,13 @@
 
 mod answers;
 mod discovery;
+mod elsewhere;
 mod guard;
 mod probe;
+mod proxied;
 mod registration;
 mod revocation;
+mod roots;
 mod sending;
 mod token;
 
@@ -21,6 +24,9 @@ use crate::harness::web::Web;
 
 /// The resource that tokens are asked for.
 const RESOURCE: &str = "https://MCP.example";
+
+/// A server whose endpoints may be on loopback.
+const LOCAL: &str = "http://127.0.0.1/mcp";
 
 /// What the time is: 2026-11-21T03:00:00Z.
 const NOW: i64 = 1_795_230_000;
@@ -49,6 +55,7 @@ fn strict() -> Fetch {
 fn public(url: &str) -> Endpoint<'_> {
     Endpoint {
         url,
+        on_behalf_of: LOCAL,
         client_id: "the client",
         auth: &ClientAuth::Public,
         deadline: PATIENCE,

@@ -6,11 +6,12 @@ use stationmaster::domain::authorization::{ClientAuthMethod, Scopes};
 use stationmaster::domain::time::Timestamp;
 use stationmaster::oauth::{Error, NewClient, RegisteredClient, register};
 
-use super::{PATIENCE, fetch};
+use super::{LOCAL, PATIENCE, fetch};
 use crate::harness::web::{Reply, Web};
 
 async fn try_register(web: &Web) -> Result<RegisteredClient, Error> {
     let client = NewClient {
+        on_behalf_of: LOCAL,
         redirect_uri: "http://localhost:7401/oauth2/callback/srv_1",
         client_name: "Stationmaster",
         client_uri: None,

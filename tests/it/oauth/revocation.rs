@@ -11,7 +11,7 @@ use stationmaster::oauth::{
     About, ClientAuth, Endpoint, Error, Revocation, Revoked, revoke, unregister,
 };
 
-use super::{IMPATIENCE, PATIENCE, fetch, public, strict};
+use super::{IMPATIENCE, LOCAL, PATIENCE, fetch, public, strict};
 use crate::harness::web::{Reply, Web};
 
 const TOKEN: &str = "upstream-refresh-token-1";
@@ -35,7 +35,7 @@ async fn unregistered(reply: Reply) -> Revocation {
     let web = Web::start().await;
     web.on("/register/c1", reply);
     let token = RegistrationAccessToken::new(TOKEN.to_owned());
-    let revocation = unregister(&fetch(), &web.url("/register/c1"), &token, PATIENCE).await;
+    let revocation = unregister(&fetch(), &web.url("/register/c1"), LOCAL, &token, PATIENCE).await;
     assert_eq!(web.seen().len(), 1, "one request");
     revocation
 }
@@ -184,7 +184,7 @@ async fn a_revocation_endpoint_that_may_not_be_contacted_is_impossible() {
 
     for url in [web.url("/"), web.url_by_name("/"), "not a url".to_owned()] {
         let of_token = revoke(&strict(), &public(&url), Revoked::Refresh(&token)).await;
-        let of_client = unregister(&strict(), &url, &management, PATIENCE).await;
+        let of_client = unregister(&strict(), &url, LOCAL, &management, PATIENCE).await;
 
         assert!(
             matches!(of_token, Revocation::Impossible(_)),
@@ -204,7 +204,7 @@ async fn a_registration_is_deleted_with_its_own_token() {
     web.on("/register/c1", Reply::status(204));
     let token = RegistrationAccessToken::new(TOKEN.to_owned());
 
-    let deleted = unregister(&fetch(), &web.url("/register/c1"), &token, PATIENCE).await;
+    let deleted = unregister(&fetch(), &web.url("/register/c1"), LOCAL, &token, PATIENCE).await;
 
     assert!(matches!(deleted, Revocation::Done), "{deleted:?}");
     let seen = &web.seen()[0];
@@ -267,6 +267,13 @@ async fn trouble_with_deleting_a_registration_is_for_later() {
     let web = Web::start().await;
     web.on("/register/c1", Reply::Silence);
     let token = RegistrationAccessToken::new(TOKEN.to_owned());
-    let silent = unregister(&fetch(), &web.url("/register/c1"), &token, IMPATIENCE).await;
+    let silent = unregister(
+        &fetch(),
+        &web.url("/register/c1"),
+        LOCAL,
+        &token,
+        IMPATIENCE,
+    )
+    .await;
     assert!(matches!(silent, Revocation::Later { .. }), "{silent:?}");
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stationmaster::domain::time::{Clock, SystemClock};
-use stationmaster::fetch::{Cause, Error, Request, Response};
+use stationmaster::fetch::{Cause, Error, Policy, Request, Response};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use url::Url;
@@ -19,6 +19,7 @@ fn after(from_now: Duration) -> Instant {
 
 async fn post(url: &str, before: Instant, deadline: Duration) -> Result<Response, Error> {
     let request = Request::post_json(Url::parse(url).unwrap(), "{}")
+        .policy(Policy::Local)
         .deadline(deadline)
         .send_before(before);
     fetch().send(request).await
@@ -90,7 +91,9 @@ async fn a_deadline_that_passes_before_anything_was_written_is_certain() {
     // Takes connections and never agrees on TLS.
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
-    let request = Request::post_json(Url::parse(&url).unwrap(), "{}").deadline(IMPATIENCE);
+    let request = Request::post_json(Url::parse(&url).unwrap(), "{}")
+        .policy(Policy::Local)
+        .deadline(IMPATIENCE);
 
     let answer = fetch().send(request).await;
 
@@ -100,8 +103,9 @@ async fn a_deadline_that_passes_before_anything_was_written_is_certain() {
 #[tokio::test]
 async fn a_request_without_body_cannot_be_held_to_a_time_and_is_not_sent() {
     let web = Web::start().await;
-    let request =
-        Request::document(Url::parse(&web.url("/")).unwrap()).send_before(after(PATIENCE));
+    let request = Request::document(Url::parse(&web.url("/")).unwrap())
+        .policy(Policy::Local)
+        .send_before(after(PATIENCE));
 
     let answer = fetch().send(request).await;
 

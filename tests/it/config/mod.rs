@@ -1,5 +1,7 @@
 //! Settings as an operator says them: file, environment, flags, and every way to say them wrong.
 
+mod together;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -244,6 +246,33 @@ fn a_secret_may_come_from_a_file() {
 }
 
 #[test]
+fn a_proxy_is_a_secret_since_it_may_hold_a_password() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("proxy");
+    std::fs::write(&file, "http://u:hush@proxy.internal:3128\n").unwrap();
+    let by_file = production().flag("egress.proxy_file", file.to_str().unwrap());
+    let by_value = production().env("STATIONMASTER_EGRESS__PROXY", "http://u:hush@proxy:3128");
+
+    for options in [by_file, by_value] {
+        let config = Config::load(&options).unwrap();
+
+        assert!(config.egress.proxy.is_some());
+        let shown = format!("{config:?} {:?}", config.explain());
+        assert!(!shown.contains("hush"), "{shown}");
+        let row = config
+            .explain()
+            .iter()
+            .find(|row| row.key == "egress.proxy");
+        assert_eq!(row.unwrap().value.as_deref(), Some("(hidden)"));
+    }
+    let lines = production()
+        .flag("egress.proxy", "socks5://u:hush@h:1")
+        .lines();
+    assert_eq!(lines.len(), 1);
+    assert!(!lines[0].contains("hush"), "{lines:?}");
+}
+
+#[test]
 fn a_secret_by_value_and_by_file_is_refused_naming_both() {
     let options = production().flag("keys.root_keys_file", "/run/secrets/keys");
 
@@ -268,57 +297,6 @@ fn a_secrets_file_that_cannot_be_read_is_one_problem() {
 
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("file /does/not/exist cannot be read"));
-}
-
-#[test]
-fn plain_text_beyond_this_machine_must_be_allowed() {
-    let options = production().flag("listen.grpc", "0.0.0.0:7400");
-
-    assert!(options.lines()[0].contains("serves plain text beyond this machine"));
-    let allowed = options.flag("listen.allow_plaintext", "true");
-    assert_eq!(allowed.lines(), Vec::<String>::new());
-}
-
-#[test]
-fn public_urls_are_https_outside_dev() {
-    let options = production()
-        .flag("public.url", "http://mcp.example.com")
-        .flag("public.allowed_return_urls", "http://chat.example.com/done")
-        .flag("public.allowed_opener_origins", "http://chat.example.com");
-
-    let keys: Vec<_> = options.problems().into_iter().map(|p| p.key).collect();
-
-    assert_eq!(
-        keys,
-        [
-            "public.url",
-            "public.allowed_return_urls",
-            "public.allowed_opener_origins"
-        ]
-    );
-}
-
-#[test]
-fn a_lease_outlives_the_request_it_guards() {
-    let options = production()
-        .flag("oauth.request_timeout", "60s")
-        .flag("tokens.lease", "64s");
-
-    assert_eq!(options.problems()[0].key, "tokens.lease");
-}
-
-#[test]
-fn listeners_do_not_share_an_address() {
-    let options = production().flag("listen.public", "127.0.0.1:7402");
-
-    assert_eq!(
-        options.lines(),
-        ["`listen.operations` (default): is the same address as `listen.public`"]
-    );
-    let free = production()
-        .flag("listen.public", "127.0.0.1:0")
-        .flag("listen.operations", "127.0.0.1:0");
-    assert_eq!(free.lines(), Vec::<String>::new());
 }
 
 #[test]
