@@ -14,6 +14,7 @@ use crate::domain::changes::Revision;
 use crate::domain::connections::{self as lifecycle, Connection, Lifecycle};
 use crate::domain::handshakes::{Binding, Failure, Handshake, State};
 use crate::domain::ids::ConnectionId;
+use crate::domain::revocations::Reason;
 use crate::domain::secrets::AuthorizationCode;
 use crate::domain::text::Slug;
 use crate::oauth::{self, About, ClientAuth, CodeGrant, Endpoint, Outcome};
@@ -73,9 +74,18 @@ impl App {
             Err(unstored) => unstored,
         };
         // Nobody but us has these tokens: what may not be kept is ended.
-        self.discard(handshake, &grant.tokens, client).await?;
-        if matches!(unstored, Unstored::ServerChanged) {
-            self.fail(handshake, Failure::ServerChanged).await?;
+        let stray = self
+            .stray_of_tokens(handshake, &grant.tokens, client, Reason::NotStored)
+            .await?;
+        let ended = match unstored {
+            Unstored::ServerChanged => {
+                self.fail_with(handshake, Failure::ServerChanged, stray.as_ref())
+                    .await?
+            }
+            Unstored::TooLate => false,
+        };
+        if !ended && let Some(stray) = stray {
+            self.discard(handshake, &stray).await?;
         }
         Ok(None)
     }

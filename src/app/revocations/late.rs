@@ -2,6 +2,7 @@
 
 use super::super::App;
 use super::super::error::Result;
+use super::super::readable::readable;
 use super::strays::Owner;
 use crate::domain::audit::{NewAuditEvent, Origin};
 use crate::domain::authorization::TokenSet;
@@ -25,7 +26,7 @@ impl App {
         let queued = tx.revocations().get(tenant, ended.id).await?;
         let current = tx.connections().get(tenant, user, server).await?;
         let server = tx.servers().get(tenant, ended.server).await?;
-        let all = tx.registrations().list(tenant, ended.server).await?;
+        let all = readable(tx.registrations().list(tenant, ended.server).await?);
         drop(tx);
         if let Some(waiting) = queued.filter(|one| one.work.state == WorkState::Pending) {
             return self.replace(waiting, tokens).await;
