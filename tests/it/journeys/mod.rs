@@ -32,6 +32,7 @@ mod reports;
 mod resolve;
 mod revoke;
 mod revoke_all;
+mod revoke_late;
 mod revoke_siblings;
 mod revoke_tenant;
 mod revoke_unread;
