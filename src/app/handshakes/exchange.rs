@@ -53,7 +53,16 @@ impl App {
         let (tokens, client) = match self.redeem_code(handshake, &code).await {
             Ok(Ok((Outcome::Granted(tokens), client))) => (tokens, client),
             Ok(Ok((ungranted, _))) => {
-                self.fail(handshake, failure(&ungranted)).await?;
+                let failure = failure(&ungranted);
+                self.fail(handshake, failure).await?;
+                if failure == Failure::ClientRefused {
+                    // The browser does not wait for that.
+                    let (app, handshake) = (self.clone(), handshake.clone());
+                    self.0.tasks.spawn(async move {
+                        let whose = (&handshake.tenant, handshake.server);
+                        app.client_refused(whose, handshake.registration).await;
+                    });
+                }
                 return Ok(None);
             }
             Ok(Err(unsent)) => {

@@ -15,6 +15,7 @@ mod crowd;
 mod deviations;
 mod disconnect;
 mod feed;
+mod forgotten_clients;
 mod history;
 mod imports;
 mod imports_judged;
