@@ -17,6 +17,7 @@ pub mod metrics;
 mod provision;
 mod readable;
 mod redeem;
+mod refused_clients;
 mod reports;
 mod requests;
 mod resolve;
@@ -128,6 +129,7 @@ struct Inner {
     replica: ReplicaId,
     flights: redeem::Flights,
     places: redeem::Places,
+    refused_clients: refused_clients::RefusedClients,
     walk: redeem::Walk,
     uses: uses::Uses,
     feed: feed::Feed,

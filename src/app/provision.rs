@@ -242,7 +242,7 @@ impl App {
     }
 
     /// Registers a client of our own (RFC 7591), with the redirect URI of this very server.
-    async fn register(
+    pub(super) async fn register(
         &self,
         slot: &Slot,
         spec: &Spec,

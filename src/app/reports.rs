@@ -231,7 +231,9 @@ impl App {
             Effect::Tell(
                 Unusable::RetryAfter(retry_after) | Unusable::RefreshLimit(retry_after),
             ) => Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after })),
-            Effect::Tell(Unusable::ClientRefused(_)) => {
+            Effect::Tell(Unusable::ClientRefused(_))
+                if !self.client_is_replaced(&connection).await? =>
+            {
                 Ok(Answer::Denied(Denial::RegistrationRefused))
             }
             Effect::Redeem | Effect::Await { .. } => {
@@ -240,7 +242,12 @@ impl App {
                 Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after }))
             }
             Effect::HandOut(_)
-            | Effect::Tell(Unusable::Reconnect(_) | Unusable::Expired | Unusable::Unreadable)
+            | Effect::Tell(
+                Unusable::Reconnect(_)
+                | Unusable::Expired
+                | Unusable::Unreadable
+                | Unusable::ClientRefused(_),
+            )
             | Effect::Persist
             | Effect::Note
             | Effect::Discard => {

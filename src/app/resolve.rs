@@ -267,6 +267,12 @@ impl App {
             Effect::Tell(
                 Unusable::RetryAfter(retry_after) | Unusable::RefreshLimit(retry_after),
             ) => Ok(unavailable(Trouble::Failing, retry_after)),
+            // There is a client to connect again with.
+            Effect::Tell(Unusable::ClientRefused(_))
+                if self.client_is_replaced(connection).await? =>
+            {
+                Ok(Outcome::ReconnectRequired(Reconnect::ServerChanged))
+            }
             Effect::Tell(Unusable::ClientRefused(_)) => {
                 Ok(Outcome::ConfigError(ConfigProblem::RegistrationRefused))
             }

@@ -10,6 +10,7 @@ use super::error::Result;
 use super::feed::Feed;
 use super::metrics::Metrics;
 use super::redeem::{Flights, Places, Walk};
+use super::refused_clients::RefusedClients;
 use super::revocations::Outbox;
 use super::uses::Uses;
 use super::vault::Vault;
@@ -54,6 +55,7 @@ impl App {
             replica,
             flights: Flights::default(),
             places,
+            refused_clients: RefusedClients::default(),
             walk: Walk::default(),
             uses: Uses::default(),
             feed,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::authorization::{ClientAuthMethod, Issuer};
-use super::connections::Connection;
+use super::connections::{Attempt, Connection};
 use super::ids::{ConnectionId, RetiredClientId, ServerId};
 use super::profiles::Profile;
 use super::registrations::Registration;
@@ -256,8 +256,7 @@ impl Revocation {
         reason: Reason,
         now: Timestamp,
     ) -> Self {
-        let attempt = connection.life.attempt;
-        let not_before = attempt.map(|attempt| attempt.until.after(MARGIN));
+        let not_before = connection.life.attempt.map(waited_for);
         Self {
             id: connection.id,
             tenant: connection.tenant.clone(),
@@ -272,6 +271,17 @@ impl Revocation {
             work: Work::from(now, not_before.unwrap_or_default()),
         }
     }
+
+    /// Whether its tokens are those that this attempt presented when the grant ended. What another
+    /// attempt left behind, or presented after it, is another matter.
+    pub fn waits_for(&self, attempt: Attempt) -> bool {
+        self.work.not_before == waited_for(attempt)
+    }
+}
+
+/// Until when an attempt is waited for.
+fn waited_for(attempt: Attempt) -> Timestamp {
+    attempt.until.after(MARGIN)
 }
 
 /// What a provider said, or did not, about what it was asked to end.

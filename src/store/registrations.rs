@@ -131,14 +131,19 @@ impl Reader<'_> {
         row.map(Registration::try_from).transpose()
     }
 
-    /// Every registration of a server, the oldest first.
-    pub async fn list(&mut self, tenant: &TenantId, server: ServerId) -> Result<Vec<Registration>> {
+    /// Every registration of a server, the oldest first. A row that cannot be read is an error of its
+    /// own.
+    pub async fn list(
+        &mut self,
+        tenant: &TenantId,
+        server: ServerId,
+    ) -> Result<Vec<Result<Registration>>> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST)
             .bind(tenant.as_str())
             .bind(server.to_string())
             .fetch_all(conn)
             .await)?;
-        rows.into_iter().map(Registration::try_from).collect()
+        Ok(rows.into_iter().map(Registration::try_from).collect())
     }
 
     /// Registrations of all tenants that can be deleted at their provider, since a newer one took

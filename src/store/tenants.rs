@@ -99,8 +99,9 @@ impl Reader<'_> {
         Ok(rows.into_iter().map(Tenant::try_from).collect())
     }
 
-    /// The tenants that are gone and whose deletion was asked for after a point in time.
-    pub async fn list_deleted(&mut self, after: Timestamp) -> Result<Vec<TenantId>> {
+    /// The tenants that are gone and whose deletion was asked for after a point in time. One whose id
+    /// cannot be read is an error of its own.
+    pub async fn list_deleted(&mut self, after: Timestamp) -> Result<Vec<Result<TenantId>>> {
         let ids: Vec<String> = on!(&mut *self.0, |conn| sqlx::query_scalar(LIST_DELETED)
             .bind(after.as_micros())
             .fetch_all(conn)
@@ -112,7 +113,7 @@ impl Reader<'_> {
             };
             reading.tenant(id)
         };
-        ids.iter().map(id).collect()
+        Ok(ids.iter().map(id).collect())
     }
 }
 

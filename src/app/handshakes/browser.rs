@@ -276,25 +276,27 @@ impl App {
 
     /// Ends a handshake without a grant, unless it reached another end meanwhile.
     pub(super) async fn fail(&self, handshake: &Handshake, failure: Failure) -> Result<()> {
-        self.fail_with(handshake, failure, None).await
+        self.fail_with(handshake, failure, None).await.map(drop)
     }
 
-    /// The same, and queues the revocation of the grant it held.
+    /// The same, and queues the revocation of the grant it held, in one transaction: a grant that
+    /// may yet come of a handshake is spared by the outbox. `false`, and nothing is queued, when
+    /// it reached another end meanwhile.
     pub(super) async fn fail_with(
         &self,
         handshake: &Handshake,
         failure: Failure,
         stray: Option<&Stray>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut event = self.event(&handshake.tenant, browser(), "handshake.fail", handshake.id);
         event.user = Some(handshake.user.to_string());
         event.detail = serde_json::json!({ "failure": failure.as_str() });
         let mut tx = self.0.store.write().await?;
-        if tx
+        let ended = tx
             .handshakes_mut()
             .finish(handshake, State::Failed(failure), event.at)
-            .await?
-        {
+            .await?;
+        if ended {
             if let Some(stray) = stray {
                 stray.queue(&mut tx).await?;
             }
@@ -307,7 +309,7 @@ impl App {
                 HandshakeOutcome::Failed
             });
         }
-        Ok(())
+        Ok(ended)
     }
 }
 

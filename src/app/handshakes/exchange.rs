@@ -14,6 +14,7 @@ use crate::domain::changes::Revision;
 use crate::domain::connections::{self as lifecycle, Connection, Lifecycle};
 use crate::domain::handshakes::{Binding, Failure, Handshake, State};
 use crate::domain::ids::ConnectionId;
+use crate::domain::revocations::Reason;
 use crate::domain::secrets::AuthorizationCode;
 use crate::domain::text::Slug;
 use crate::oauth::{self, About, ClientAuth, CodeGrant, Endpoint, Outcome};
@@ -52,7 +53,16 @@ impl App {
         let (tokens, client) = match self.redeem_code(handshake, &code).await {
             Ok(Ok((Outcome::Granted(tokens), client))) => (tokens, client),
             Ok(Ok((ungranted, _))) => {
-                self.fail(handshake, failure(&ungranted)).await?;
+                let failure = failure(&ungranted);
+                self.fail(handshake, failure).await?;
+                if failure == Failure::ClientRefused {
+                    // The browser does not wait for that.
+                    let (app, handshake) = (self.clone(), handshake.clone());
+                    self.0.tasks.spawn(async move {
+                        let whose = (&handshake.tenant, handshake.server);
+                        app.client_refused(whose, handshake.registration).await;
+                    });
+                }
                 return Ok(None);
             }
             Ok(Err(unsent)) => {
@@ -73,9 +83,18 @@ impl App {
             Err(unstored) => unstored,
         };
         // Nobody but us has these tokens: what may not be kept is ended.
-        self.discard(handshake, &grant.tokens, client).await?;
-        if matches!(unstored, Unstored::ServerChanged) {
-            self.fail(handshake, Failure::ServerChanged).await?;
+        let stray = self
+            .stray_of_tokens(handshake, &grant.tokens, client, Reason::NotStored)
+            .await?;
+        let ended = match unstored {
+            Unstored::ServerChanged => {
+                self.fail_with(handshake, Failure::ServerChanged, stray.as_ref())
+                    .await?
+            }
+            Unstored::TooLate => false,
+        };
+        if !ended && let Some(stray) = stray {
+            self.discard(handshake, &stray).await?;
         }
         Ok(None)
     }

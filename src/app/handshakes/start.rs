@@ -193,12 +193,21 @@ impl App {
         let mut tx = self.0.store.read().await?;
         let found = tx.handshakes().find_pending(whose, &principal, now).await?;
         let revision = tx.feed().head(&caller.tenant).await?;
+        let client = match client_issuer(server) {
+            Some(issuer) => {
+                let mut registrations = tx.registrations();
+                let found = registrations.find_current(&caller.tenant, server.id, &issuer);
+                found.await?.map(|client| client.id)
+            }
+            None => None,
+        };
         drop(tx);
         let (Some(handshake), Some(oauth2)) = (found, server.spec.auth.oauth2()) else {
             return Ok(None);
         };
         let options = &new.options;
         let same = handshake.auth_version == server.auth_version
+            && client == Some(handshake.registration)
             && handshake.binding == binding
             && handshake.return_url == options.return_url
             && handshake.opener_origin == options.opener_origin

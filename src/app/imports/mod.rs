@@ -11,6 +11,7 @@ use super::access::check_actor;
 use super::error::{Error, Result};
 use super::handshakes::{no_client, snapshot};
 use super::provision::client_issuer;
+use super::readable::readable;
 use super::requests::{Once, served};
 use super::revocations::fate;
 use super::servers::{ServerRef, find, may_see};
@@ -145,7 +146,7 @@ impl App {
             .find_current(tenant, server.id, &issuer)
             .await?
             .ok_or_else(no_client)?;
-        let all = tx.registrations().list(tenant, server.id).await?;
+        let all = readable(tx.registrations().list(tenant, server.id).await?);
         let (user, id) = (&import.actor.user, server.id);
         let old = tx.connections().get(tenant, user, id).await?;
         drop(tx);

@@ -333,7 +333,13 @@ impl App {
             ),
         };
         self.count(&tried.connection, counted);
-        self.settle(&tried, settled, &error).await
+        self.settle(&tried, settled, &error).await?;
+        if settled == Settled::ClientRefused {
+            let grant = &tried.connection;
+            let whose = (&grant.tenant, grant.server);
+            self.client_refused(whose, grant.registration).await;
+        }
+        Ok(())
     }
 
     fn count(&self, connection: &Connection, outcome: RefreshOutcome) {

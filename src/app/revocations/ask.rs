@@ -13,6 +13,8 @@ use crate::store;
 pub(super) enum Unasked {
     /// It is written so.
     Never(&'static str),
+    /// It cannot be opened here: the key may be on its way to this replica, or with another one.
+    Unreadable,
     /// The store did not answer: the lease will end.
     Store(store::Error),
 }
@@ -20,7 +22,12 @@ pub(super) enum Unasked {
 impl From<Unopened> for Unasked {
     fn from(unopened: Unopened) -> Self {
         match unopened {
-            Unopened::Unreadable(_) => Self::Never("unreadable"),
+            Unopened::Unreadable(_) => {
+                tracing::warn!(
+                    "what is to be revoked cannot be opened: it is kept and tried again"
+                );
+                Self::Unreadable
+            }
             Unopened::Store(error) => Self::Store(error),
         }
     }

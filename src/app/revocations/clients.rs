@@ -55,31 +55,31 @@ fn acting<'a>(registration: &'a Registration, all: &'a [Registration]) -> &'a Re
 }
 
 impl App {
-    /// The client of a registration, one of a server's in order of age. `None` where its secret
-    /// cannot be opened: nothing can be revoked by it.
+    /// The client of a registration, one of a server's in order of age. Where its secret cannot be
+    /// opened it is without: what is queued with it is given up in everybody's sight.
     pub(super) async fn grant_client(
         &self,
         server: &Server,
         registration: &Registration,
         all: &[Registration],
-    ) -> Result<Option<GrantClient>> {
+    ) -> Result<GrantClient> {
         let acting = acting(registration, all);
         let secret = match self.open_client_secret(server, acting).await {
             Ok(secret) => secret,
             Err(Unopened::Unreadable(_)) => {
                 let id = registration.id;
                 tracing::warn!(registration.id = %id, "a client's secret cannot be opened");
-                return Ok(None);
+                None
             }
             Err(Unopened::Store(error)) => return Err(error.into()),
         };
-        Ok(Some(GrantClient {
+        Ok(GrantClient {
             issuer: registration.issuer.clone(),
             client_id: acting.client_id.clone(),
             auth_method: acting.auth_method,
             secret,
             endpoint: endpoint(server, &registration.issuer),
-        }))
+        })
     }
 
     /// Seals a client for the outbox. Begins no transaction while one is held: call it before.

@@ -2,6 +2,7 @@
 
 use super::super::App;
 use super::super::error::Result;
+use super::super::readable::readable;
 use super::strays::Owner;
 use crate::domain::audit::{NewAuditEvent, Origin};
 use crate::domain::authorization::TokenSet;
@@ -12,7 +13,8 @@ use crate::domain::revocations::{Reason, Revocation, WorkState, revokes_supersed
 impl App {
     /// Queues tokens that a renewal obtained and that were not written, since their grant ended or
     /// is outranked; `true` when there is nothing left to do. They take the place of those that
-    /// wait in the outbox, which the renewal spent. A pair that is merely outranked is discarded and
+    /// wait in the outbox, if those wait for this very renewal, which spent them. Otherwise what
+    /// waits may be newer, and its place is not to be taken: these are queued beside it. A pair that is merely outranked is discarded and
     /// never revoked: that would end the newer one. So is one whose user connected again by the
     /// same client, unless the provider is known to keep grants apart.
     pub(in super::super) async fn queue_late(
@@ -25,9 +27,16 @@ impl App {
         let queued = tx.revocations().get(tenant, ended.id).await?;
         let current = tx.connections().get(tenant, user, server).await?;
         let server = tx.servers().get(tenant, ended.server).await?;
-        let all = tx.registrations().list(tenant, ended.server).await?;
+        let all = readable(tx.registrations().list(tenant, ended.server).await?);
         drop(tx);
-        if let Some(waiting) = queued.filter(|one| one.work.state == WorkState::Pending) {
+        let attempt = ended.life.attempt;
+        let spent = |one: &Revocation| {
+            let waits = attempt.is_some_and(|attempt| one.waits_for(attempt));
+            waits && one.work.state == WorkState::Pending
+        };
+        // What another attempt left in the outbox is to end as well, so revoking these, too, does
+        // not end anything that somebody wants: rank decides what is kept, and nothing is.
+        if let Some(waiting) = queued.filter(spent) {
             return self.replace(waiting, tokens).await;
         }
         let registration = |id| all.iter().find(|one| one.id == id);

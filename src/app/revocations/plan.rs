@@ -3,10 +3,12 @@
 //!
 //! What has to be opened and sealed anew (a secret for each client, the few parked grants) is made
 //! ready before the transaction; in it, what was read is compared with what is there, and where it
-//! differs everything starts over.
+//! differs everything starts over. A row that cannot be read is passed over both times: what it
+//! is about ends without revocation, and nothing else does.
 
 use super::super::App;
 use super::super::error::Result;
+use super::super::readable::readable;
 use super::strays::Stray;
 use crate::domain::handshakes::{Failure, Handshake, State};
 use crate::domain::ids::{RegistrationId, ServerId};
@@ -48,15 +50,14 @@ impl App {
     ) -> Result<ServerPlan> {
         let mut tx = self.0.store.read().await?;
         let (tenant, id) = (&server.tenant, server.id);
-        let registrations = tx.registrations().list(tenant, id).await?;
-        let waiting = tx.handshakes().list_parked(tenant, id).await?;
+        let registrations = readable(tx.registrations().list(tenant, id).await?);
+        let waiting = readable(tx.handshakes().list_parked(tenant, id).await?);
         drop(tx);
         let mut retirements = Vec::new();
         for registration in &registrations {
             let client = self
                 .grant_client(server, registration, &registrations)
                 .await?;
-            let Some(client) = client else { continue };
             let retired = self.retired(tenant, &client).await?;
             let retired = self.with_management(retired, registration).await?;
             if client.endpoint.is_some() || retired.management.is_some() {
@@ -91,11 +92,9 @@ impl ServerPlan {
     /// itself. `None` when there is more or less than was planned for: nothing may be committed
     /// then. Answers how many grants were queued.
     pub(in super::super) async fn queue(&self, tx: &mut Write) -> Result<Option<u64>> {
-        let registrations = tx.registrations().list(&self.tenant, self.server).await?;
-        let parked = tx
-            .handshakes()
-            .list_parked(&self.tenant, self.server)
-            .await?;
+        let (tenant, server) = (&self.tenant, self.server);
+        let registrations = readable(tx.registrations().list(tenant, server).await?);
+        let parked = readable(tx.handshakes().list_parked(tenant, server).await?);
         let same = registrations == self.registrations
             && parked.len() == self.parked.len()
             && parked

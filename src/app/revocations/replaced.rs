@@ -70,9 +70,12 @@ impl App {
         let Some(server) = server else { return Ok(()) };
         let alone = std::slice::from_ref(registration);
         let client = self.grant_client(&server, registration, alone).await?;
-        let Some(client) = client else { return Ok(()) };
         let client = self.retired(tenant, &client).await?;
         let client = self.with_management(client, registration).await?;
+        if client.management.is_none() {
+            // It cannot be opened here; another replica may have the key.
+            return Ok(());
+        }
         let id = registration.id;
         let mut event = self.event(tenant, Origin::service(), "registration.retire", id);
         event.detail = serde_json::json!({ "server": registration.server.to_string() });

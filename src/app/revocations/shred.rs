@@ -27,7 +27,7 @@ impl App {
             }
         }
         let since = now.before(TENANT_DEADLINE + LOOK_BACK);
-        let gone = tx.tenants().list_deleted(since).await?;
+        let gone = readable(tx.tenants().list_deleted(since).await?);
         drop(tx);
         for tenant in &gone {
             self.0.vault.forget(tenant);

@@ -8,9 +8,17 @@ use super::super::provision::client_issuer;
 use crate::domain::authorization::Issuer;
 use crate::domain::connections::Origin;
 use crate::domain::profiles::Profile;
-use crate::domain::revocations::{RetiredClient, Revocation};
+use crate::domain::revocations::{MARGIN, RetiredClient, Revocation};
 use crate::domain::servers::Server;
 use crate::store;
+
+/// What else a user has of the client of a grant, that would end with it.
+pub(super) enum Sibling {
+    /// A grant.
+    Lives,
+    /// Perhaps one soon: a handshake is under way, or what came of one waits to be confirmed.
+    Coming,
+}
 
 impl App {
     /// What is known of the provider that issued a grant on a server. A profile that the server names
@@ -25,15 +33,15 @@ impl App {
         self.0.settings.profiles.find(name, issuer)
     }
 
-    /// Whether the user has another grant that would end with this one: from the client that obtained
-    /// this one, on another server, or because they connected again.
-    pub(super) async fn has_sibling(
+    /// The user's other grant that would end with this one: from the client that obtained this one,
+    /// on another server, or because they connect again.
+    pub(super) async fn sibling(
         &self,
         revocation: &Revocation,
         client: Option<&RetiredClient>,
-    ) -> Result<bool> {
+    ) -> Result<Option<Sibling>> {
         let Some(client) = client else {
-            return Ok(false);
+            return Ok(None);
         };
         let (tenant, user) = (&revocation.tenant, &revocation.user);
         let (issuer, client) = (&revocation.issuer, &client.client_id);
@@ -44,17 +52,28 @@ impl App {
         };
         if self.provider_of(server.as_ref(), issuer).independent_grants {
             // One that was imported may be this very grant, renewed elsewhere.
-            return match tx.connections().get(tenant, user, revocation.server).await {
-                Ok(current) => Ok(current.is_some_and(|one| one.origin == Origin::Import)),
-                Err(store::Error::Corrupt { .. }) => Ok(true),
-                Err(error) => Err(error.into()),
+            let lives = match tx.connections().get(tenant, user, revocation.server).await {
+                Ok(current) => current.is_some_and(|one| one.origin == Origin::Import),
+                Err(store::Error::Corrupt { .. }) => true,
+                Err(error) => return Err(error.into()),
             };
+            return Ok(lives.then_some(Sibling::Lives));
         }
+        // In this order: a grant that is confirmed in between is seen as one or the other.
+        let now = self.0.clock.now();
+        let coming = tx
+            .handshakes()
+            .count_coming((tenant, user), (issuer, client), now, now.before(MARGIN))
+            .await?;
         let living = tx
             .connections()
             .count_of_client(tenant, user, issuer, client)
             .await?;
-        Ok(living > 0)
+        Ok(match (living > 0, coming > 0) {
+            (true, _) => Some(Sibling::Lives),
+            (false, true) => Some(Sibling::Coming),
+            (false, false) => None,
+        })
     }
 
     /// Leaves a grant to itself at the provider, for the sake of its sibling.

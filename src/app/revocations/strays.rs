@@ -4,6 +4,7 @@
 use super::super::App;
 use super::super::error::Result;
 use super::super::handshakes::parked_place;
+use super::super::readable::readable;
 use super::super::vault::Unopened;
 use super::clients::GrantClient;
 use crate::crypto::Parked;
@@ -68,7 +69,7 @@ impl App {
         let mut tx = self.0.store.read().await?;
         let tenant = &connection.tenant;
         let server = tx.servers().get(tenant, connection.server).await?;
-        let all = tx.registrations().list(tenant, connection.server).await?;
+        let all = readable(tx.registrations().list(tenant, connection.server).await?);
         drop(tx);
         let registration = all.iter().find(|one| one.id == connection.registration);
         // A token of then is not for an endpoint of today.
@@ -77,7 +78,7 @@ impl App {
             return Ok(None);
         };
         let client = self.grant_client(&server, registration, &all).await?;
-        let Some((client, endpoint)) = with_endpoint(client) else {
+        let Some(endpoint) = client.endpoint.clone() else {
             return Ok(None);
         };
         let client = self.retired(tenant, &client).await?;
@@ -99,17 +100,16 @@ impl App {
             .await?;
         let Some(old) = old else { return Ok(None) };
         let server = tx.servers().get(tenant, server).await?;
-        let theirs = tx.registrations().get(tenant, old.registration).await?;
-        let ours = tx
-            .registrations()
-            .get(tenant, handshake.registration)
-            .await?;
+        let all = readable(tx.registrations().list(tenant, handshake.server).await?);
         drop(tx);
+        let registration = |id| all.iter().find(|one| one.id == id);
+        let theirs = registration(old.registration);
+        let ours = registration(handshake.registration);
         let (Some(theirs), Some(ours)) = (theirs, ours) else {
             return Ok(None);
         };
         let provider = self.provider_of(server.as_ref(), &old.issuer);
-        if !revokes_superseded(&theirs, &ours, &provider) {
+        if !revokes_superseded(theirs, ours, &provider) {
             return Ok(None);
         }
         let stray = self.stray_of_connection(&old, Reason::Superseded).await?;
@@ -129,7 +129,7 @@ impl App {
             user: &handshake.user,
             server: handshake.server,
         };
-        self.stray(owner, tokens, Some(client), reason).await
+        self.stray(owner, tokens, client, reason).await
     }
 
     /// The revocation of these tokens under an id of its own.
@@ -137,10 +137,10 @@ impl App {
         &self,
         owner: Owner<'_>,
         tokens: &TokenSet,
-        client: Option<GrantClient>,
+        client: GrantClient,
         reason: Reason,
     ) -> Result<Option<Stray>> {
-        let Some((client, endpoint)) = with_endpoint(client) else {
+        let Some(endpoint) = client.endpoint.clone() else {
             return Ok(None);
         };
         let id = ConnectionId::mint(&*self.0.clock, &*self.0.random);
@@ -194,7 +194,7 @@ impl App {
         let mut tx = self.0.store.read().await?;
         let tenant = &handshake.tenant;
         let server = tx.servers().get(tenant, handshake.server).await?;
-        let all = tx.registrations().list(tenant, handshake.server).await?;
+        let all = readable(tx.registrations().list(tenant, handshake.server).await?);
         drop(tx);
         match server {
             Some(server) => self.parked_stray(handshake, (&server, &all), reason).await,
@@ -222,10 +222,7 @@ impl App {
             Err(Unopened::Unreadable(_)) => return Ok(None),
             Err(Unopened::Store(error)) => return Err(error.into()),
         };
-        let client = self.grant_client(server, registration, all).await?;
-        let Some(mut client) = client else {
-            return Ok(None);
-        };
+        let mut client = self.grant_client(server, registration, all).await?;
         let snapshot = &handshake.snapshot;
         client.auth_method = snapshot.auth_method;
         client.endpoint.clone_from(&snapshot.revocation_endpoint);
@@ -237,13 +234,8 @@ impl App {
     pub(in super::super) async fn discard(
         &self,
         handshake: &Handshake,
-        tokens: &TokenSet,
-        client: GrantClient,
+        stray: &Stray,
     ) -> Result<()> {
-        let stray = self
-            .stray_of_tokens(handshake, tokens, client, Reason::NotStored)
-            .await?;
-        let Some(stray) = stray else { return Ok(()) };
         let mut event = self.service_event_of(&stray.revocation, "connection.discard");
         event.detail = serde_json::json!({
             "server": handshake.server.to_string(),
@@ -256,11 +248,4 @@ impl App {
         self.ring_outbox();
         Ok(())
     }
-}
-
-/// A client that can revoke, and where.
-fn with_endpoint(client: Option<GrantClient>) -> Option<(GrantClient, String)> {
-    let client = client?;
-    let endpoint = client.endpoint.clone()?;
-    Some((client, endpoint))
 }

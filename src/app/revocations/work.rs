@@ -9,6 +9,7 @@ use super::super::App;
 use super::super::error::Result;
 use super::super::metrics::RevocationOutcome;
 use super::ask::Unasked;
+use super::siblings::Sibling;
 use crate::domain::audit::{NewAuditEvent, Origin, Verdict};
 use crate::domain::ids::RetiredClientId;
 use crate::domain::revocations::{Heard, Job, Next, RetiredClient, Revocation, decide};
@@ -110,7 +111,8 @@ impl App {
     }
 
     async fn revoke(&self, revocation: &Revocation, client: Option<&RetiredClient>) -> Result<()> {
-        if self.has_sibling(revocation, client).await? {
+        let sibling = self.sibling(revocation, client).await?;
+        if let Some(Sibling::Lives) = sibling {
             return self.leave_alone(revocation).await;
         }
         let mut event = self.service_event_of(revocation, "connection.revoke");
@@ -118,15 +120,21 @@ impl App {
             "issuer": revocation.issuer.as_str(),
             "reason": revocation.reason.as_str(),
         });
+        let done = RevocationOutcome::Revoked;
+        if let Some(Sibling::Coming) = sibling {
+            // Asked now, the provider could end what the user is about to consent to.
+            let later = Heard::Later { retry_after: None };
+            return self.conclude(revocation, later, event, done).await;
+        }
         let heard = match self.ask_to_revoke(revocation, client).await {
             Ok((heard, token)) => {
                 event.detail["token"] = token.into();
                 heard
             }
             Err(Unasked::Never(why)) => Heard::Never(why.to_owned()),
+            Err(Unasked::Unreadable) => Heard::Later { retry_after: None },
             Err(Unasked::Store(error)) => return Err(error.into()),
         };
-        let done = RevocationOutcome::Revoked;
         self.conclude(revocation, heard, event, done).await
     }
 
@@ -137,6 +145,7 @@ impl App {
         let heard = match self.ask_to_unregister(client).await {
             Ok(heard) => heard,
             Err(Unasked::Never(why)) => Heard::Never(why.to_owned()),
+            Err(Unasked::Unreadable) => Heard::Later { retry_after: None },
             Err(Unasked::Store(error)) => return Err(error.into()),
         };
         let done = RevocationOutcome::Unregistered;

@@ -7,6 +7,7 @@ use row::{Row, carried, state_name};
 use super::columns::{micros, sealed_columns, to_json};
 use super::engine::{Tx, on, statements};
 use super::error::{Result, conflict};
+use crate::domain::authorization::Issuer;
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::handshakes::{Handshake, State};
 use crate::domain::ids::{HandshakeId, ServerId};
@@ -37,6 +38,12 @@ statements! {
         AND user_id = $2 AND parked IS NOT NULL ORDER BY id");
     LIST_UNCONFIRMED = concat!("SELECT ", columns!(), " FROM handshakes WHERE parked IS NOT NULL \
         AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2");
+    COUNT_COMING = "SELECT COUNT(*) FROM handshakes \
+        JOIN servers ON servers.id = handshakes.server AND servers.auth_version = handshakes.auth_version \
+        JOIN registrations ON registrations.id = handshakes.registration \
+        WHERE handshakes.tenant = $1 AND user_id = $2 AND registrations.issuer = $3 AND client_id = $4 \
+        AND (expires_at > $5 AND (state = 'pending' OR parked IS NOT NULL) \
+        OR state = 'exchanging' AND exchange_until > $6)";
     TAKE_PARKED = "UPDATE handshakes SET parked = NULL, parked_key = NULL, code_hash = NULL \
         WHERE tenant = $1 AND id = $2 AND parked IS NOT NULL";
     DELETE_OF_USER = "DELETE FROM handshakes WHERE tenant = $1 AND user_id = $2 \
@@ -100,18 +107,19 @@ impl Reader<'_> {
         row.map(Handshake::try_from).transpose()
     }
 
-    /// The handshakes on a server whose grants wait to be confirmed.
+    /// The handshakes on a server whose grants wait to be confirmed. A row that cannot be read is an
+    /// error of its own.
     pub async fn list_parked(
         &mut self,
         tenant: &TenantId,
         server: ServerId,
-    ) -> Result<Vec<Handshake>> {
+    ) -> Result<Vec<Result<Handshake>>> {
         let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_PARKED)
             .bind(tenant.as_str())
             .bind(server.to_string())
             .fetch_all(conn)
             .await)?;
-        rows.into_iter().map(Handshake::try_from).collect()
+        Ok(rows.into_iter().map(Handshake::try_from).collect())
     }
 
     /// The handshakes of a user whose grants wait to be confirmed, by id. A row that cannot be read
@@ -142,6 +150,27 @@ impl Reader<'_> {
             .fetch_all(conn)
             .await)?;
         Ok(rows.into_iter().map(Handshake::try_from).collect())
+    }
+
+    /// How many grants a user may still get from one client of ours by handshakes that are under way,
+    /// on whatever servers: not yet exchanged, exchanged until `since` or later, or waiting to be
+    /// confirmed.
+    pub async fn count_coming(
+        &mut self,
+        (tenant, user): (&TenantId, &UserId),
+        (issuer, client_id): (&Issuer, &str),
+        now: Timestamp,
+        since: Timestamp,
+    ) -> Result<i64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query_scalar(COUNT_COMING)
+            .bind(tenant.as_str())
+            .bind(user.as_str())
+            .bind(issuer.as_str())
+            .bind(client_id)
+            .bind(now.as_micros())
+            .bind(since.as_micros())
+            .fetch_one(conn)
+            .await)?)
     }
 
     async fn find(

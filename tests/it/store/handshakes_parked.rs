@@ -12,6 +12,7 @@ on_both_engines! {
     parked_grants_are_found_by_server_user_and_time,
     a_parked_grant_is_taken_once,
     all_handshakes_of_a_user_go_and_no_others,
+    what_may_come_of_handshakes_is_counted,
 }
 
 fn parked(home: &Home, registration: &Registration, name: &str) -> Handshake {
@@ -52,7 +53,10 @@ async fn parked_grants_are_found_by_server_user_and_time(db: &Db) {
         ids.sort();
         ids
     };
-    assert_eq!(sorted(ids(&of_server)), sorted(vec![ann.id, bob.id]));
+    assert_eq!(
+        sorted(ids(&read(Ok(of_server)))),
+        sorted(vec![ann.id, bob.id])
+    );
     assert_eq!(
         sorted(ids(&read(of_user))),
         sorted(vec![ann.id, elsewhere.id])
@@ -115,4 +119,41 @@ async fn all_handshakes_of_a_user_go_and_no_others(db: &Db) {
     let mut at = tx.handshakes();
     assert!(at.get(&home.tenant, held.id).await.unwrap().is_none());
     assert!(at.get(&home.tenant, kept.id).await.unwrap().is_some());
+}
+
+async fn what_may_come_of_handshakes_is_counted(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let registration = home.store_registration(db, "one").await;
+    let open = home.handshake(&registration, "ann");
+    let waits = parked(&home, &registration, "ann");
+    let exchanging = Handshake {
+        state: State::Exchanging { until: later(60) },
+        ..home.handshake(&registration, "ann")
+    };
+    let outdated = Handshake {
+        auth_version: open.auth_version - 1,
+        ..home.handshake(&registration, "ann")
+    };
+    let over = Handshake {
+        state: State::Cancelled,
+        ..home.handshake(&registration, "ann")
+    };
+    for handshake in [&open, &waits, &exchanging, &outdated, &over] {
+        home.store_handshake(db, handshake).await;
+    }
+    let (ann, bob) = (user("ann"), user("bob"));
+    let (issuer, client) = (&registration.issuer, &*registration.client_id);
+    let mut tx = db.read().await.unwrap();
+    let mut at = tx.handshakes();
+    let mut count = async |whose, client, now, since| {
+        let coming = at.count_coming((&home.tenant, whose), (issuer, client), now, since);
+        coming.await.unwrap()
+    };
+
+    assert_eq!(count(&ann, client, later(59), later(59)).await, 3);
+    assert_eq!(count(&ann, client, later(60), later(60)).await, 2);
+    assert_eq!(count(&ann, client, later(60), later(59)).await, 3);
+    assert_eq!(count(&ann, client, later(600), later(60)).await, 0);
+    assert_eq!(count(&bob, client, later(59), later(59)).await, 0);
+    assert_eq!(count(&ann, "another", later(59), later(59)).await, 0);
 }

@@ -46,6 +46,7 @@ async fn a_servers_registrations_are_listed_by_age(db: &Db) {
     let mut tx = db.read().await.unwrap();
     let mut at = tx.registrations();
     let listed = at.list(&home.tenant, both[0].server).await.unwrap();
+    let listed: Vec<_> = listed.into_iter().map(Result::unwrap).collect();
     let foreign = at.list(&other.tenant, both[0].server).await.unwrap();
 
     assert_eq!(listed, both);
@@ -101,5 +102,6 @@ async fn the_management_of_a_client_is_forgotten_once(db: &Db) {
         management_token: None,
         ..old
     };
+    let listed: Vec<_> = listed.into_iter().map(Result::unwrap).collect();
     assert_eq!(listed, [bare, new]);
 }

@@ -216,6 +216,11 @@ impl Idp {
         lock(&self.state).add_client(id, secret, redirect_uri);
     }
 
+    /// It forgets every client, and nothing else.
+    pub(crate) fn forget_clients(&self) {
+        lock(&self.state).forget_clients();
+    }
+
     /// A grant that a client obtained elsewhere: an access token and a refresh token.
     pub(crate) fn grant(&self, client: &str) -> (String, String) {
         lock(&self.state).grant(client)

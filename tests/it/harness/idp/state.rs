@@ -84,6 +84,10 @@ impl State {
         self.clients.insert(id.to_owned(), client);
     }
 
+    pub(super) fn forget_clients(&mut self) {
+        self.clients.clear();
+    }
+
     fn next(&mut self) -> u64 {
         self.made += 1;
         self.made
