@@ -138,7 +138,7 @@ impl App {
             has_secret: false,
         };
         // What was discovered stands: another issuer would be another server, and its users' business.
-        let client = self.unstored(self.register(&slot, oauth2, found).await?);
+        let client = self.unstored(self.register(&slot, &server.spec, oauth2, found).await?);
         let new = client.registration();
         let client_id = new.client_id.clone();
         let mut event = self.event(tenant, Origin::service(), "registration.replace", new.id);
