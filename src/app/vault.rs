@@ -22,6 +22,9 @@ use crate::domain::tenants::{TenantId, TenantState};
 use crate::domain::time::Clock;
 use crate::store::{self, Store, within};
 
+/// How often a key is looked for, or made, while other processes do the same.
+const TRIES: usize = 8;
+
 /// A key that seals a tenant's new values, and how many more it may seal before asking again.
 #[derive(Debug)]
 struct Sealing {
@@ -188,10 +191,7 @@ impl Vault {
             return Ok(Arc::clone(&current.key));
         }
         // Everybody who seals waits for this.
-        let key = match within(TRY, Box::pin(self.reserve_active(tenant))).await? {
-            Some(key) => key,
-            None => within(TRY, Box::pin(self.roll_over(tenant))).await?,
-        };
+        let key = within(TRY, Box::pin(self.current_key(tenant))).await?;
         let left = self.policy.block - 1;
         sealing.insert(
             tenant.clone(),
@@ -201,6 +201,20 @@ impl Vault {
             },
         );
         Ok(key)
+    }
+
+    /// The active key with a block of uses reserved, made if need be.
+    async fn current_key(&self, tenant: &TenantId) -> Result<Arc<DataKeyMaterial>> {
+        for _ in 0..TRIES {
+            if let Some(key) = self.reserve_active(tenant).await? {
+                return Ok(key);
+            }
+            // Where another process was faster, its key is taken.
+            if let Some(key) = self.roll_over(tenant).await? {
+                return Ok(key);
+            }
+        }
+        Err(Error::StoreUnavailable(store::Error::Conflict))
     }
 
     /// Reserves a block of the active key; `None` when there is none that may seal any more.
@@ -224,8 +238,8 @@ impl Vault {
         ))
     }
 
-    /// Makes a new active key. Where another process was faster, its key is taken.
-    async fn roll_over(&self, tenant: &TenantId) -> Result<Arc<DataKeyMaterial>> {
+    /// Makes a new active key; `None` when another process was faster.
+    async fn roll_over(&self, tenant: &TenantId) -> Result<Option<Arc<DataKeyMaterial>>> {
         let id = DataKeyId::mint(&*self.clock, &*self.random);
         let (material, root_key, wrapped) = self.roots.make_data_key(tenant, id, &*self.random)?;
         let event = self.event(tenant, "data_key.create", id.to_string());
@@ -247,13 +261,9 @@ impl Vault {
         match tx.keys_mut().insert_active(&stored).await {
             Ok(()) => {
                 tx.commit(&event).await?;
-                Ok(self.keep(tenant, material))
+                Ok(Some(self.keep(tenant, material)))
             }
-            Err(store::Error::Conflict) => {
-                drop(tx);
-                let theirs = self.reserve_active(tenant).await?;
-                theirs.ok_or_else(|| Error::StoreUnavailable(store::Error::Conflict))
-            }
+            Err(store::Error::Conflict) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

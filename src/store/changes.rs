@@ -100,8 +100,9 @@ impl TryFrom<Row> for Change {
     }
 }
 
-/// How long a transaction waits for its turn; well below what may idle.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a transaction waits for its turn: long enough for a disk that hesitates, and below what
+/// may idle.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Whose turn it is to move a head. Transactions of one process take turns here before they wait in
 /// the database, where a process that is stopped would hold up the others once for each of them.
