@@ -24,13 +24,28 @@ pub(crate) async fn rage(scene: &Arc<Scene>) {
     parts.spawn(network(Arc::clone(scene)));
     if scene.engine == Engine::Postgres {
         parts.spawn(database(Arc::clone(scene)));
+        parts.spawn(wire(Arc::clone(scene)));
     }
     while let Some(ended) = parts.join_next().await {
         ended.expect("a part of the storm ends in order");
     }
 }
 
-/// Kills, pauses and starts again, each replica by itself.
+/// What befalls a replica.
+#[derive(Debug, Clone, Copy)]
+enum Blow {
+    Kill,
+    Pause,
+    /// In order.
+    Stop,
+}
+
+fn beyond_lease(chance: &mut Chance) -> Duration {
+    let lease = u64::try_from(LEASE.as_millis()).expect("a lease is short");
+    chance.millis(lease + 500..lease + 3_500)
+}
+
+/// Kills, pauses, stops and starts again, each replica by itself.
 async fn replicas(scene: Arc<Scene>) {
     let begin = Instant::now();
     // Nothing begins that would not be over in time.
@@ -41,33 +56,34 @@ async fn replicas(scene: Arc<Scene>) {
         Engine::Postgres => 1_000..3_000,
         Engine::Sqlite => 3_000..6_000,
     };
-    let mut kills = false;
+    // The orderly stop comes first: it writes down which credentials were handed out, without which
+    // nothing of a quick storm is renewed ahead of its end.
+    let mut kinds = [Blow::Stop, Blow::Kill, Blow::Pause].into_iter().cycle();
     while Instant::now() < last {
         sleep(chance.millis(gaps.clone())).await;
         let number = chance.below(scene.replicas.len());
         let length = chance.next();
         let replica = &scene.replicas[number];
-        // One of several stays well, so that there is somebody to go wrong.
-        let well = |replica: &&Replica| !replica.busy.load(Ordering::SeqCst);
-        let last_one = scene.replicas.iter().filter(well).count() == 1;
-        if (scene.replicas.len() > 1 && last_one) || !replica.take() {
+        if !takes(&scene, replica) {
             continue;
         }
         assert!(!replica.has_ended(), "replica {number} ended by itself");
-        kills = !kills;
-        let (scene, kill) = (Arc::clone(&scene), kills);
+        let scene = Arc::clone(&scene);
+        let blow = kinds.next().unwrap_or(Blow::Kill);
         under_way.spawn(async move {
             let mut chance = Chance::new(length, &[]);
             let replica = &scene.replicas[number];
-            if kill {
-                replica.kill();
-                sleep(chance.millis(100..1_500)).await;
-                replica.start().await;
-            } else {
-                let lease = u64::try_from(LEASE.as_millis()).expect("a lease is short");
-                replica
-                    .pause(chance.millis(lease + 500..lease + 3_500))
-                    .await;
+            match blow {
+                Blow::Kill => {
+                    replica.kill();
+                    sleep(chance.millis(100..1_500)).await;
+                    replica.start().await;
+                }
+                Blow::Pause => replica.pause(beyond_lease(&mut chance)).await,
+                Blow::Stop => {
+                    replica.stop().await;
+                    replica.start().await;
+                }
             }
             replica.release();
         });
@@ -76,6 +92,73 @@ async fn replicas(scene: Arc<Scene>) {
         ended.expect("what befell a replica is over");
     }
     sleep_until(begin + scene.plan.length).await;
+}
+
+/// Takes a replica to do something to it, unless somebody has. One of several stays well, so that
+/// there is somebody to go wrong.
+fn takes(scene: &Scene, replica: &Replica) -> bool {
+    let well = |replica: &&Replica| !replica.busy.load(Ordering::SeqCst);
+    let last_one = scene.replicas.iter().filter(well).count() == 1;
+    !(scene.replicas.len() > 1 && last_one) && replica.take()
+}
+
+/// How the database becomes unreachable for one replica, without a word.
+#[derive(Debug, Clone, Copy)]
+enum Silence {
+    /// For less than what a lease leaves after its request; then all goes on where it was.
+    Short,
+    /// For longer than the lease.
+    Long,
+    /// The connections there are stay silent, and new ones work.
+    Forgotten,
+}
+
+/// Cuts one replica off its database, silently: each way once, and one of them in the quick form.
+async fn wire(scene: Arc<Scene>) {
+    let Some(wire) = &scene.wire else { return };
+    let mut chance = Chance::new(scene.plan.seed, &[12]);
+    let mut silences = [Silence::Short, Silence::Long, Silence::Forgotten];
+    silences.rotate_left(chance.below(3));
+    let times: &[u32] = if scene.plan.quick {
+        &[10]
+    } else {
+        &[10, 25, 80]
+    };
+    let begin = Instant::now();
+    for (hundredths, silence) in times.iter().zip(silences) {
+        sleep_until(begin + at(&scene, *hundredths)).await;
+        let replica = scene.replicas.last().expect("there are replicas");
+        while !takes(&scene, replica) {
+            sleep(Duration::from_millis(50)).await;
+        }
+        let (number, pid) = (replica.number, replica.pid().unwrap_or_default());
+        let did = |event| scene.outside.journal.write(event);
+        did(Did::Muted {
+            replica: number,
+            pid,
+        });
+        match silence {
+            Silence::Short | Silence::Long => {
+                wire.mute();
+                sleep(match silence {
+                    Silence::Long => beyond_lease(&mut chance),
+                    _ => chance.millis(3_000..4_500),
+                })
+                .await;
+                wire.unmute();
+            }
+            Silence::Forgotten => wire.forget(),
+        }
+        did(Did::Unmuted {
+            replica: number,
+            pid,
+        });
+        if matches!(silence, Silence::Forgotten) {
+            // Until the last of the old connections is found out nothing else befalls it.
+            sleep(LEASE).await;
+        }
+        replica.release();
+    }
 }
 
 /// Stops PostgreSQL at once, and starts it again.

@@ -96,6 +96,8 @@ pub(crate) enum Saw {
         port: u16,
         family: u64,
         token: u64,
+        /// What is left of the life of the family's newest access token; nothing when it was spoiled.
+        left: u64,
         fault: Fault,
     },
     /// The process at the other end; none when it had ended before it was found.
@@ -159,6 +161,26 @@ pub(crate) enum Did {
         pid: u32,
     },
     Resumed {
+        replica: usize,
+        pid: u32,
+    },
+    /// SIGTERM; how it ended: its exit code, and none when it did not end in time and was killed.
+    Stopped {
+        replica: usize,
+        pid: u32,
+    },
+    Ended {
+        replica: usize,
+        pid: u32,
+        code: Option<i32>,
+    },
+    /// Nothing gets through any more between a replica and its database, and nobody is told.
+    Muted {
+        replica: usize,
+        pid: u32,
+    },
+    /// It does again, on new connections at least.
+    Unmuted {
         replica: usize,
         pid: u32,
     },

@@ -1,50 +1,22 @@
 //! The load: chat daemons that resolve, present, report; users who leave and come back.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stationmaster::client::{Client, Error, answer, v1};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use v1::{ReportAction, ServerStatus};
 
 use crate::clock::{Chance, now, wide};
 use crate::journal::{Answer, Did};
-use crate::plan::server_of;
+use crate::plan::{lasts, server_of};
 use crate::scene::Scene;
+use crate::tally::Tally;
 
-/// What the daemons count.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    counts: Mutex<BTreeMap<String, u64>>,
-    in_flight: AtomicU64,
-    pub(crate) most_in_flight: AtomicU64,
-}
-
-impl Tally {
-    pub(crate) fn count(&self, what: &str) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(what.to_owned()).or_default() += 1;
-    }
-
-    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        self.counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn begin(&self) {
-        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        self.most_in_flight.fetch_max(now, Ordering::Relaxed);
-    }
-
-    fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// How often all daemons send all that they may at the same moment.
+const WAVES: Duration = Duration::from_secs(12);
 
 /// The load under way.
 pub(crate) struct Load {
@@ -101,8 +73,30 @@ impl Load {
         format!("u{number}")
     }
 
-    /// Connects everybody, a few at a time.
-    pub(crate) async fn connect_all(self: &Arc<Self>) {
+    /// Connects those whose access tokens live long and hands each out once, so that they are due by
+    /// the time the storm begins.
+    pub(crate) async fn connect_lasting(self: &Arc<Self>) {
+        // The first of all is alone: of two replicas that make the first data key at the same time one
+        // has to be asked again.
+        let mut chance = Chance::new(self.scene.plan.seed, &[13]);
+        let first = self.scene.connect("first", "tools", None, &mut chance);
+        assert!(first.await, "the first user cannot connect");
+        self.connect(lasts).await;
+        for number in (0..self.scene.plan.users).filter(|number| lasts(*number)) {
+            let client = &self.scene.daemons[0][number % self.scene.replicas.len()];
+            let entries = resolve(client, &Self::user(number), &[server_of(number)]).await;
+            let entries = entries.expect("the first resolve is answered");
+            assert_eq!(entries[0].status(), ServerStatus::Ready);
+        }
+    }
+
+    /// Connects everybody else.
+    pub(crate) async fn connect_others(self: &Arc<Self>) {
+        self.connect(|number| !lasts(number)).await;
+    }
+
+    /// Connects some, a few at a time.
+    async fn connect(self: &Arc<Self>, which: fn(usize) -> bool) {
         let next = Arc::new(AtomicU64::new(0));
         let mut browsers = JoinSet::new();
         for lane in 0..12 {
@@ -114,6 +108,9 @@ impl Load {
                     let number = usize::try_from(number).expect("users are few");
                     if number >= load.scene.plan.users {
                         return;
+                    }
+                    if !which(number) {
+                        continue;
                     }
                     let user = Self::user(number);
                     let server = server_of(number);
@@ -130,29 +127,63 @@ impl Load {
     /// Starts every daemon; they work until told that it is over.
     pub(crate) fn start(self: &Arc<Self>) -> JoinSet<()> {
         let mut workers = JoinSet::new();
+        let begin = Instant::now();
         for daemon in 0..self.scene.plan.daemons {
             for worker in 0..self.scene.plan.workers {
                 let load = Arc::clone(self);
                 let purpose = [4, wide(daemon), wide(worker)];
                 let mut chance = Chance::new(self.scene.plan.seed, &purpose);
                 workers.spawn(async move {
+                    let mut wave = begin + WAVES;
                     while !load.over.load(Ordering::SeqCst) {
-                        let number = chance.below(load.scene.plan.users);
-                        let turn = Turn {
-                            load: &load,
-                            daemon,
-                            number,
-                            user: Self::user(number),
-                            server: server_of(number),
-                            chance: &mut chance,
-                        };
+                        if Instant::now() >= wave {
+                            load.wave(daemon, &mut chance).await;
+                            wave = Instant::now().max(wave + WAVES);
+                        }
+                        let turn = load.turn(daemon, &mut chance);
                         Box::pin(turn.take()).await;
-                        sleep(chance.millis(20..400)).await;
+                        let pause = Instant::now() + chance.millis(200..1_200);
+                        sleep_until(pause.min(wave)).await;
                     }
                 });
             }
         }
         workers
+    }
+
+    fn turn<'a>(&'a self, daemon: usize, chance: &'a mut Chance) -> Turn<'a> {
+        let number = chance.below(self.scene.plan.users);
+        Turn {
+            load: self,
+            daemon,
+            number,
+            user: Self::user(number),
+            server: server_of(number),
+            chance,
+        }
+    }
+
+    /// Many calls side by side, at random replicas, whose credentials are not used.
+    async fn wave(&self, daemon: usize, chance: &mut Chance) {
+        let mut chances: Vec<Chance> = (0..self.scene.plan.abreast)
+            .map(|_| Chance::new(chance.next(), &[]))
+            .collect();
+        let calls = chances.iter_mut().map(|chance| async {
+            let mut turn = self.turn(daemon, chance);
+            let since = now();
+            let Some(entry) = turn.resolve().await else {
+                return;
+            };
+            match entry.status() {
+                // Some come back with a 401 to what was handed out before.
+                ServerStatus::Ready if turn.chance.in_thousand(200) => {
+                    turn.report(401, entry.credential_version - 1).await;
+                }
+                ServerStatus::Ready | ServerStatus::UpstreamUnavailable => {}
+                _ => turn.told(since, &entry),
+            }
+        });
+        futures_util::future::join_all(calls).await;
     }
 
     pub(crate) fn stop(&self) {
@@ -170,30 +201,38 @@ impl Turn<'_> {
             return self.disconnect().await;
         }
         let since = now();
-        let client = self.client();
-        self.load.tally.begin();
-        let resolved = resolve(&client, &self.user, &[self.server]).await;
-        self.load.tally.end();
-        self.load.tally.count("resolves");
-        let entry = match resolved {
-            Ok(mut entries) if entries.len() == 1 => entries.remove(0),
-            Ok(_) => return self.load.tally.count("resolve: no such server"),
-            Err(error) => {
-                let kind = match error {
-                    Error::Refused(refusal) => format!("resolve: {}", refusal.reason),
-                    _ => "resolve: interrupted".to_owned(),
-                };
-                return self.load.tally.count(&kind);
-            }
+        let Some(entry) = self.resolve().await else {
+            return;
         };
-        self.load
-            .tally
-            .count(&format!("resolve: {}", entry.status().as_str_name()));
         match entry.status() {
             ServerStatus::Ready => self.present(&entry).await,
             ServerStatus::UpstreamUnavailable => {}
             _ => self.lost(since, &entry).await,
         }
+    }
+
+    /// Asks any replica. Some callers have less patience than others, and go.
+    async fn resolve(&mut self) -> Option<v1::ResolvedServer> {
+        let client = self.client();
+        let tally = &self.load.tally;
+        let patience = self.chance.millis(2_000..8_000);
+        let under_way = tally.under_way();
+        let resolved = timeout(patience, resolve(&client, &self.user, &[self.server])).await;
+        drop(under_way);
+        tally.count("resolves");
+        let what = match resolved {
+            Ok(Ok(mut entries)) if entries.len() == 1 => {
+                let entry = entries.remove(0);
+                tally.count(&format!("resolve: {}", entry.status().as_str_name()));
+                return Some(entry);
+            }
+            Ok(Ok(_)) => "no such server",
+            Ok(Err(Error::Refused(refusal))) => &refusal.reason.clone(),
+            Ok(Err(_)) => "interrupted",
+            Err(_) => "the caller went",
+        };
+        tally.count(&format!("resolve: {what}"));
+        None
     }
 
     /// Sends a request upstream with what was resolved, and reports what came back.
@@ -222,9 +261,11 @@ impl Turn<'_> {
         let times = 1 + self.chance.below(3);
         let mut step = None;
         let reports = (0..times).map(|_| self.client()).collect::<Vec<_>>();
-        let reports = reports
-            .into_iter()
-            .map(|client| report(client, self.user.clone(), self.server, 401, version));
+        let tally = &self.load.tally;
+        let reports = reports.into_iter().map(|client| async {
+            let _under_way = tally.under_way();
+            report(client, self.user.clone(), self.server, 401, version).await
+        });
         for reported in futures_util::future::join_all(reports).await {
             self.load.tally.count("reports of 401");
             match reported {
@@ -240,22 +281,19 @@ impl Turn<'_> {
             }
         }
         let since = now();
-        let client = self.client();
-        let Ok(again) = resolve(&client, &self.user, &[self.server]).await else {
+        let Some(entry) = self.resolve().await else {
             return;
         };
-        self.load.tally.count("resolves");
-        let Some(entry) = again.first() else { return };
         match entry.status() {
             ServerStatus::Ready => {
-                let status = present(&self.load.scene, self.server, entry).await;
+                let status = present(&self.load.scene, self.server, &entry).await;
                 if status == Some(200) {
                     self.report(200, entry.credential_version).await;
                 }
             }
             ServerStatus::UpstreamUnavailable => {}
             _ => {
-                self.told(since, entry);
+                self.told(since, &entry);
                 self.reconnect(step.map(|step| step.connect_url)).await;
             }
         }
@@ -263,7 +301,9 @@ impl Turn<'_> {
 
     async fn report(&mut self, status: i32, version: i64) {
         let client = self.client();
+        let under_way = self.load.tally.under_way();
         let sent = report(client, self.user.clone(), self.server, status, version).await;
+        drop(under_way);
         self.load.tally.count(if sent.is_ok() {
             "other reports"
         } else {

@@ -27,12 +27,12 @@ mod plan;
 mod postgres_binaries;
 mod provider;
 mod scene;
+mod tally;
 mod verdict;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -67,7 +67,7 @@ fn drive() -> ExitCode {
     let plan = Plan::from_environment();
     verdict::selfcheck::run();
     println!(
-        "storm: STORM_SEED={} STORM_SECONDS={}, {} users, {} daemons with {} calls under way each",
+        "storm: STORM_SEED={} STORM_SECONDS={}, {} users, {} daemons with {} turns under way each",
         plan.seed,
         plan.length.as_secs(),
         plan.users,
@@ -128,6 +128,7 @@ fn on_engine(plan: &Plan, engine: Engine, directory: &Path, keeper: Keeper) -> V
     let plan = plan.clone();
     let path = directory.to_owned();
     let deadline = plan.length + Duration::from_mins(4);
+    let quick = plan.quick;
     let outcome = runtime.block_on(async move {
         let storm = tokio::spawn(Box::pin(storm(plan, engine, path, keeper)));
         tokio::select! {
@@ -144,6 +145,9 @@ fn on_engine(plan: &Plan, engine: Engine, directory: &Path, keeper: Keeper) -> V
             let verdict = Verdict::of(directory);
             verdict.print();
             offences.extend(verdict.offences());
+            if !quick && verdict.facts.ahead() == 0 {
+                offences.push("nothing was renewed without being asked for".to_owned());
+            }
             offences
         }
     }
@@ -165,27 +169,28 @@ async fn storm(
     keeper: Keeper,
 ) -> Vec<String> {
     let scene = Arc::new(Box::pin(Scene::set(&plan, engine, &directory, keeper)).await);
+    let load = Load::new(Arc::clone(&scene));
+    load.connect_lasting().await;
     let measured = Box::pin(measure::measure(&scene)).await;
     println!(
-        "  ten expired credentials, {} daemons: redemptions {:?}, wall {:?} (median of {:?}), one \
-         upstream round trip {:?}, ratio {:.2}",
+        "  ten expired credentials, {} daemons: redemptions {:?}, wall {:?} ms, one upstream round trip \
+         {:?}; in round trips the fastest {:.2}, the median {:.2}",
         plan.daemons,
         measured
             .rounds
             .iter()
             .map(|(count, _)| *count)
             .collect::<Vec<_>>(),
-        measured.median(),
         measured
             .rounds
             .iter()
             .map(|(_, wall)| wall.as_millis())
             .collect::<Vec<_>>(),
         measured.trip,
-        measured.ratio()
+        measured.fastest(),
+        measured.median()
     );
-    let load = Load::new(Arc::clone(&scene));
-    load.connect_all().await;
+    load.connect_others().await;
 
     scene.outside.weather(Weather::Storm).await;
     scene.outside.journal.write(Did::StormBegins);
@@ -196,7 +201,7 @@ async fn storm(
     workers.join_all().await;
     calm::settle(&scene).await;
 
-    let most = load.tally.most_in_flight.load(Ordering::Relaxed);
+    let most = load.tally.most_in_flight();
     println!("  calls under way at most            {most}");
     for (what, count) in load.tally.counts() {
         println!("  {what:<34} {count}");

@@ -21,25 +21,28 @@ pub(crate) struct Measured {
     pub(crate) trip: Duration,
     /// For each round: the redemptions, and how long all daemons together took.
     pub(crate) rounds: Vec<(usize, Duration)>,
-    /// What the fastest round must stay below, in upstream round trips.
-    pub(crate) limit: f64,
+    /// Whether this is the quick form.
+    quick: bool,
 }
 
-/// The budget, in upstream round trips.
+/// The budget, in upstream round trips; it is the median's.
 const BUDGET: f64 = 3.0;
-/// The rounds beyond those planned for which a busy machine is given another chance.
+/// The budget of the quick form, which runs on machines that do other things besides: the fastest
+/// round's, which what else the machine does can slow down and never makes faster.
+const QUICK: f64 = 6.0;
+/// The rounds beyond those planned for which a busy machine is given another chance in the quick form.
 const CHANCES: usize = 6;
 
 impl Measured {
-    pub(crate) fn median(&self) -> Duration {
+    /// The median of the rounds, in upstream round trips.
+    pub(crate) fn median(&self) -> f64 {
         let mut walls: Vec<Duration> = self.rounds.iter().map(|(_, wall)| *wall).collect();
         walls.sort_unstable();
-        walls[walls.len() / 2]
+        walls[walls.len() / 2].as_secs_f64() / self.trip.as_secs_f64()
     }
 
-    /// The fastest round against one upstream round trip: what else the machine does can slow a round
-    /// down, and never makes one faster.
-    pub(crate) fn ratio(&self) -> f64 {
+    /// The fastest round, in upstream round trips.
+    pub(crate) fn fastest(&self) -> f64 {
         let best = self.rounds.iter().map(|(_, wall)| *wall).min();
         best.unwrap_or_default().as_secs_f64() / self.trip.as_secs_f64()
     }
@@ -54,7 +57,11 @@ impl Measured {
                 ));
             }
         }
-        let (ratio, limit) = (self.ratio(), self.limit);
+        let (ratio, limit) = if self.quick {
+            (self.fastest(), QUICK)
+        } else {
+            (self.median(), BUDGET)
+        };
         if ratio >= limit {
             offences.push(format!(
                 "ten expired credentials took {ratio:.2} upstream round trips, which must be below {limit}"
@@ -75,19 +82,16 @@ pub(crate) async fn measure(scene: &Arc<Scene>) -> Measured {
         assert!(connected, "the user of the measurement connects to {name}");
     }
     let trip = trip(scene).await;
-    let limit = if scene.plan.quick {
-        2.0 * BUDGET
-    } else {
-        BUDGET
-    };
+    let quick = scene.plan.quick;
+    let chances = if quick { CHANCES } else { 0 };
     let mut measured = Measured {
         trip,
         rounds: Vec::new(),
-        limit,
+        quick,
     };
     // The first one warms connections up and is not counted.
-    for round in 0..=scene.plan.rounds + CHANCES {
-        if round > scene.plan.rounds && measured.ratio() < BUDGET {
+    for round in 0..=scene.plan.rounds + chances {
+        if round > scene.plan.rounds && measured.fastest() < BUDGET {
             break;
         }
         // Tokens live two seconds by the provider's word: waiting for their end takes as long.

@@ -37,8 +37,10 @@ pub(crate) struct Plan {
     pub(crate) users: usize,
     /// Chat daemons, each with a key and connections of its own.
     pub(crate) daemons: usize,
-    /// Calls that each daemon keeps under way.
+    /// Turns that each daemon keeps under way.
     pub(crate) workers: usize,
+    /// Calls that each of them sends side by side at times, all at the same moment.
+    pub(crate) abreast: usize,
     /// How often the ten expired credentials are asked for.
     pub(crate) rounds: usize,
     /// Whether this is the quick form.
@@ -49,6 +51,14 @@ pub(crate) struct Plan {
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 /// `tokens.lease`: the deadline, 5 s to write, and what taking the lease and connecting may take.
 pub(crate) const LEASE: Duration = Duration::from_secs(8);
+/// `tokens.refresh_margin`.
+pub(crate) const MARGIN: Duration = Duration::from_secs(10);
+/// `lifecycle.drain_delay` and `lifecycle.shutdown_timeout`: an orderly stop takes no longer than both.
+pub(crate) const DRAIN: Duration = Duration::from_millis(500);
+pub(crate) const SHUTDOWN: Duration = Duration::from_secs(30);
+/// Every fifth user has access tokens that live long enough to be renewed ahead of their end; half of
+/// these are with the provider that does not rotate.
+const LASTING_SHARE: usize = 5;
 /// Every tenth user is with the provider that does not rotate.
 pub(crate) const STEADY_SHARE: usize = 10;
 
@@ -76,8 +86,9 @@ impl Plan {
             engines: engines.collect(),
             users: if quick { 200 } else { 320 },
             daemons: 8,
-            workers: if quick { 25 } else { 32 },
-            rounds: if quick { 3 } else { 7 },
+            workers: 32,
+            abreast: 18,
+            rounds: if quick { 3 } else { 9 },
             quick,
         }
     }
@@ -90,4 +101,9 @@ pub(crate) fn server_of(user: usize) -> &'static str {
     } else {
         "tools"
     }
+}
+
+/// Whether a user's access tokens live long.
+pub(crate) fn lasts(user: usize) -> bool {
+    user % LASTING_SHARE == LASTING_SHARE - 1
 }

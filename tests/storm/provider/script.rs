@@ -91,19 +91,21 @@ impl Script {
         }
     }
 
-    /// How long an access token lives, in seconds.
-    pub(crate) fn lifetime(&self, weather: Weather, of: [u64; 2]) -> u64 {
+    /// How long an access token lives, in seconds: a user's are long or short.
+    pub(crate) fn lifetime(&self, weather: Weather, lasts: bool, of: [u64; 2]) -> u64 {
+        let chance = Chance::new(self.seed, &[7, of[0], of[1]]).next();
         match weather {
             Weather::Steady => 2,
-            Weather::Calm | Weather::Storm => {
-                2 + Chance::new(self.seed, &[7, of[0], of[1]]).next() % 4
-            }
+            Weather::Calm | Weather::Storm if lasts => 50 + chance % 21,
+            Weather::Calm | Weather::Storm => 2 + chance % 4,
         }
     }
 
-    /// Whether an accepted token is taken out of use at this use of it.
-    pub(crate) fn spoils(&self, weather: Weather, of: [u64; 3]) -> bool {
+    /// Whether an accepted token is taken out of use at this use of it. One that lasts is used so
+    /// much more often that it would hardly ever see its end.
+    pub(crate) fn spoils(&self, weather: Weather, lasts: bool, of: [u64; 3]) -> bool {
+        let times = if lasts { 2 } else { 25 };
         weather == Weather::Storm
-            && Chance::new(self.seed, &[11, of[0], of[1], of[2]]).in_thousand(25)
+            && Chance::new(self.seed, &[11, of[0], of[1], of[2]]).in_thousand(times)
     }
 }

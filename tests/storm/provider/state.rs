@@ -7,6 +7,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::super::clock;
 use super::super::journal::{Journal, Ruling, Saw};
+use super::super::plan::lasts;
 use super::script::{Script, Weather};
 
 /// What a code stands for.
@@ -23,6 +24,8 @@ pub(crate) struct Code {
 struct Family {
     client: String,
     rotates: bool,
+    /// Whether its access tokens live long.
+    lasts: bool,
     /// The refresh token that may be presented next.
     current: u64,
     /// The newest access token.
@@ -123,6 +126,7 @@ impl State {
             Family {
                 client: code.client.clone(),
                 rotates,
+                lasts: number(&code.user).is_some_and(lasts),
                 current: 0,
                 newest: 0,
                 dead: false,
@@ -140,6 +144,14 @@ impl State {
         let presented = family.presented.entry(token).or_default();
         *presented += 1;
         *presented - 1
+    }
+
+    /// What is left of the life of a family's newest access token.
+    pub(crate) fn left(&self, family: u64) -> u64 {
+        let newest = self.families.get(&family).map(|held| (family, held.newest));
+        let access = newest.and_then(|newest| self.access.get(&newest));
+        let access = access.filter(|access| !access.spoiled);
+        access.map_or(0, |access| access.ends.saturating_sub(clock::now()))
     }
 
     /// Decides about a refresh token, and commits.
@@ -170,7 +182,10 @@ impl State {
 
     /// Makes the tokens of a family's newest generation.
     pub(crate) fn tokens(&mut self, family: u64, token: u64) -> Tokens {
-        let lifetime = self.script.lifetime(self.weather, [family, token]);
+        let held = self.families.get(&family);
+        let rotates = held.is_some_and(|held| held.rotates);
+        let lasts = held.is_some_and(|held| held.lasts);
+        let lifetime = self.script.lifetime(self.weather, lasts, [family, token]);
         let replaced = token
             .checked_sub(1)
             .and_then(|before| self.access.get(&(family, before)));
@@ -181,7 +196,6 @@ impl State {
             immune: replaced.is_some_and(|before| before.spoiled),
         };
         self.access.insert((family, token), access);
-        let rotates = self.families.get(&family).is_some_and(|held| held.rotates);
         Tokens {
             access: format!("a-{family}-{token}"),
             refresh: (rotates || token == 0).then(|| format!("r-{family}-{token}")),
@@ -194,7 +208,9 @@ impl State {
         let Some((family, token)) = parse(bearer, "a") else {
             return false;
         };
-        let alive = self.families.get(&family).is_some_and(|held| !held.dead);
+        let held = self.families.get(&family);
+        let alive = held.is_some_and(|held| !held.dead);
+        let lasts = held.is_some_and(|held| held.lasts);
         let Some(access) = self.access.get_mut(&(family, token)) else {
             return false;
         };
@@ -206,7 +222,7 @@ impl State {
         }
         access.uses += 1;
         let of = [family, token, access.uses];
-        if !access.immune && self.script.spoils(self.weather, of) {
+        if !access.immune && self.script.spoils(self.weather, lasts, of) {
             access.spoiled = true;
             journal.write(Saw::Spoiled { family, token });
             return false;
@@ -226,6 +242,11 @@ impl State {
             journal.write(Saw::Revoked { family });
         }
     }
+}
+
+/// The number of a user of the storm; the user of the measurement has none.
+fn number(user: &str) -> Option<usize> {
+    user.strip_prefix('u')?.parse().ok()
 }
 
 /// Family and number of a token.

@@ -108,16 +108,18 @@ impl Provider {
             wire::closing(&mut call.stream, &mut call.cut).await;
             return None;
         };
-        let fate = {
-            let before = self.state().present(family, token);
-            self.fate([family, token, before])
+        let (before, left) = {
+            let mut state = self.state();
+            (state.present(family, token), state.left(family))
         };
+        let fate = self.fate([family, token, before]);
         self.journal.write(Saw::Presented {
             conn: call.conn,
             accepted: call.accepted,
             port: call.port,
             family,
             token,
+            left,
             fault: fate.fault,
         });
         let gone = match self.before(call, fate).await {

@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 mod postgres;
 mod replica;
+mod wire;
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,12 @@ use tokio::net::TcpListener;
 use crate::clock::Chance;
 use crate::journal::Journal;
 use crate::keeper::Keeper;
-use crate::plan::{DEADLINE, Engine, LEASE, Plan};
+use crate::plan::{DEADLINE, DRAIN, Engine, LEASE, MARGIN, Plan, SHUTDOWN};
 use crate::provider::Weather;
 use postgres::Postgres;
 pub(crate) use replica::Replica;
 use replica::Settings;
+use wire::Wire;
 
 /// How the service believes to be known; the driver is the load balancer in front of it.
 pub(crate) const PUBLIC: &str = "https://storm.example";
@@ -90,6 +92,8 @@ pub(crate) struct Scene {
     /// For each daemon, a connection to each replica.
     pub(crate) daemons: Vec<Vec<Client>>,
     pub(crate) postgres: Option<Postgres>,
+    /// Between the last replica and PostgreSQL.
+    pub(crate) wire: Option<Wire>,
     provider: Mutex<Child>,
 }
 
@@ -114,13 +118,21 @@ impl Scene {
         let url = postgres.as_ref().map(Postgres::url);
         let settings = settings(plan, directory, url);
         run(&settings, &["migrate"]);
+        let wire = match &postgres {
+            Some(postgres) => Some(Wire::lay(ports.free().await, postgres.socket()).await),
+            None => None,
+        };
         let made = run(&settings, &["apikey", "bootstrap", "--output", "json"]);
         let made: Value = serde_json::from_str(&made).expect("the key comes in JSON");
         let mut replicas = Vec::new();
         for number in 0..engine.replicas() {
             let ports = [ports.free().await, ports.free().await, ports.free().await];
             let outside = Arc::clone(&outside);
-            let replica = Replica::new(number, ports, settings.clone(), outside);
+            let mut settings = settings.clone();
+            if let Some(wire) = wire.as_ref().filter(|_| number + 1 == engine.replicas()) {
+                settings.says("DATABASE__URL", Postgres::url_by(wire));
+            }
+            let replica = Replica::new(number, ports, settings, outside);
             replica.start().await;
             replicas.push(replica);
         }
@@ -131,6 +143,7 @@ impl Scene {
             replicas,
             daemons: Vec::new(),
             postgres,
+            wire,
             provider: Mutex::new(provider),
         };
         let key = made["secret"].as_str().expect("the key is a text");
@@ -254,15 +267,19 @@ fn settings(plan: &Plan, directory: &Path, database: Option<String>) -> Settings
         ("HANDSHAKES__ALLOW_LINK", "true".to_owned()),
         ("OAUTH__REQUEST_TIMEOUT", text(DEADLINE)),
         ("TOKENS__LEASE", text(LEASE)),
+        ("TOKENS__REFRESH_MARGIN", text(MARGIN)),
+        ("LIFECYCLE__DRAIN_DELAY", text(DRAIN)),
+        ("LIFECYCLE__SHUTDOWN_TIMEOUT", text(SHUTDOWN)),
     ];
     said.extend(database.map(|url| ("DATABASE__URL", url)));
-    let environment = said
-        .into_iter()
-        .map(|(name, value)| (format!("STATIONMASTER_{name}"), value));
-    Settings {
+    let mut settings = Settings {
         program: PathBuf::from(env!("CARGO_BIN_EXE_stationmaster")),
-        environment: environment.collect(),
+        environment: Vec::new(),
+    };
+    for (name, value) in said {
+        settings.says(name, value);
     }
+    settings
 }
 
 /// Runs a command of the service to its end; what it printed.

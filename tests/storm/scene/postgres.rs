@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use rustix::process::Signal;
 
+use super::wire::Wire;
 use crate::keeper::Keeper;
 use crate::postgres_binaries::{Account, Binaries};
 
@@ -56,6 +57,16 @@ impl Postgres {
     pub(crate) fn url(&self) -> String {
         let host = self.directory.display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{host}/postgres")
+    }
+
+    /// What it says at the near end of a wire.
+    pub(super) fn url_by(wire: &Wire) -> String {
+        let port = wire.port;
+        format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable")
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.directory.join(".s.PGSQL.5432")
     }
 
     pub(crate) fn up(&self) {

@@ -12,10 +12,13 @@ use tokio::time::sleep;
 
 use super::Outside;
 use crate::journal::Did;
+use crate::plan::{DRAIN, SHUTDOWN};
 
 /// How often a replica may fail to start, as it does while its database is down.
 const TRIES: usize = 40;
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// What a stop may take beyond what its settings allow, on a busy machine.
+const LEEWAY: Duration = Duration::from_secs(2);
 
 /// The settings that all replicas share, and the program.
 #[derive(Debug, Clone)]
@@ -25,6 +28,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Says one, whatever was said before.
+    pub(super) fn says(&mut self, name: &str, value: String) {
+        let name = format!("STATIONMASTER_{name}");
+        self.environment.retain(|(said, _)| *said != name);
+        self.environment.push((name, value));
+    }
+
     /// A command of the service under these settings.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -164,6 +174,28 @@ impl Replica {
             let replica = self.number;
             self.outside.journal.write(Did::Killed { replica, pid });
         }
+        self.reap();
+    }
+
+    /// SIGTERM, and waits for its end, which is in the journal. One that does not end in time is killed.
+    pub(crate) async fn stop(&self) {
+        let (replica, pid) = (self.number, self.pid().unwrap_or_default());
+        self.outside.journal.write(Did::Stopped { replica, pid });
+        self.signal(Signal::TERM);
+        let ended = async {
+            loop {
+                let looked = self.child().as_mut().map(Child::try_wait);
+                if let Some(Ok(Some(status))) = looked {
+                    return status.code();
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let ended = tokio::time::timeout(DRAIN + SHUTDOWN + LEEWAY, ended).await;
+        let code = ended.ok().flatten();
+        self.outside
+            .journal
+            .write(Did::Ended { replica, pid, code });
         self.reap();
     }
 

@@ -3,18 +3,22 @@
 
 use std::fmt;
 
-use super::facts::{Facts, Presentation};
+use super::facts::{Facts, Presentation, Span};
 use crate::clock::micros;
 use crate::journal::{Close, Ruling};
 use crate::plan::{DEADLINE, LEASE};
 
-/// What storing an answer may take: a replica that dies later had its time. A replica that is stopped
-/// amid a transaction holds up the others for the two seconds after which the database ends it.
+/// What storing an answer may take: a replica that dies later had its time. The answer stands in line
+/// with thousands of calls for two cores, and on SQLite for the one writer.
+const STORES_WITHIN: u64 = 2_000_000;
+/// A replica that stops answering amid a transaction holds up the others until the database ends it.
+const HELD_UP: u64 = 2_000_000;
 /// While the database is down nothing can be stored, and the longest pause between two tries is added
 /// to that.
-const STORES_WITHIN: u64 = 3_000_000;
 const STORES_AGAIN_WITHIN: u64 = 6_000_000;
 
+/// How long it may take to find out who sent a request.
+const FOUND_WITHIN: u64 = 1_000_000;
 /// How long the provider may take to notice that a client went.
 const NOTICED_WITHIN: u64 = 300_000;
 
@@ -31,6 +35,8 @@ pub(crate) enum Cause {
     Killed,
     /// The replica was paused beyond its lease before it could store it.
     Paused,
+    /// The replica could not reach its database beyond its lease, before it could store it.
+    Unreachable,
     /// The replica was killed or paused while the database was down.
     Database,
 }
@@ -43,6 +49,7 @@ impl fmt::Display for Cause {
             Self::TooLate => "the answer came after the deadline",
             Self::Killed => "the replica was killed before it could store the answer",
             Self::Paused => "the replica was paused beyond its lease",
+            Self::Unreachable => "the replica could not reach its database beyond its lease",
             Self::Database => "the replica ended while the database was down",
         })
     }
@@ -98,9 +105,10 @@ impl Facts {
             span.0 <= there.saturating_add(STORES_WITHIN) && span.1 >= one.arrived
         };
         let down = self.database.iter().find(down);
-        let stored = down.map_or(there.saturating_add(STORES_WITHIN), |span| {
-            span.1.max(there).saturating_add(STORES_AGAIN_WITHIN)
-        });
+        let stored = down.map_or_else(
+            || self.stored(one, there),
+            |span| span.1.max(there).saturating_add(STORES_AGAIN_WITHIN),
+        );
         let instead = |cause| {
             if down.is_some() {
                 Cause::Database
@@ -113,22 +121,38 @@ impl Facts {
         let earliest = if one.pid.is_some() {
             one.arrived
         } else {
-            one.arrived.saturating_sub(STORES_WITHIN)
+            one.arrived.saturating_sub(FOUND_WITHIN)
         };
         let killed =
             |(pid, t): &(u32, u64)| ours(*pid) && (earliest..=stored).contains(t) && *t <= by;
         if self.kills.iter().any(killed) {
             return Some(instead(Cause::Killed));
         }
-        let paused = |(pid, span): &(u32, (u64, u64))| {
+        let too_long = |(pid, span): &(u32, Span)| {
             one.pid == Some(*pid)
                 && span.0 <= stored
                 && span.1 >= one.arrived
                 && span.1 - span.0 > micros(LEASE)
                 && span.0 <= by
         };
-        let paused = self.pauses.iter().any(paused);
-        paused.then(|| instead(Cause::Paused))
+        if self.pauses.iter().any(too_long) {
+            return Some(instead(Cause::Paused));
+        }
+        let mute = self.mutes.iter().any(too_long);
+        mute.then_some(Cause::Unreachable)
+    }
+
+    /// By when what was there at a time must be stored while the database is up.
+    fn stored(&self, one: &Presentation, there: u64) -> u64 {
+        let in_time = there.saturating_add(STORES_WITHIN);
+        let others = self.stretches().filter(|(pid, _)| one.pid != Some(*pid));
+        let held_up = others
+            .filter(|(_, span)| span.0 <= in_time)
+            .map(|(_, span)| {
+                let free = span.0.saturating_add(HELD_UP);
+                free.saturating_sub(span.0.max(there))
+            });
+        in_time.saturating_add(held_up.max().unwrap_or(0))
     }
 
     /// How long a replica lived on with an answer that it did not store.

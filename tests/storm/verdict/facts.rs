@@ -14,6 +14,8 @@ pub(crate) struct Presentation {
     pub(crate) family: u64,
     pub(crate) token: u64,
     pub(crate) arrived: u64,
+    /// What was left then of the life of the family's newest access token.
+    pub(crate) left: u64,
     pub(crate) ruled: Option<(u64, Ruling)>,
     pub(crate) written: Option<u64>,
     pub(crate) closed: Option<(u64, Close)>,
@@ -51,6 +53,11 @@ pub(crate) struct Facts {
     senders: HashMap<u64, u32>,
     pub(crate) kills: Vec<(u32, u64)>,
     pub(crate) pauses: Vec<(u32, Span)>,
+    /// When which process could not reach its database.
+    pub(crate) mutes: Vec<(u32, Span)>,
+    /// How many processes were stopped in order, and the exit codes of those that did not end well.
+    pub(crate) stops: usize,
+    pub(crate) disorder: Vec<(u32, Option<i32>)>,
     pub(crate) database: Vec<Span>,
     pub(crate) storm: Option<Span>,
     /// The families that the service ever had.
@@ -126,6 +133,7 @@ impl Facts {
                 accepted,
                 family,
                 token,
+                left,
                 ..
             } => {
                 self.in_use.entry((family, token)).or_insert(t);
@@ -137,6 +145,7 @@ impl Facts {
                     family,
                     token,
                     arrived: accepted,
+                    left,
                     ruled: None,
                     written: None,
                     closed: None,
@@ -193,12 +202,11 @@ impl Facts {
         match &line.event {
             Did::Killed { pid, .. } => self.kills.push((*pid, t)),
             Did::Paused { pid, .. } => self.pauses.push((*pid, (t, u64::MAX))),
-            Did::Resumed { pid, .. } => {
-                let paused = self.pauses.iter_mut().rev();
-                if let Some((_, span)) = paused.into_iter().find(|(paused, _)| paused == pid) {
-                    span.1 = t;
-                }
-            }
+            Did::Resumed { pid, .. } => end(&mut self.pauses, *pid, t),
+            Did::Muted { pid, .. } => self.mutes.push((*pid, (t, u64::MAX))),
+            Did::Unmuted { pid, .. } => end(&mut self.mutes, *pid, t),
+            Did::Ended { code: Some(0), .. } => self.stops += 1,
+            Did::Ended { pid, code, .. } => self.disorder.push((*pid, *code)),
             Did::DatabaseStopping => self.database.push((t, u64::MAX)),
             Did::DatabaseUp => close(&mut self.database, t),
             Did::StormBegins => self.storm = Some((t, u64::MAX)),
@@ -209,11 +217,17 @@ impl Facts {
             }
             Did::Spawned { .. }
             | Did::Ready { .. }
+            | Did::Stopped { .. }
             | Did::Handshake { .. }
             | Did::Disconnected { .. }
             | Did::Told(_)
             | Did::Final { .. } => {}
         }
+    }
+
+    /// The stretches for which processes could not store: stopped, or cut off from their database.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = &(u32, Span)> {
+        self.pauses.iter().chain(&self.mutes)
     }
 
     /// The newest refresh token of a family at a time.
@@ -225,6 +239,14 @@ impl Facts {
             }
         });
         rotated.max().unwrap_or(0)
+    }
+}
+
+/// Ends the last stretch of a process.
+fn end(spans: &mut [(u32, Span)], pid: u32, t: u64) {
+    let mut spans = spans.iter_mut().rev();
+    if let Some((_, span)) = spans.find(|(whose, _)| *whose == pid) {
+        span.1 = t;
     }
 }
 

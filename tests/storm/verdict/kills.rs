@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use super::destroyed::Cause;
 use super::facts::{Facts, Presentation};
+use crate::clock::micros;
 use crate::journal::{Close, Ruling};
+use crate::plan::{DEADLINE, MARGIN};
 
 /// A family killed by reuse.
 #[derive(Debug)]
@@ -70,6 +72,19 @@ impl Facts {
             )
         };
         self.presentations.values().filter(replayed).count()
+    }
+
+    /// How many redemptions of the storm nobody had asked for: what stood lived longer than anybody
+    /// asks for, and was not rejected.
+    pub(crate) fn ahead(&self) -> usize {
+        let asked = micros(MARGIN) + micros(DEADLINE);
+        let storm = self.storm.unwrap_or((0, u64::MAX));
+        let ahead = |one: &&Presentation| {
+            one.left > asked
+                && (storm.0..=storm.1).contains(&one.arrived)
+                && matches!(one.ruled, Some((_, Ruling::Rotated(_))))
+        };
+        self.presentations.values().filter(ahead).count()
     }
 
     /// How often a refresh token brought new tokens.

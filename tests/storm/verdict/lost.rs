@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::{Facts, Family};
 use crate::clock::micros;
 use crate::journal::{Answer, Did, Ruling};
-use crate::plan::DEADLINE;
+use crate::plan::{DEADLINE, LEASE};
 
 const UNKNOWN: &str = "STATUS_REASON_OUTCOME_UNKNOWN";
 const REFUSED: &str = "STATUS_REASON_REFRESH_REFUSED";
@@ -139,7 +139,7 @@ impl Facts {
         for (family, held) in of_user {
             candidates.push((*family, held));
             // A handshake takes its time between the exchange and the row, and a paused replica more.
-            let paused = self.pauses.iter().map(|(_, span)| span);
+            let paused = self.stretches().map(|(_, span)| span);
             let paused = paused.filter(|span| {
                 span.1 >= held.began && span.0 <= held.began.saturating_add(5_000_000)
             });
@@ -189,8 +189,8 @@ impl Facts {
         {
             return Ok(NEWEST_LOST);
         }
-        // A replica that is killed, or paused beyond its lease, between declaring an attempt and
-        // sending it leaves an unknown outcome that the provider never sees.
+        // A replica that is killed, or paused or cut off from its database beyond its lease, between
+        // declaring an attempt and sending it leaves an unknown outcome that the provider never sees.
         let unknown = presented
             .iter()
             .filter(|one| one.token == newest && self.destroyed(one, noticed).is_ok())
@@ -199,9 +199,8 @@ impl Facts {
         let during = |t: u64| (since..=told.until).contains(&t);
         let kills = self.kills.iter().filter(|(_, t)| during(*t)).count();
         let pauses = self
-            .pauses
-            .iter()
-            .filter(|(_, span)| during(span.0))
+            .stretches()
+            .filter(|(_, span)| during(span.0) && span.1 - span.0 > micros(LEASE))
             .count();
         if unknown + kills + pauses >= 2 {
             return Ok(UNSPENT);

@@ -47,6 +47,12 @@ impl Verdict {
     /// What fails the run.
     pub(crate) fn offences(&self) -> Vec<String> {
         let mut offences = Vec::new();
+        for (pid, code) in &self.facts.disorder {
+            offences.push(match code {
+                Some(code) => format!("process {pid} ended with {code} when stopped in order"),
+                None => format!("process {pid} did not end in time when stopped in order"),
+            });
+        }
         for kill in self.facts.kills() {
             if let Err(why) = &kill.verdict {
                 offences.push(format!(
@@ -81,6 +87,7 @@ impl Verdict {
             "  redemptions                        {}",
             facts.redemptions()
         );
+        println!("  of these, asked for by nobody      {}", facts.ahead());
         println!("  replays seen by the provider       {}", facts.replays());
         println!("  families killed avoidably          {}", self.avoidable());
         let deliberate = self.facts.kills().len() - self.avoidable();
@@ -123,12 +130,20 @@ impl Verdict {
             lost.finally_ready, lost.finally_told, lost.finally_left
         );
         println!(
-            "  replicas killed {}, paused {}; tokens spoiled {}; database stopped {}; network cut {}",
+            "  replicas killed {}, paused {}, stopped in order {}; tokens spoiled {}; database stopped {}; \
+             network cut {}",
             facts.kills.len(),
             facts.pauses.len(),
+            facts.stops,
             facts.spoiled,
             facts.database.len(),
             facts.cuts.len()
         );
+        for (_, span) in &facts.mutes {
+            println!(
+                "  a replica's database silent for    {} ms",
+                (span.1.saturating_sub(span.0)) / 1_000
+            );
+        }
     }
 }

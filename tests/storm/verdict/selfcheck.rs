@@ -1,10 +1,11 @@
 //! The judge is judged first: small journals whose verdicts are known. A judge that convicts nobody
 //! would pass every storm.
 
+use super::facts::Span;
 use super::{Facts, Verdict};
 use crate::clock::micros;
 use crate::journal::{Answer, Close, Did, Fault, Line, Ruling, Saw};
-use crate::plan::{DEADLINE, LEASE};
+use crate::plan::{DEADLINE, LEASE, MARGIN};
 
 const REPLICA: u32 = 1;
 const OTHER: u32 = 2;
@@ -46,6 +47,41 @@ impl Story {
         self.did.push(Line { t, event });
     }
 
+    /// The first presentation, and its answer that reached the replica at once.
+    fn answered() -> Self {
+        let mut story = Self::new();
+        story.delivered(2 * SECOND + 2);
+        story
+    }
+
+    /// What befell a replica; from when to when.
+    fn paused(mut self, pid: u32, span: Span) -> Self {
+        let replica = 0;
+        self.did(span.0, Did::Paused { replica, pid });
+        self.did(span.1, Did::Resumed { replica, pid });
+        self
+    }
+
+    fn muted(mut self, span: Span) -> Self {
+        let (replica, pid) = (0, REPLICA);
+        self.did(span.0, Did::Muted { replica, pid });
+        self.did(span.1, Did::Unmuted { replica, pid });
+        self
+    }
+
+    fn killed(mut self, t: u64) -> Self {
+        let (replica, pid) = (0, REPLICA);
+        self.did(t, Did::Killed { replica, pid });
+        self
+    }
+
+    fn stopped(mut self, span: Span, code: Option<i32>) -> Self {
+        let (replica, pid) = (0, REPLICA);
+        self.did(span.0, Did::Stopped { replica, pid });
+        self.did(span.1, Did::Ended { replica, pid, code });
+        self
+    }
+
     fn presented(&mut self, t: u64, conn: u64, pid: u32) {
         let event = Saw::Presented {
             conn,
@@ -53,6 +89,7 @@ impl Story {
             port: 0,
             family: 7,
             token: 0,
+            left: 0,
             fault: Fault::None,
         };
         self.saw(t, event);
@@ -109,6 +146,8 @@ impl Story {
 pub(crate) fn run() {
     convictions();
     acquittals();
+    stretches();
+    ahead();
 }
 
 fn convictions() {
@@ -138,39 +177,6 @@ fn convictions() {
     used.reuse(4 * SECOND)
         .convicts("a reuse although the answer's tokens were in use");
 
-    let mut late_kill = Story::new();
-    late_kill.delivered(2 * SECOND + 2);
-    late_kill.did(
-        9 * SECOND,
-        Did::Killed {
-            replica: 0,
-            pid: REPLICA,
-        },
-    );
-    late_kill
-        .reuse(20 * SECOND)
-        .convicts("a replica killed long after it had the answer");
-
-    let mut short_pause = Story::new();
-    short_pause.delivered(2 * SECOND + 2);
-    short_pause.did(
-        2 * SECOND,
-        Did::Paused {
-            replica: 0,
-            pid: REPLICA,
-        },
-    );
-    short_pause.did(
-        3 * SECOND,
-        Did::Resumed {
-            replica: 0,
-            pid: REPLICA,
-        },
-    );
-    short_pause
-        .reuse(20 * SECOND)
-        .convicts("a pause within the lease");
-
     let alive = Story::new().told(5 * SECOND, "OUTCOME_UNKNOWN");
     alive.convicts("a connection reported lost that is alive");
 
@@ -192,38 +198,56 @@ fn acquittals() {
     late.closed(2 * SECOND + micros(DEADLINE), Close::Gone);
     late.reuse(9 * SECOND)
         .acquits("a replay after the deadline");
+}
 
-    let mut killed = Story::new();
-    killed.delivered(2 * SECOND + 2);
-    killed.did(
-        2 * SECOND + 3,
-        Did::Killed {
-            replica: 0,
-            pid: REPLICA,
-        },
-    );
-    killed
-        .reuse(20 * SECOND)
-        .acquits("a replay after its replica was killed");
+/// What befell the replica that had the answer, and for how long.
+fn stretches() {
+    let short = (2 * SECOND, 3 * SECOND);
+    let long = (2 * SECOND, 3 * SECOND + micros(LEASE));
+    let replayed = |story: Story| story.reuse(20 * SECOND);
 
-    let mut paused = Story::new();
-    paused.delivered(2 * SECOND + 2);
-    let span = (2 * SECOND, 3 * SECOND + micros(LEASE));
-    paused.did(
-        span.0,
-        Did::Paused {
-            replica: 0,
-            pid: REPLICA,
-        },
-    );
-    paused.did(
-        span.1,
-        Did::Resumed {
-            replica: 0,
-            pid: REPLICA,
-        },
-    );
-    paused
-        .reuse(11 * SECOND)
-        .acquits("a replay after its replica was paused beyond its lease");
+    let at_once = Story::answered().killed(2 * SECOND + 3);
+    replayed(at_once).acquits("a replay after its replica was killed");
+    let later = 4 * SECOND + 500_000;
+    let late = Story::answered().killed(later);
+    replayed(late).convicts("a replica killed after it could have stored the answer");
+    let held_up = Story::answered().killed(later).paused(OTHER, long);
+    replayed(held_up).acquits("a replica killed while another one held it up");
+
+    let paused = Story::answered().paused(REPLICA, long);
+    replayed(paused).acquits("a replay after its replica was paused beyond its lease");
+    let paused = Story::answered().paused(REPLICA, short);
+    replayed(paused).convicts("a pause within the lease");
+
+    let muted = Story::answered().muted(long);
+    replayed(muted).acquits("a replay after its replica lost its database beyond its lease");
+    let muted = Story::answered().muted(short);
+    replayed(muted).convicts("a database that was away for less than the lease");
+
+    let stopped = Story::answered().stopped(short, Some(0));
+    replayed(stopped).convicts("an answer lost in an orderly stop");
+    Story::answered()
+        .stopped(short, Some(0))
+        .acquits("an orderly stop");
+    Story::answered()
+        .stopped(short, Some(1))
+        .convicts("an orderly stop that failed");
+    Story::answered()
+        .stopped(long, None)
+        .convicts("an orderly stop that did not come to its end");
+}
+
+/// What is renewed without being asked for.
+fn ahead() {
+    let asked = micros(MARGIN) + micros(DEADLINE);
+    for (left, expected) in [(asked, 0), (asked + 1, 1)] {
+        let mut story = Story::new();
+        for line in &mut story.saw {
+            if let Saw::Presented { left: held, .. } = &mut line.event {
+                *held = left;
+            }
+        }
+        let found = Facts::new(story.saw, story.did).ahead();
+        assert_eq!(found, expected, "renewals asked for by nobody, {left} left");
+    }
 }
