@@ -10,6 +10,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
+
 use super::App;
 use super::error::Result;
 use super::provision::{Slot, client_issuer};
@@ -77,20 +80,31 @@ impl App {
         let theirs = tx.registrations().get(tenant, id).await?;
         let current = server_and_client(&mut tx, tenant, connection.server).await?;
         let both = theirs.zip(current);
-        Ok(both.is_some_and(|(theirs, (_, current))| !same_client(&theirs, &current)))
+        Ok(both.is_some_and(|(theirs, (_, current))| {
+            let ours = theirs.kind == RegistrationKind::Dynamic;
+            ours && current.generation > theirs.generation && !same_client(&theirs, &current)
+        }))
     }
 
-    /// Does what can be done about a client that its provider refused, if users still connect with it.
-    /// Run it where it is not lost when a caller goes away.
-    pub(super) async fn client_refused(
+    /// Does what can be done about a client that its provider does not know any more, if users still
+    /// connect with it. Goes on by itself; what is answered ends with it. Not begun at the end of this
+    /// process.
+    pub(super) fn client_refused(
         &self,
-        (tenant, server): (&TenantId, ServerId),
+        (tenant, server): (TenantId, ServerId),
         registration: RegistrationId,
-    ) {
-        let done = Box::pin(self.mend_refused((tenant, server), registration));
-        if let Err(error) = done.await {
-            tracing::warn!(server.id = %server, %error, "a refused client is not registered anew");
-        }
+    ) -> JoinHandle<()> {
+        let app = self.clone();
+        let mending = async move {
+            if app.0.ending.is_cancelled() {
+                return;
+            }
+            let done = Box::pin(app.mend_refused((&tenant, server), registration));
+            if let Err(error) = done.await {
+                tracing::warn!(server.id = %server, %error, "a refused client is not registered anew");
+            }
+        };
+        self.0.tasks.spawn(mending.in_current_span())
     }
 
     async fn mend_refused(
@@ -106,11 +120,15 @@ impl App {
             return Ok(());
         };
         let now = self.0.clock.now();
-        if !same_client(&refused, &current) || !self.0.refused_clients.is_news(server.id, now) {
+        let by_hand = refused.kind != RegistrationKind::Dynamic;
+        if !by_hand && !same_client(&refused, &current) {
             return Ok(());
         }
-        let (id, client) = (server.id, &current.client_id);
-        if current.kind != RegistrationKind::Dynamic {
+        if !self.0.refused_clients.is_news(server.id, now) {
+            return Ok(());
+        }
+        let (id, client) = (server.id, &refused.client_id);
+        if by_hand {
             tracing::warn!(server.id = %id, client.id = client, "the provider refuses the client of a server: an administrator must act");
             return Ok(());
         }

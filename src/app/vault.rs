@@ -18,7 +18,7 @@ use crate::domain::ids::DataKeyId;
 use crate::domain::keys::{DataKey, Place, RolloverPolicy, RootKey};
 use crate::domain::random::Random;
 use crate::domain::secrets::Sealed;
-use crate::domain::tenants::{TenantId, TenantState};
+use crate::domain::tenants::TenantId;
 use crate::domain::time::Clock;
 use crate::store::{self, Store, within};
 
@@ -254,9 +254,12 @@ impl Vault {
         };
         let mut tx = self.store.write().await?;
         // Whoever was late for the end of a tenant must not give it a key again.
-        let owner = tx.tenants().get(tenant).await?;
-        if owner.is_none_or(|owner| owner.state == TenantState::Deleted) {
+        if !tx.tenants_mut().hold_kept(tenant).await? {
             return Err(Error::TenantNotFound);
+        }
+        let theirs = tx.keys().find_active(tenant).await?;
+        if theirs.is_some_and(|theirs| theirs.may_seal(self.clock.now(), &self.policy)) {
+            return Ok(None);
         }
         match tx.keys_mut().insert_active(&stored).await {
             Ok(()) => {

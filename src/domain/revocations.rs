@@ -22,7 +22,7 @@ pub const MARGIN: Duration = Duration::from_mins(1);
 pub const DEADLINE: Duration = Duration::from_hours(7 * 24);
 /// How long what is left of a tenant is kept for its revocations.
 pub const TENANT_DEADLINE: Duration = Duration::from_hours(24);
-/// How long what was given up stays visible.
+/// How long after it was queued what was given up stays visible.
 pub const DEAD_KEPT: Duration = Duration::from_hours(30 * 24);
 /// The pauses between tries: the first, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));

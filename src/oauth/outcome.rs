@@ -70,6 +70,22 @@ impl Refused {
         Self { about, code }
     }
 
+    /// Whether the server says that it does not know our client, or not by this secret: another
+    /// client could help. Others are refused for what they ask.
+    pub fn is_unknown_client(&self) -> bool {
+        let code = self.code.as_deref();
+        code.is_some_and(|code| {
+            matches!(
+                code,
+                "invalid_client"
+                    | "invalid_client_id"
+                    | "bad_client_secret"
+                    | "incorrect_client_credentials"
+                    | "deleted_client"
+            )
+        })
+    }
+
     /// The refusal, without its code if that repeats a part of one of these secrets: some servers
     /// put what they were sent where the code belongs. Codes known by name are kept.
     #[must_use]
@@ -162,6 +178,21 @@ mod tests {
             About::Grant,
             "a code known by name is no secret"
         );
+    }
+
+    #[test]
+    fn a_client_that_is_not_known_is_told_from_one_that_asks_too_much() {
+        let unknown = |code: &str| Refused::new(Some(code.to_owned())).is_unknown_client();
+
+        assert!(unknown("invalid_client") && unknown("deleted_client"));
+        for code in [
+            "unauthorized_client",
+            "invalid_target",
+            "unsupported_grant_type",
+        ] {
+            assert!(!unknown(code), "{code}");
+        }
+        assert!(!Refused::new(None).is_unknown_client());
     }
 
     #[test]

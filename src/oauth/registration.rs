@@ -9,6 +9,7 @@ use super::answer::{code, retry_after};
 use super::error::Error;
 use super::metadata::{object, text};
 use super::revocation::unregister;
+use super::target::may_name;
 use crate::domain::authorization::{ClientAuthMethod, Scopes};
 use crate::domain::secrets::{ClientSecret, RegistrationAccessToken};
 use crate::domain::time::Timestamp;
@@ -73,7 +74,12 @@ pub async fn register(
     let answer = fetch.send(request).await?;
     let status = answer.status;
     if status.is_success() {
-        let answer = object(&answer.body).ok_or(Error::RegistrationMalformed)?;
+        let mut answer = object(&answer.body).ok_or(Error::RegistrationMalformed)?;
+        // A client that is managed on this machine by a server elsewhere is as good as not managed.
+        let managed = text(&answer, "registration_client_uri");
+        if managed.is_some_and(|uri| !may_name(client.on_behalf_of, uri)) {
+            answer.remove("registration_client_uri");
+        }
         let made = read(&answer, asked);
         if made.is_err()
             && let (Some(uri), Some(token)) = management(&answer)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::authorization::{Issuer, Scopes};
+use crate::fetch::Policy;
 
 /// What a challenge said that steers discovery. Untrusted.
 #[derive(Debug, Clone, Default)]
@@ -49,4 +50,26 @@ pub struct Target<'a> {
     pub missing_pkce: MissingPkce,
     /// The deadline of each document. At most eighteen are tried.
     pub deadline: Duration,
+}
+
+/// Whether a server at this URL may name an endpoint: one on this machine only if it is there itself.
+pub fn may_name(server_url: &str, endpoint: &str) -> bool {
+    let local = |url| Policy::on_behalf_of(url) == Policy::Local;
+    local(server_url) || !local(endpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_on_this_machine_names_endpoints_on_it() {
+        let (here, there) = ("http://127.0.0.1:1/mcp", "https://mcp.example.com");
+
+        assert!(may_name(here, "http://localhost:2/revoke"));
+        assert!(may_name(here, "https://as.example.com/revoke"));
+        assert!(may_name(there, "https://as.example.com/revoke"));
+        assert!(!may_name(there, "http://127.0.0.1:2/revoke"));
+        assert!(!may_name(there, "http://[::1]/revoke"));
+    }
 }

@@ -20,6 +20,7 @@ statements! {
         WHERE state = 'deleting' ORDER BY id";
     LIST_DELETED = "SELECT id FROM tenants WHERE state = 'deleted' AND updated_at > $1 ORDER BY id";
     HOLD = "UPDATE tenants SET state = state WHERE id = $1 AND state = 'active'";
+    HOLD_KEPT = "UPDATE tenants SET state = state WHERE id = $1 AND state <> 'deleted'";
     BURY = "UPDATE tenants SET state = 'deleting', display_name = '', updated_at = $2 \
         WHERE id = $1 AND state = 'active'";
     SHRED = "UPDATE tenants SET state = 'deleted' WHERE id = $1 AND state = 'deleting'";
@@ -156,6 +157,16 @@ impl Writer<'_> {
     /// transaction ends. `false` when it is not in use.
     pub async fn hold(&mut self, id: &TenantId) -> Result<bool> {
         let rows = on!(&mut *self.tx, |conn| sqlx::query(HOLD)
+            .bind(id.as_str())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
+    }
+
+    /// The same of one whose keys are not destroyed, in use or being deleted. `false` when they are.
+    pub async fn hold_kept(&mut self, id: &TenantId) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(HOLD_KEPT)
             .bind(id.as_str())
             .execute(conn)
             .await

@@ -14,20 +14,29 @@ use crate::domain::connections::Connection;
 use crate::domain::handshakes::{Failure, Handshake, State};
 use crate::domain::ids::HandshakeId;
 use crate::domain::keys::{Place, SealedColumn};
-use crate::domain::random;
 use crate::domain::revocations::Reason;
 use crate::domain::secrets::SecretHash;
 use crate::domain::text::Slug;
 
+/// Where the browser goes with the code that confirms a handshake; nowhere under another binding.
+pub(super) fn completion(handshake: &Handshake, code: &str) -> Option<String> {
+    let url = handshake.completion_url.as_deref()?;
+    let mut url = Url::parse(url).ok()?;
+    url.query_pairs_mut()
+        .append_pair("handshake", &handshake.id.to_string())
+        .append_pair("code", code);
+    Some(url.into())
+}
+
 impl App {
-    /// Parks a grant until the front end confirms it for its signed-in user; answers where to send
-    /// the browser, with the one-time code.
+    /// Parks a grant until the front end confirms it for its signed-in user by a one-time code;
+    /// answers where to send the browser with it.
     pub(super) async fn park(
         &self,
         handshake: &Handshake,
         grant: &Parked,
+        code: &str,
     ) -> Result<std::result::Result<Option<String>, Unstored>> {
-        let code = random::token(&*self.0.random);
         let row = handshake.id.to_string();
         let parked = self
             .0
@@ -45,22 +54,13 @@ impl App {
         }
         if !tx
             .handshakes_mut()
-            .park(handshake, &parked, &SecretHash::of(&code))
+            .park(handshake, &parked, &SecretHash::of(code))
             .await?
         {
             return Ok(Err(Unstored::TooLate));
         }
         tx.commit(&event).await?;
-        let completion = handshake
-            .completion_url
-            .as_deref()
-            .and_then(|url| Url::parse(url).ok());
-        Ok(Ok(completion.map(|mut url| {
-            url.query_pairs_mut()
-                .append_pair("handshake", &handshake.id.to_string())
-                .append_pair("code", &code);
-            url.into()
-        })))
+        Ok(Ok(completion(handshake, code)))
     }
 
     /// The confirming step: the front end presents the one-time code for its signed-in user, and

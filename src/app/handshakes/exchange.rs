@@ -7,6 +7,7 @@ use super::super::insist::{Insist, TRY};
 use super::super::metrics::HandshakeOutcome;
 use super::super::revocations::GrantClient;
 use super::browser::browser;
+use super::confirm::completion;
 use crate::crypto::Parked;
 use crate::domain::audit::Origin;
 use crate::domain::authorization::Issuer;
@@ -14,6 +15,7 @@ use crate::domain::changes::Revision;
 use crate::domain::connections::{self as lifecycle, Connection, Lifecycle};
 use crate::domain::handshakes::{Binding, Failure, Handshake, State};
 use crate::domain::ids::ConnectionId;
+use crate::domain::random;
 use crate::domain::revocations::Reason;
 use crate::domain::secrets::AuthorizationCode;
 use crate::domain::text::Slug;
@@ -53,15 +55,11 @@ impl App {
         let (tokens, client) = match self.redeem_code(handshake, &code).await {
             Ok(Ok((Outcome::Granted(tokens), client))) => (tokens, client),
             Ok(Ok((ungranted, _))) => {
-                let failure = failure(&ungranted);
-                self.fail(handshake, failure).await?;
-                if failure == Failure::ClientRefused {
+                self.fail(handshake, failure(&ungranted)).await?;
+                if matches!(&ungranted, Outcome::Refused(said) if said.is_unknown_client()) {
                     // The browser does not wait for that.
-                    let (app, handshake) = (self.clone(), handshake.clone());
-                    self.0.tasks.spawn(async move {
-                        let whose = (&handshake.tenant, handshake.server);
-                        app.client_refused(whose, handshake.registration).await;
-                    });
+                    let whose = (handshake.tenant.clone(), handshake.server);
+                    let _mending = self.client_refused(whose, handshake.registration);
                 }
                 return Ok(None);
             }
@@ -108,12 +106,14 @@ impl App {
     ) -> Result<std::result::Result<Option<String>, Unstored>> {
         let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
         let mut tried = false;
+        // One for all tries: which of them is written may not be heard.
+        let code = random::token(&*self.0.random);
         loop {
-            match within(TRY, Box::pin(self.try_keep(handshake, grant))).await {
+            match within(TRY, Box::pin(self.try_keep(handshake, grant, &code))).await {
                 Err(error) => again.after(error).await?,
                 // Only we may end it well: an earlier try was written after all, unheard.
-                Ok(Err(Unstored::TooLate)) if tried && self.went_well(handshake).await? => {
-                    return Ok(Ok(None));
+                Ok(Err(_)) if tried && self.went_well(handshake).await? => {
+                    return Ok(Ok(completion(handshake, &code)));
                 }
                 kept => return kept,
             }
@@ -125,6 +125,7 @@ impl App {
         &self,
         handshake: &Handshake,
         grant: &Parked,
+        code: &str,
     ) -> Result<std::result::Result<Option<String>, Unstored>> {
         match handshake.binding {
             Binding::Link | Binding::Login => {
@@ -135,7 +136,7 @@ impl App {
                     Stored::TooLate => Err(Unstored::TooLate),
                 })
             }
-            Binding::Confirm => self.park(handshake, grant).await,
+            Binding::Confirm => self.park(handshake, grant, code).await,
         }
     }
 

@@ -295,6 +295,8 @@ pub(in super::super) fn snapshot(
         snapshot.revocation_endpoint = snapshot.revocation_endpoint.or(from.revocation_endpoint);
         found.resource.resource.clone()
     };
+    let named = |endpoint: &String| oauth::may_name(&server.spec.url, endpoint);
+    snapshot.revocation_endpoint = snapshot.revocation_endpoint.filter(named);
     snapshot.resource = (!oauth2.overrides.omit_resource).then_some(resource);
     Ok(snapshot)
 }

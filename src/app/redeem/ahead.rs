@@ -14,6 +14,8 @@ use crate::store;
 
 /// How many connections one round looks at, at most.
 const ROUND: i64 = 500;
+/// For how long what was due and needed nothing is left alone, at least.
+const PUT_OFF: Duration = Duration::from_mins(10);
 
 impl App {
     /// Renews what is due, as many at a time as each place allows. Answers how many were begun; what
@@ -37,7 +39,7 @@ impl App {
                     continue;
                 }
             };
-            match self.0.places.wait(&connection.token_endpoint) {
+            match self.0.places.wait_ahead(&connection.token_endpoint) {
                 None => begun += u64::from(self.begin_ahead(connection)),
                 Some(wait) if crowded => self.plan(&connection, Some(now.after(wait))).await?,
                 Some(_) => {}
@@ -137,6 +139,3 @@ impl App {
         Ok(tx.commit().await?)
     }
 }
-
-/// For how long what was due and needed nothing is left alone, at least.
-const PUT_OFF: Duration = Duration::from_mins(10);

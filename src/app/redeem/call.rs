@@ -12,6 +12,7 @@ use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::RefreshToken;
 use crate::oauth::{self, ClientAuth, Endpoint, Outcome, RefreshGrant};
+use crate::store::{self, within};
 
 /// Why no request was made.
 pub(super) enum Uncalled {
@@ -61,25 +62,19 @@ impl App {
         connection: &Connection,
         started: Duration,
     ) -> Result<Outcome, Uncalled> {
-        let store = |error: crate::store::Error| Uncalled::Store(error.into());
-        let mut tx = self.0.store.read().await.map_err(store)?;
         let tenant = &connection.tenant;
-        let server = tx
-            .servers()
-            .get(tenant, connection.server)
-            .await
-            .map_err(store)?;
-        let registration = tx
-            .registrations()
-            .get(tenant, connection.registration)
-            .await
-            .map_err(store)?;
-        let newest = tx
-            .registrations()
-            .find_current(tenant, connection.server, &connection.issuer)
-            .await
-            .map_err(store)?;
-        drop(tx);
+        let read = async {
+            let mut tx = self.0.store.read().await?;
+            let server = tx.servers().get(tenant, connection.server).await?;
+            let mut registrations = tx.registrations();
+            let registration = registrations.get(tenant, connection.registration).await?;
+            let newest = registrations
+                .find_current(tenant, connection.server, &connection.issuer)
+                .await?;
+            Ok::<_, store::Error>((server, registration, newest))
+        };
+        let read = within(TRY, Box::pin(read)).await;
+        let (server, registration, newest) = read.map_err(|error| Uncalled::Store(error.into()))?;
         let (Some(server), Some(registration)) = (server, registration) else {
             return Err(Uncalled::Store(Error::ConnectionNotFound));
         };

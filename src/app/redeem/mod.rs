@@ -122,11 +122,13 @@ impl App {
             let effect = connection
                 .as_ref()
                 .map(|connection| self.peek(connection, wanted.min_valid_for));
+            let endpoint = connection.as_ref().map(|one| one.token_endpoint.as_str());
+            let begins = self.begins_redemptions(endpoint.unwrap_or_default());
             let again = match effect {
                 // Somebody else is at it still, or again.
-                Some(Effect::Await { .. }) => true,
+                Some(Effect::Await { .. }) => begins,
                 // A flight that began earlier may have seen less than we, and wanted less.
-                Some(Effect::Redeem) => !ours,
+                Some(Effect::Redeem) => begins && !ours,
                 Some(
                     Effect::HandOut(_)
                     | Effect::Tell(_)
@@ -142,6 +144,11 @@ impl App {
         }
     }
 
+    /// Whether a redemption may begin at a place now: it is not left alone, and this process goes on.
+    fn begins_redemptions(&self, endpoint: &str) -> bool {
+        !self.0.ending.is_cancelled() && self.0.places.wait(endpoint).is_none()
+    }
+
     async fn fly(&self, key: &Key, min_valid_for: Duration) -> Result<()> {
         let waiting = self.0.clock.monotonic();
         let topic = Topic::connection(&key.tenant, &key.user, key.server);
@@ -152,6 +159,8 @@ impl App {
             match self.claim(key, min_valid_for).await? {
                 Claim::Ours(tried, passage) => return self.redeem(*tried, passage, started).await,
                 Claim::LookAgain => {}
+                // What others are at is not waited for beyond the end of this process.
+                Claim::Theirs if self.0.ending.is_cancelled() => return Ok(()),
                 Claim::Theirs => {
                     let _ = tokio::time::timeout(POLL, news.heard()).await;
                 }
@@ -192,6 +201,10 @@ impl App {
         };
         let decision = decide(&connection.life, &event, &self.policy(&connection));
         let passage = if decision.effect == Effect::Redeem {
+            // What began now might be cut off.
+            if self.0.ending.is_cancelled() {
+                return Ok(Claim::Nothing);
+            }
             match self.0.places.admit(&connection.token_endpoint) {
                 Ok(passage) => Some(passage),
                 Err(_wait) => return Ok(Claim::Nothing),
@@ -296,6 +309,7 @@ impl App {
             Some(behaved) => passage.report(behaved),
             None => drop(passage),
         }
+        let forgotten = matches!(&outcome, Outcome::Refused(said) if said.is_unknown_client());
         let (settled, counted, error) = match outcome {
             Outcome::Granted(tokens) => {
                 self.count(&tried.connection, RefreshOutcome::Success);
@@ -334,10 +348,12 @@ impl App {
         };
         self.count(&tried.connection, counted);
         self.settle(&tried, settled, &error).await?;
-        if settled == Settled::ClientRefused {
+        if forgotten {
             let grant = &tried.connection;
-            let whose = (&grant.tenant, grant.server);
-            self.client_refused(whose, grant.registration).await;
+            let whose = (grant.tenant.clone(), grant.server);
+            let mended = self.client_refused(whose, grant.registration);
+            // As a rule it is done before anybody is told; it goes on by itself where it is not.
+            let _ = tokio::time::timeout(TRY, mended).await;
         }
         Ok(())
     }

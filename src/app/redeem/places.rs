@@ -101,6 +101,18 @@ impl Places {
             .and_then(|place| place.breaker.wait(now))
     }
 
+    /// How long a place is left alone, or spared what nobody waits for.
+    pub(super) fn wait_ahead(&self, endpoint: &str) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let known = self.known();
+        let place = known.get(endpoint)?;
+        let spared = place
+            .spared_until
+            .checked_sub(now)
+            .filter(|wait| !wait.is_zero());
+        place.breaker.wait(now).max(spared)
+    }
+
     /// How many places are left alone.
     pub(super) fn left_alone(&self) -> usize {
         let now = self.clock.monotonic();
@@ -109,15 +121,11 @@ impl Places {
         known.values().filter(waits).count()
     }
 
-    /// A place among the renewals that nobody waits for; `None` when there are enough, or the place
-    /// has enough to do.
+    /// A place among the renewals that nobody waits for; `None` when there are enough.
     pub(super) fn ahead(&self, endpoint: &str) -> Option<Ahead> {
-        let now = self.clock.monotonic();
-        let here = self.at(endpoint, |place| {
-            (place.spared_until <= now).then(|| Arc::clone(&place.ahead))
-        });
+        let here = self.at(endpoint, |place| Arc::clone(&place.ahead));
         Some(Ahead {
-            _here: here?.try_acquire_owned().ok()?,
+            _here: here.try_acquire_owned().ok()?,
             _in_all: Arc::clone(&self.ahead).try_acquire_owned().ok()?,
         })
     }

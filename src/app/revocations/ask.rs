@@ -2,7 +2,6 @@
 
 use super::super::App;
 use super::super::vault::Unopened;
-use crate::domain::authorization::Issuer;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::revocations::{Heard, RetiredClient, Revocation};
 use crate::domain::secrets::{AccessToken, RefreshToken};
@@ -47,7 +46,8 @@ impl App {
             .map_err(|_| Unasked::Never("client_secret_missing"))?;
         let endpoint = Endpoint {
             url: &revocation.endpoint,
-            on_behalf_of: namer(&client.issuer, &revocation.endpoint),
+            // What a server elsewhere named on this machine is not queued.
+            on_behalf_of: &revocation.endpoint,
             client_id: &client.client_id,
             auth: &auth,
             deadline: self.0.settings.request_timeout,
@@ -89,18 +89,8 @@ impl App {
         let token = self.open_management(client, management).await?;
         let deadline = self.0.settings.request_timeout;
         let uri = &management.uri;
-        let namer = namer(&client.issuer, uri);
-        let asked = oauth::unregister(&self.0.fetch, uri, namer, &token, deadline).await;
+        let asked = oauth::unregister(&self.0.fetch, uri, uri, &token, deadline).await;
         Ok(said(asked))
-    }
-}
-
-/// Who named an endpoint: the issuer, which outlives the server here and which a server elsewhere
-/// cannot have had on loopback. Without an issuer an administrator wrote the endpoint itself.
-fn namer<'a>(issuer: &'a Issuer, endpoint: &'a str) -> &'a str {
-    match issuer.as_str() {
-        "" => endpoint,
-        issuer => issuer,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::secrets::{ClientSecret, RegistrationAccessToken};
 use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Timestamp;
+use crate::oauth;
 
 /// A client with its secret opened, and where its grants are revoked.
 #[derive(Debug)]
@@ -39,7 +40,10 @@ fn endpoint(server: &Server, issuer: &Issuer) -> Option<String> {
     let found = server.discovered.as_ref();
     let found = found.and_then(|found| found.authorization_server.revocation_endpoint.as_ref());
     let configured = server.spec.auth.oauth2()?.revocation_endpoint.as_ref();
-    configured.or(found).cloned()
+    let endpoint = configured.or(found);
+    endpoint
+        .filter(|endpoint| oauth::may_name(&server.spec.url, endpoint))
+        .cloned()
 }
 
 /// The registration to act by for the grants of another. A client made by hand stays the same

@@ -59,7 +59,7 @@ impl App {
             };
             return Ok(lives.then_some(Sibling::Lives));
         }
-        // In this order: a grant that is confirmed in between is seen as one or the other.
+        // One state of things: a grant that is being confirmed is seen as one or the other.
         let now = self.0.clock.now();
         let coming = tx
             .handshakes()

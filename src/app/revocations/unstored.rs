@@ -17,7 +17,18 @@ use crate::store::Write;
 pub(in super::super) struct Unstored {
     app: App,
     registration: Registration,
-    keep: bool,
+    fate: Fate,
+}
+
+/// Whether a registration is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is not.
+    Not,
+    /// It may be: a commit was begun.
+    Perhaps,
+    /// It is.
+    Stored,
 }
 
 impl Unstored {
@@ -33,22 +44,30 @@ impl Unstored {
         tx: Write,
         event: &NewAuditEvent,
     ) -> Result<(Revision, Option<Registration>)> {
+        let mut client = client;
+        if let Some(client) = &mut client {
+            client.fate = Fate::Perhaps;
+        }
+        let revision = tx.commit(event).await?;
         let registration = client.map(|mut client| {
-            client.keep = true;
+            client.fate = Fate::Stored;
             client.registration.clone()
         });
-        let committed = tx.commit(event).await;
-        if let (Err(error), Some(kept)) = (&committed, &registration) {
-            stays_registered(kept, error);
-        }
-        Ok((committed?, registration))
+        Ok((revision, registration))
     }
 }
 
 impl Drop for Unstored {
     fn drop(&mut self) {
-        if self.keep || self.registration.kind != RegistrationKind::Dynamic {
+        if self.registration.kind != RegistrationKind::Dynamic {
             return;
+        }
+        match self.fate {
+            Fate::Not => {}
+            Fate::Perhaps => {
+                return stays_registered(&self.registration, "a commit was not heard of");
+            }
+            Fate::Stored => return,
         }
         let (app, registration) = (self.app.clone(), self.registration.clone());
         self.app.0.tasks.spawn(async move {
@@ -73,7 +92,7 @@ impl App {
         Unstored {
             app: self.clone(),
             registration,
-            keep: false,
+            fate: Fate::Not,
         }
     }
 

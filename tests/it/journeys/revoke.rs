@@ -235,7 +235,11 @@ async fn what_cannot_be_read_can_still_be_disconnected(engine: Engine) {
 
 async fn a_provider_that_does_not_answer_holds_up_no_other(engine: Engine) {
     // Nobody waits for the end of the silence.
-    let silence = [("oauth.request_timeout", "60s"), ("tokens.lease", "90s")];
+    let silence = [
+        ("oauth.request_timeout", "60s"),
+        ("tokens.lease", "90s"),
+        ("lifecycle.shutdown_timeout", "90s"),
+    ];
     let world = World::start_with(engine, &silence).await;
     world.idp.revokes();
     let other = Idp::start().await;

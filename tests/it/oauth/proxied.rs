@@ -235,3 +235,14 @@ async fn a_listed_host_is_left_to_the_proxy_and_the_operators_own_services_are_n
     assert_eq!(own.unwrap().status, 204);
     assert_eq!(proxy.heads().len(), 1);
 }
+
+#[tokio::test]
+async fn this_machine_is_reached_without_the_proxy() {
+    let (web, proxy) = (Web::start().await, Proxy::start(Manner::Passes).await);
+    web.on("/token", Reply::status(204));
+
+    let answer = through(&proxy).send(post(&web.url("/token"))).await;
+
+    assert_eq!(answer.unwrap().status, 204);
+    assert!(proxy.heads().is_empty());
+}

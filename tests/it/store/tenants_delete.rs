@@ -219,17 +219,23 @@ async fn only_a_tenant_in_use_is_held(db: &Db) {
         tx.commit(&home.event()).await.unwrap();
         held
     };
-    assert!(held().await);
+    let kept = async || {
+        let mut tx = db.write().await.unwrap();
+        let kept = tx.tenants_mut().hold_kept(&home.tenant).await.unwrap();
+        tx.commit(&home.event()).await.unwrap();
+        kept
+    };
+    assert!(held().await && kept().await);
     let mut tx = db.read().await.unwrap();
-    let kept = tx.tenants().get(&home.tenant).await.unwrap();
+    let unchanged = tx.tenants().get(&home.tenant).await.unwrap();
     drop(tx);
-    assert_eq!(kept, Some(tenant("acme")));
+    assert_eq!(unchanged, Some(tenant("acme")));
 
     delete(db, &home).await;
 
-    assert!(!held().await, "deleting");
+    assert!(!held().await && kept().await, "deleting");
     shred(db, &home).await;
-    assert!(!held().await, "deleted");
+    assert!(!held().await && !kept().await, "deleted");
 }
 
 #[tokio::test]
