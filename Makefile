@@ -36,10 +36,11 @@ e2e: build
 	@tests/scripts/node.sh >/dev/null
 	tests/e2e/node_modules/.bin/node tests/e2e/run.mjs $(ENGINES)
 
-# Proves that no user's grant is lost: docs/storm.md. Five minutes on each engine; STORM_SEED repeats one.
+# Proves that no user's grant is lost: docs/storm.md. Five minutes on each engine, with the build that users run;
+# STORM_SEED repeats one.
 storm:
 	@tests/scripts/postgres.sh --install >/dev/null
-	$(CARGO) test $(LOCKED) --test storm
+	$(CARGO) test $(LOCKED) --release --test storm
 
 # The same within CI: half a minute on each engine, always with the same faults unless STORM_SEED says otherwise.
 storm-quick:
