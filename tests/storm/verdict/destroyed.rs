@@ -13,7 +13,7 @@ use crate::plan::{DEADLINE, LEASE};
 const STORES_WITHIN: u64 = 2_000_000;
 /// A replica that stops answering amid a transaction holds up the others until the database ends it.
 const HELD_UP: u64 = 2_000_000;
-/// While the database is down nothing can be stored, and the longest pause between two tries is added
+/// While the database is down, or silent, nothing can be stored, and the longest pause between two tries is added
 /// to that.
 const STORES_AGAIN_WITHIN: u64 = 6_000_000;
 
@@ -37,7 +37,7 @@ pub(crate) enum Cause {
     Paused,
     /// The replica could not reach its database beyond its lease, before it could store it.
     Unreachable,
-    /// The replica was killed or paused while the database was down.
+    /// The replica was killed or paused while the database was down, or silent for it.
     Database,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Cause {
             Self::Killed => "the replica was killed before it could store the answer",
             Self::Paused => "the replica was paused beyond its lease",
             Self::Unreachable => "the replica could not reach its database beyond its lease",
-            Self::Database => "the replica ended while the database was down",
+            Self::Database => "the replica ended while it had no database",
         })
     }
 }
@@ -104,7 +104,10 @@ impl Facts {
         let down = |span: &&(u64, u64)| {
             span.0 <= there.saturating_add(STORES_WITHIN) && span.1 >= one.arrived
         };
-        let down = self.database.iter().find(down);
+        // A database that was silent for this replica was down for it.
+        let silent = self.mutes.iter().filter(|(pid, _)| one.pid == Some(*pid));
+        let silent = silent.map(|(_, span)| span);
+        let down = self.database.iter().chain(silent).find(down);
         let stored = down.map_or_else(
             || self.stored(one, there),
             |span| span.1.max(there).saturating_add(STORES_AGAIN_WITHIN),

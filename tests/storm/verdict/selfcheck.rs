@@ -223,6 +223,10 @@ fn stretches() {
     replayed(muted).acquits("a replay after its replica lost its database beyond its lease");
     let muted = Story::answered().muted(short);
     replayed(muted).convicts("a database that was away for less than the lease");
+    let muted = Story::answered().muted(short).killed(short.1 + SECOND);
+    replayed(muted).acquits("a kill right after a database that was away");
+    let muted = Story::answered().muted(short).killed(short.1 + 8 * SECOND);
+    replayed(muted).convicts("a kill long after a database that was away");
 
     let stopped = Story::answered().stopped(short, Some(0));
     replayed(stopped).convicts("an answer lost in an orderly stop");
