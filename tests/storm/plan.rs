@@ -87,7 +87,7 @@ impl Plan {
             users: if quick { 200 } else { 320 },
             daemons: 8,
             workers: 32,
-            abreast: 18,
+            abreast: if quick { 6 } else { 18 },
             rounds: if quick { 3 } else { 9 },
             quick,
         }
