@@ -140,19 +140,26 @@ async fn nothing_is_renewed_ahead_of_time_at_a_place_in_trouble(engine: Engine) 
 async fn a_place_that_is_asked_too_often_is_spared_what_nobody_waits_for(engine: Engine) {
     let world = World::start(engine).await;
     world.found("tools").await;
-    for user in 0..3 {
-        world.connect(&name(user), "tools").await;
-        world.header(&name(user), "tools").await;
-    }
-    world.write_uses().await;
-    world.pass(3600 - 60);
-    let busy = Reply::status(429).with("retry-after", "100");
+    let connect = async |users: std::ops::Range<usize>| {
+        for user in users {
+            world.connect(&name(user), "tools").await;
+            world.header(&name(user), "tools").await;
+        }
+        world.write_uses().await;
+    };
+    connect(0..1).await;
+    world.pass(130);
+    connect(1..3).await;
+    // The first user is due by now, the others are not yet.
+    let busy = Reply::status(429).with("retry-after", "300");
     world.idp.web().once("/as/token", busy);
-    let living = world.resolve(&name(0), "tools").await;
-    assert_eq!(
-        (living.status(), living.credential_version),
-        (Status::Ready, 1)
-    );
+    world.pass(3600 - 130 - 235);
+    world.renew_ahead().await;
+    World::until("the place said that it is busy", async || {
+        world.connection(&name(0), "tools").await.unwrap().failures == 1
+    })
+    .await;
+    world.pass(265);
 
     assert_eq!(world.renew_ahead().await, 0);
     // Somebody who waits is no less entitled than before.
@@ -161,7 +168,7 @@ async fn a_place_that_is_asked_too_often_is_spared_what_nobody_waits_for(engine:
         (waiting.status(), waiting.credential_version),
         (Status::Ready, 2)
     );
-    world.pass(99);
+    world.pass(34);
     assert_eq!(world.renew_ahead().await, 0);
     world.pass(1);
     world.renew_ahead().await;
