@@ -1,8 +1,9 @@
-//! Two replicas at one grant, when the first one is late, and a process that ends amid a renewal.
+//! Two replicas at one grant, together and when the first one is late, and a process that ends amid a renewal.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use stationmaster::client::Client;
 use stationmaster::runtime::lifecycle::Outcome;
@@ -66,6 +67,22 @@ impl Two {
         self.world.service.stop().await;
         self.second.stop().await;
     }
+}
+
+#[tokio::test]
+async fn two_replicas_redeem_once() {
+    let two = Two::start().await;
+
+    let ours = (0..10).map(|_| two.world.resolve("alice", "tools"));
+    let theirs = (0..10).map(|_| resolve(&two.other, "alice", "tools"));
+    let (ours, theirs) = tokio::join!(join_all(ours), join_all(theirs));
+
+    for resolved in ours.iter().chain(&theirs) {
+        assert_eq!(resolved.status(), Status::Ready, "{resolved:?}");
+        assert_eq!(resolved.headers, ours[0].headers);
+    }
+    assert_eq!(two.world.idp.redemptions().len(), 1);
+    two.stop().await;
 }
 
 #[tokio::test]
