@@ -127,6 +127,11 @@ impl TestService {
         service
     }
 
+    /// Another replica of this one: they share the database and the URL that browsers come to.
+    pub(crate) async fn replica_on(&self, database: &TestDatabase) -> Self {
+        Self::start_on(database, &[("public.url", &self.public_url)]).await
+    }
+
     /// A service on a database that may have been used before; the test keeps the database alive.
     pub(crate) async fn start_on(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
         let config = database.settings(settings);

@@ -125,7 +125,7 @@ async fn two_replicas_renew_what_is_due_once_each() {
     let database = TestDatabase::new(Engine::Postgres).await;
     let second = {
         let world = World::around(TestService::start_on(&database, &[]).await).await;
-        let second = TestService::start_on(&database, &[]).await;
+        let second = world.service.replica_on(&database).await;
         let users = users(12);
         use_by(&world, &users).await;
         world.pass(3600 - 120);

@@ -27,7 +27,7 @@ async fn what_changes_at_one_replica_is_told_at_the_other() {
     let database = TestDatabase::new(Engine::Postgres).await;
     let second = {
         let world = World::around(TestService::start_on(&database, &[]).await).await;
-        let second = TestService::start_on(&database, &[]).await;
+        let second = world.service.replica_on(&database).await;
         world.found("tools").await;
         let (admin, daemon) = (world.service.admin_key(), world.service.daemon_key());
         let (admin, daemon) = (second.client(admin).await, second.client(daemon).await);

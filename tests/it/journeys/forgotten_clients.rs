@@ -140,7 +140,7 @@ async fn a_refused_client_made_by_hand_registers_nothing(engine: Engine) {
 async fn two_replicas_keep_one_new_client_and_take_the_other_back() {
     let database = TestDatabase::new(Engine::Postgres).await;
     let world = World::around(TestService::start_on(&database, &[]).await).await;
-    let second = TestService::start_on(&database, &[]).await;
+    let second = world.service.replica_on(&database).await;
     let other = second.client(world.service.daemon_key()).await;
     world.idp.manages();
     world.found("tools").await;

@@ -34,7 +34,7 @@ impl Two {
     async fn start() -> Self {
         let database = TestDatabase::new(Engine::Postgres).await;
         let world = World::around(TestService::start_on(&database, &[]).await).await;
-        let second = TestService::start_on(&database, &[]).await;
+        let second = world.service.replica_on(&database).await;
         world.found("tools").await;
         world.connect("alice", "tools").await;
         world.pass(3600);

@@ -237,7 +237,7 @@ async fn two_replicas_revoke_each_grant_once() {
     let database = TestDatabase::new(Engine::Postgres).await;
     let second = {
         let world = World::around(TestService::start_on(&database, &[]).await).await;
-        let second = TestService::start_on(&database, &[]).await;
+        let second = world.service.replica_on(&database).await;
         world.idp.revokes();
         world.found("tools").await;
         for user in USERS {

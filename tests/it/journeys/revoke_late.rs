@@ -13,7 +13,7 @@ const OLD_LEASES: &str = "UPDATE connections SET lease_until = 1 WHERE intent IS
 async fn an_older_attempt_leaves_the_newer_ones_tokens_in_the_outbox() {
     let database = TestDatabase::new(Engine::Postgres).await;
     let world = World::around(TestService::start_on(&database, &[]).await).await;
-    let second = TestService::start_on(&database, &[]).await;
+    let second = world.service.replica_on(&database).await;
     let other = second.client(world.service.daemon_key()).await;
     world.idp.revokes();
     world.idp.forgives(true);
