@@ -51,12 +51,12 @@ pub(crate) async fn watch(
         .map(Watch)
 }
 
-/// Begins to watch all there is and reads nothing: the service may send a byte, and no more before
-/// something is read.
+/// Begins to watch all that ever changed and reads nothing: the service may send a byte, and no more
+/// before something is read. Whatever happens after this is told, however late the watch gets going.
 pub(crate) async fn unread(service: &TestService, key: &str) -> Watch {
     let endpoint = Endpoint::from_shared(service.grpc_url()).unwrap();
     let endpoint = endpoint.initial_stream_window_size(1);
-    let mut request = Request::new(all());
+    let mut request = Request::new(after(0));
     let key = format!("Bearer {key}").parse().unwrap();
     request.metadata_mut().insert("authorization", key);
     let beginning = service.runtime().spawn(async move {
