@@ -13,7 +13,9 @@ use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{Endpoints, OAuth2, Redirect, Server, Spec};
 use crate::domain::tenants::TenantId;
 use crate::mcp::{self, BearerChallenge, Challenge};
-use crate::oauth::{self, Hint, MissingPkce, NewClient, OtherOrigins, RegisteredClient, Target};
+use crate::oauth::{
+    self, ForeignEndpoints, Hint, Legacy, MissingPkce, NewClient, RegisteredClient, Target,
+};
 
 /// What a configuration needs before it can be stored.
 #[derive(Debug, Default)]
@@ -210,21 +212,29 @@ impl App {
             .ok()
             .and_then(|probe| hint(&probe.challenges));
         let overrides = oauth2.overrides;
-        let other_origins = if overrides.allow_foreign_endpoints {
-            OtherOrigins::Followed
+        let legacy = if overrides.legacy_2025_03_26 {
+            Legacy::Spoken
         } else {
-            OtherOrigins::Ignored
+            Legacy::Refused
+        };
+        let foreign_endpoints = if overrides.allow_foreign_endpoints {
+            ForeignEndpoints::Allowed
+        } else {
+            ForeignEndpoints::Refused
         };
         let missing_pkce = if overrides.allow_missing_pkce_metadata {
             MissingPkce::Allowed
         } else {
             MissingPkce::Refused
         };
+        let preregistered = oauth2.preregistered.as_ref().map(|client| &client.issuer);
         let target = Target {
             server_url,
             hint: hint.as_ref(),
-            issuer: oauth2.preregistered.as_ref().map(|client| &client.issuer),
-            other_origins,
+            issuer: preregistered.or(oauth2.issuer.as_ref()),
+            trusted_origins: &oauth2.trusted_metadata_origins,
+            legacy,
+            foreign_endpoints,
             missing_pkce,
             deadline,
         };

@@ -170,11 +170,12 @@ impl ClientAuthMethod {
 /// What protected resource metadata says (RFC 9728, section 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtectedResource {
-    /// Where the document was found.
-    pub metadata_url: String,
+    /// Where the document was found; `None` for a server of revision 2025-03-26, which has none.
+    pub metadata_url: Option<String>,
     /// The resource identifier, byte for byte; sent as `resource`.
     pub resource: Resource,
-    /// The issuers that may be used, in the document's order; at least one.
+    /// The issuers that may be used, in the document's order; at least one. A server of revision
+    /// 2025-03-26 is its own.
     pub authorization_servers: Vec<Issuer>,
     /// Scopes the resource uses, when it says so.
     pub scopes_supported: Option<Scopes>,
@@ -185,7 +186,7 @@ pub struct ProtectedResource {
 pub struct AuthorizationServer {
     /// The issuer, byte for byte; equal to the one the document was asked for.
     pub issuer: Issuer,
-    /// Where the document was found; `None` for endpoints that an administrator wrote.
+    /// Where the document was found; `None` for endpoints that are where revision 2025-03-26 has them.
     pub metadata_url: Option<String>,
     /// Where the browser is sent.
     pub authorization_endpoint: String,

@@ -53,6 +53,12 @@ pub enum Error {
         /// The member's name.
         member: &'static str,
     },
+    /// An endpoint that nobody but the server vouches for is on another origin than the server's.
+    #[error("{member} is on another origin than the server's")]
+    ForeignEndpoint {
+        /// The member's name.
+        member: &'static str,
+    },
     /// PKCE with S256 is not advertised, and no override was given.
     #[error("issuer {issuer} does not advertise PKCE with S256")]
     PkceUnsupported {
@@ -133,6 +139,7 @@ impl Error {
             | Self::NoServerMetadata { .. }
             | Self::IssuerMismatch { .. }
             | Self::Metadata { .. }
+            | Self::ForeignEndpoint { .. }
             | Self::PkceUnsupported { .. }
             | Self::RegistrationRefused { .. }
             | Self::RegistrationMalformed

@@ -48,7 +48,7 @@ pub(super) fn protected_resource(
         return Err(Error::NoAuthorizationServer);
     }
     Ok(ProtectedResource {
-        metadata_url: metadata_url.to_owned(),
+        metadata_url: Some(metadata_url.to_owned()),
         resource: Resource::new(resource),
         authorization_servers,
         scopes_supported: scopes(document),

@@ -36,5 +36,5 @@ pub use registration::{NewClient, RegisteredClient, register};
 pub use report::{Attempt, Finding, Report, Sought};
 pub use revocation::{Revocation, Revoked, revoke, unregister};
 pub use scopes::choose_scopes;
-pub use target::{Hint, MissingPkce, OtherOrigins, Target, may_name};
+pub use target::{ForeignEndpoints, Hint, Legacy, MissingPkce, Target, may_name};
 pub use token::{CodeGrant, RefreshGrant, exchange, refresh};

@@ -58,6 +58,16 @@ pub(super) fn server_metadata(issuer: &Url) -> Vec<Url> {
     ]
 }
 
+/// A place at a server's origin.
+pub(super) fn at_origin(server: &Url, path: &str) -> Url {
+    place(server, path, None)
+}
+
+/// Where revision 2025-03-26 has the metadata of a server's own authorization server.
+pub(super) fn legacy_metadata(server: &Url) -> Url {
+    at_origin(server, "/.well-known/oauth-authorization-server")
+}
+
 fn place(base: &Url, path: &str, query: Option<&str>) -> Url {
     let mut url = base.clone();
     url.set_path(path);

@@ -14,14 +14,25 @@ pub struct Hint {
     pub scopes: Option<Scopes>,
 }
 
-/// Whether a challenge may point to metadata on another origin than the server's.
+/// What to do with a server that publishes no resource metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OtherOrigins {
-    /// Such a pointer is noted and not followed.
+pub enum Legacy {
+    /// It cannot be used.
     #[default]
-    Ignored,
-    /// An administrator allowed it.
-    Followed,
+    Refused,
+    /// An administrator said that it speaks revision 2025-03-26 (`legacy_2025_03_26`): its own origin
+    /// is its authorization server.
+    Spoken,
+}
+
+/// What to do with endpoints of the legacy form on another origin than the server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForeignEndpoints {
+    /// They are refused: nothing but the server's own word stands for them.
+    #[default]
+    Refused,
+    /// An administrator allowed them (`allow_foreign_endpoints`).
+    Allowed,
 }
 
 /// What to do with an authorization server that does not advertise PKCE with S256.
@@ -44,8 +55,12 @@ pub struct Target<'a> {
     /// The issuer that the client at hand belongs to; no other will do then. Without one, the first
     /// usable is chosen anew each time, so that an outage may change the choice.
     pub issuer: Option<&'a Issuer>,
-    /// Whether the hint may lead elsewhere.
-    pub other_origins: OtherOrigins,
+    /// Origins besides the server's own that the hint may point to.
+    pub trusted_origins: &'a [String],
+    /// Whether the server may do without resource metadata.
+    pub legacy: Legacy,
+    /// Whether it may then name endpoints elsewhere.
+    pub foreign_endpoints: ForeignEndpoints,
     /// Whether PKCE metadata may be missing.
     pub missing_pkce: MissingPkce,
     /// The deadline of each document. At most eighteen are tried.

@@ -165,7 +165,8 @@ pub struct Overrides {
     pub legacy_2025_03_26: bool,
     /// Send no `resource` parameter.
     pub omit_resource: bool,
-    /// Accept resource metadata at another origin than the server's.
+    /// Accept endpoints that only an administrator or the server itself stands for on another origin
+    /// than the issuer's.
     pub allow_foreign_endpoints: bool,
 }
 
@@ -195,6 +196,9 @@ pub struct OAuth2 {
     pub issuer_change: IssuerChange,
     /// Rules weakened for this server.
     pub overrides: Overrides,
+    /// Origins besides the server's own from which a challenge's resource metadata is accepted, as
+    /// browsers write them.
+    pub trusted_metadata_origins: Vec<String>,
 }
 
 /// A header value that each user supplies.

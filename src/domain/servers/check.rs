@@ -3,12 +3,12 @@
 
 use url::Url;
 
-use super::super::authorization::RESERVED_PARAMETERS;
+use super::super::authorization::{Issuer, RESERVED_PARAMETERS};
 use super::super::headers;
 use super::super::text::{self, Violations};
 use super::{
-    ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Enterprise, OAuth2, Redirect,
-    UserHeader,
+    ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Endpoints, Enterprise, OAuth2,
+    Redirect, UserHeader,
 };
 
 /// What the deployment allows.
@@ -22,6 +22,7 @@ pub enum Rules {
 
 const MAX_URL: usize = 2048;
 const MAX_PARAMS: usize = 16;
+const MAX_ORIGINS: usize = 16;
 
 /// What is stored already and may be kept: nothing, for a creation.
 #[derive(Debug, Clone, Copy, Default)]
@@ -151,6 +152,7 @@ fn check_oauth2(found: &mut Violations, oauth2: &OAuth2, rules: Rules) {
         } else {
             endpoint(found, parts[1].0, Some(parts[1].1), rules);
             endpoint(found, parts[2].0, Some(parts[2].1), rules);
+            check_foreign(found, oauth2, endpoints);
         }
         if oauth2.preregistered.is_some() {
             found.add(
@@ -180,10 +182,7 @@ fn check_oauth2(found: &mut Violations, oauth2: &OAuth2, rules: Rules) {
     endpoint(
         found,
         "server.oauth2.issuer",
-        oauth2
-            .issuer
-            .as_ref()
-            .map(super::super::authorization::Issuer::as_str),
+        oauth2.issuer.as_ref().map(Issuer::as_str),
         rules,
     );
     if let Redirect::Explicit(uri) = &oauth2.redirect {
@@ -194,6 +193,7 @@ fn check_oauth2(found: &mut Violations, oauth2: &OAuth2, rules: Rules) {
             rules,
         );
     }
+    check_trusted(found, &oauth2.trusted_metadata_origins);
     entries(
         found,
         "server.oauth2.scopes",
@@ -217,6 +217,60 @@ fn check_oauth2(found: &mut Violations, oauth2: &OAuth2, rules: Rules) {
                 "names are 1 to 64 bytes, values at most 1024, without control characters",
             );
         }
+    }
+}
+
+/// Notes endpoints written by hand elsewhere than at the issuer: no metadata stands for them, and
+/// they receive secrets. Without an issuer the authorization endpoint's origin is its.
+fn check_foreign(found: &mut Violations, oauth2: &OAuth2, endpoints: &Endpoints) {
+    if oauth2.overrides.allow_foreign_endpoints {
+        return;
+    }
+    let issuer = oauth2.issuer.as_ref().map(Issuer::as_str);
+    let home = issuer.unwrap_or(&endpoints.authorization_endpoint);
+    let Ok(home) = Url::parse(home) else { return };
+    let written = [
+        (
+            "server.oauth2.authorization_endpoint",
+            Some(endpoints.authorization_endpoint.as_str()),
+        ),
+        (
+            "server.oauth2.token_endpoint",
+            Some(endpoints.token_endpoint.as_str()),
+        ),
+        (
+            "server.oauth2.revocation_endpoint",
+            oauth2.revocation_endpoint.as_deref(),
+        ),
+    ];
+    for (field, url) in written {
+        let url = url.and_then(|url| Url::parse(url).ok());
+        if url.is_some_and(|url| url.origin() != home.origin()) {
+            found.add(
+                field,
+                format!(
+                    "is on another origin than {}; overrides.allow_foreign_endpoints permits that",
+                    home.origin().ascii_serialization()
+                ),
+            );
+        }
+    }
+}
+
+fn check_trusted(found: &mut Violations, origins: &[String]) {
+    let field = "server.oauth2.trusted_metadata_origins";
+    if origins.len() > MAX_ORIGINS {
+        found.add(field, "must hold at most 16 origins");
+    }
+    let is_origin = |origin: &String| {
+        Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin)
+    };
+    if !origins.iter().all(is_origin) {
+        found.add(
+            field,
+            "an origin is scheme, host, and port unless it is the usual one, such as \
+             `https://meta.example.com`",
+        );
     }
 }
 
@@ -287,10 +341,7 @@ fn check_client(found: &mut Violations, client: &ClientCredentials, rules: Rules
         url,
         rules,
     );
-    let issuer = client
-        .issuer
-        .as_ref()
-        .map(super::super::authorization::Issuer::as_str);
+    let issuer = client.issuer.as_ref().map(Issuer::as_str);
     endpoint(found, "server.client_credentials.issuer", issuer, rules);
 }
 

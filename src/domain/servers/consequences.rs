@@ -47,7 +47,8 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
                 || by_secret
                 || before.redirect != after.redirect
                 || before.token_endpoint_auth_method != after.token_endpoint_auth_method
-                || before.overrides != after.overrides;
+                || before.overrides != after.overrides
+                || before.trusted_metadata_origins != after.trusted_metadata_origins;
             if steers && holds && matches!(draft.secrets.client_secret, Edit::Keep) {
                 found.add(
                     "server.oauth2.client_secret",

@@ -74,6 +74,7 @@ impl Reader {
             provider_profile: self.optional(profile, &from.provider_profile, MAX_NAME),
             issuer_change: self.issuer_change(from.issuer_change, approves),
             overrides: overrides(from.overrides),
+            trusted_metadata_origins: entries(&from.trusted_metadata_origins),
             preregistered,
         }
     }
@@ -98,10 +99,6 @@ impl Reader {
             (
                 "server.oauth2.device_authorization_endpoint",
                 !from.device_authorization_endpoint.is_empty(),
-            ),
-            (
-                "server.oauth2.trusted_metadata_origins",
-                !from.trusted_metadata_origins.is_empty(),
             ),
         ] {
             self.later(field, is_set);

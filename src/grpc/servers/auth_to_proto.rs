@@ -81,7 +81,7 @@ fn discovered(found: &Discovered, client: Option<&Registration>) -> pb::Discover
     pb::Discovered {
         issuer: server.issuer.to_string(),
         resource: resource.resource.to_string(),
-        resource_metadata_url: resource.metadata_url.clone(),
+        resource_metadata_url: resource.metadata_url.clone().unwrap_or_default(),
         authorization_endpoint: server.authorization_endpoint.clone(),
         token_endpoint: server.token_endpoint.clone(),
         registration_endpoint: server.registration_endpoint.clone().unwrap_or_default(),
@@ -143,6 +143,7 @@ fn oauth2(from: &OAuth2) -> pb::OAuth2Auth {
         provider_profile: text(from.provider_profile.as_ref()),
         issuer_change: issuer_change.into(),
         overrides: overrides(from.overrides),
+        trusted_metadata_origins: from.trusted_metadata_origins.clone(),
         ..pb::OAuth2Auth::default()
     }
 }

@@ -233,7 +233,6 @@ fn features_of_later_releases_are_refused_and_named() {
         private_key: Some(text("pem")),
         private_key_id: text("kid"),
         device_authorization_endpoint: text("https://as.test/device"),
-        trusted_metadata_origins: vec![text("https://x.test")],
         token_endpoint_auth_method: pb::TokenEndpointAuthMethod::PrivateKeyJwt.into(),
         ..Default::default()
     };
@@ -244,7 +243,7 @@ fn features_of_later_releases_are_refused_and_named() {
         ..wire(Some(Wire::Oauth2(oauth2)))
     };
 
-    assert_eq!(offences(server).len(), 9);
+    assert_eq!(offences(server).len(), 8);
 }
 
 #[test]

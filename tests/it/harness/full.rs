@@ -105,7 +105,7 @@ impl Home {
 fn discovered() -> Discovered {
     Discovered {
         resource: ProtectedResource {
-            metadata_url: "https://mcp.test/.well-known/oauth-protected-resource".into(),
+            metadata_url: Some("https://mcp.test/.well-known/oauth-protected-resource".into()),
             resource: Resource::new("https://mcp.test"),
             authorization_servers: vec![Issuer::new("https://as.test")],
             scopes_supported: Some(Scopes::parse("a b")),

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use stationmaster::domain::authorization::{Issuer, Scopes};
 use stationmaster::oauth::{
-    Discovery, Error, Finding, Hint, MissingPkce, OtherOrigins, Target, discover,
+    Discovery, Error, Finding, ForeignEndpoints, Hint, Legacy, MissingPkce, Target, discover,
 };
 
 use super::{PATIENCE, fetch};
@@ -44,7 +44,9 @@ fn target(url: &str) -> Target<'_> {
         server_url: url,
         hint: None,
         issuer: None,
-        other_origins: OtherOrigins::Ignored,
+        trusted_origins: &[],
+        legacy: Legacy::Refused,
+        foreign_endpoints: ForeignEndpoints::Refused,
         missing_pkce: MissingPkce::Refused,
         deadline: PATIENCE,
     }
@@ -120,11 +122,12 @@ async fn a_challenge_to_another_origin_is_followed_only_with_permission() {
     assert_eq!(ignored.report.attempts[0].finding, Finding::OtherOrigin);
     assert!(!format!("{:?}", ignored.report).contains("hush"));
 
-    target.other_origins = OtherOrigins::Followed;
+    let trusted = [elsewhere.url("")];
+    target.trusted_origins = &trusted;
     let followed = discover(&fetch(), &target).await.result.unwrap();
     assert_eq!(
         followed.resource.metadata_url,
-        elsewhere.url("/m?secret=hush")
+        Some(elsewhere.url("/m?secret=hush"))
     );
 }
 

@@ -11,8 +11,8 @@ use stationmaster::fetch::{
     Error, Fetch, FetchRules, Names, PlainHttp, Policy, Request, Response, Route, Why,
 };
 use stationmaster::oauth::{
-    self, Discovery, Endpoint, MissingPkce, NewClient, OtherOrigins, Outcome, Revocation, Revoked,
-    Target, discover, register, revoke, unregister,
+    self, Discovery, Endpoint, ForeignEndpoints, Legacy, MissingPkce, NewClient, Outcome,
+    Revocation, Revoked, Target, discover, register, revoke, unregister,
 };
 use url::Url;
 
@@ -187,7 +187,9 @@ async fn discovered(fetch: &Fetch, server_url: &str) -> Discovery {
         server_url,
         hint: None,
         issuer: None,
-        other_origins: OtherOrigins::Ignored,
+        trusted_origins: &[],
+        legacy: Legacy::Refused,
+        foreign_endpoints: ForeignEndpoints::Refused,
         missing_pkce: MissingPkce::Refused,
         deadline: PATIENCE,
     };

@@ -4,6 +4,7 @@ mod answers;
 mod discovery;
 mod elsewhere;
 mod guard;
+mod legacy;
 mod probe;
 mod proxied;
 mod registration;

@@ -1,7 +1,10 @@
 //! From an MCP server's address to the authorization server that guards it (RFC 9728, RFC 8414,
 //! `OpenID` Connect Discovery; MCP authorization, discovery). Sequential, first match wins; a place
 //! is left for the next one only when it surely has no document: an outage must not make us take a
-//! less specific document for the right one.
+//! less specific document for the right one. What servers of the first revision do without all that
+//! is in [`legacy`].
+
+mod legacy;
 
 use url::Url;
 
@@ -9,7 +12,7 @@ use super::error::Error;
 use super::metadata;
 use super::places::{self, Fit, Form};
 use super::report::{Finding, Report, Sought};
-use super::target::{MissingPkce, OtherOrigins, Target};
+use super::target::{Legacy, MissingPkce, Target};
 use crate::domain::authorization::{AuthorizationServer, Discovered, Issuer, ProtectedResource};
 use crate::fetch::{Fetch, Policy, ReadBody, Request, is_loopback};
 
@@ -31,7 +34,7 @@ pub struct Discovery {
 /// # Errors
 /// In [`Discovery::result`]: [`Error::Address`], [`Error::NoResourceMetadata`],
 /// [`Error::ResourceMismatch`], [`Error::NoAuthorizationServer`], [`Error::IssuerNotListed`],
-/// [`Error::NoServerMetadata`], [`Error::IssuerMismatch`], [`Error::Metadata`],
+/// [`Error::NoServerMetadata`], [`Error::IssuerMismatch`], [`Error::Metadata`], [`Error::ForeignEndpoint`],
 /// [`Error::PkceUnsupported`], [`Error::Unavailable`], [`Error::Fetch`]. Of several authorization
 /// servers that all failed, the first one's.
 pub async fn discover(fetch: &Fetch, target: &Target<'_>) -> Discovery {
@@ -58,8 +61,18 @@ struct Search<'a> {
 impl Search<'_> {
     async fn run(&mut self) -> Result<Discovered, Error> {
         let server = Url::parse(self.target.server_url).map_err(|_error| Error::Address)?;
-        let resource = self.resource(&server).await?;
-        let authorization_server = self.authorization_server(&resource).await?;
+        let (resource, authorization_server) = match self.resource(&server).await {
+            Err(Error::NoResourceMetadata | Error::Metadata { .. })
+                if self.target.legacy == Legacy::Spoken =>
+            {
+                self.legacy(&server).await?
+            }
+            resource => {
+                let resource = resource?;
+                let authorization_server = self.authorization_server(&resource).await?;
+                (resource, authorization_server)
+            }
+        };
         Ok(Discovered {
             resource,
             authorization_server,
@@ -74,7 +87,8 @@ impl Search<'_> {
         candidates.extend(places::resource_metadata(server));
         let mut nothing = Error::NoResourceMetadata;
         for (form, url) in candidates {
-            let Some(document) = self.document(Sought::Resource, &url).await? else {
+            let request = Request::document(url.clone());
+            let Some(document) = self.document(Sought::Resource, &url, request).await? else {
                 continue;
             };
             let judged = metadata::protected_resource(&document, url.as_str())
@@ -96,8 +110,9 @@ impl Search<'_> {
             self.warn("the challenge's resource_metadata is not a URL");
             return None;
         };
-        let follow = self.target.other_origins == OtherOrigins::Followed;
-        if url.origin() == server.origin() || follow {
+        let origin = url.origin();
+        let mut trusted = self.target.trusted_origins.iter();
+        if origin == server.origin() || trusted.any(|one| *one == origin.ascii_serialization()) {
             return Some(url);
         }
         self.report
@@ -170,11 +185,12 @@ impl Search<'_> {
             return Err(error);
         };
         for url in places::server_metadata(&url) {
-            let Some(document) = self.document(Sought::Server, &url).await? else {
+            let request = Request::document(url.clone());
+            let Some(document) = self.document(Sought::Server, &url, request).await? else {
                 continue;
             };
             let judged = metadata::authorization_server(&document, url.as_str(), issuer)
-                .and_then(|server| self.vet(server));
+                .and_then(|server| self.vet(server, self.target.missing_pkce));
             self.conclude(Sought::Server, &url, &judged);
             match judged {
                 Ok(server) => return Ok(server),
@@ -186,7 +202,11 @@ impl Search<'_> {
     }
 
     /// Whether we can work with this server, and without which of its endpoints.
-    fn vet(&mut self, mut server: AuthorizationServer) -> Result<AuthorizationServer, Error> {
+    fn vet(
+        &mut self,
+        mut server: AuthorizationServer,
+        missing_pkce: MissingPkce,
+    ) -> Result<AuthorizationServer, Error> {
         let policy = self.policy();
         let usable = |endpoint: &str| {
             Url::parse(endpoint)
@@ -223,7 +243,7 @@ impl Search<'_> {
             .as_ref()
             .is_some_and(|methods| methods.iter().any(|method| method == "S256"));
         if !s256 {
-            if self.target.missing_pkce == MissingPkce::Refused {
+            if missing_pkce == MissingPkce::Refused {
                 return Err(Error::PkceUnsupported {
                     issuer: server.issuer,
                 });
@@ -238,8 +258,9 @@ impl Search<'_> {
         &mut self,
         sought: Sought,
         url: &Url,
+        request: Request,
     ) -> Result<Option<serde_json::Map<String, serde_json::Value>>, Error> {
-        let request = Request::document(url.clone())
+        let request = request
             .policy(self.policy())
             .read(ReadBody::UpTo(DOCUMENT_CAP))
             .deadline(self.target.deadline);
