@@ -4,7 +4,7 @@ CARGO ?= cargo
 LOCKED := $(if $(CI),--locked)
 NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
-.PHONY: build lint test model e2e storm storm-quick readme upstream clean
+.PHONY: build lint test model e2e conformance storm storm-quick readme upstream clean
 
 build:
 	$(CARGO) build $(LOCKED)
@@ -36,6 +36,15 @@ e2e: build
 	@tests/scripts/node.sh >/dev/null
 	tests/e2e/node_modules/.bin/node tests/e2e/run.mjs $(ENGINES)
 
+# The official MCP conformance suite, every `auth` scenario at both wires, on both engines. ENGINES="sqlite" runs one;
+# ENGINES="sqlite --rounds 5 --together" tries harder: tests/conformance/run.mjs.
+conformance:
+	$(CARGO) build $(LOCKED) -p stationmaster -p stationmaster-conformance
+	$(CARGO) test $(LOCKED) --quiet -p stationmaster-conformance
+	@tests/scripts/postgres.sh --install >/dev/null
+	@tests/scripts/node.sh conformance >/dev/null
+	tests/e2e/node_modules/.bin/node tests/conformance/run.mjs $(ENGINES)
+
 # Proves that no user's grant is lost: docs/storm.md. Five minutes on each engine, with the build that users run;
 # STORM_SEED repeats one.
 storm:
@@ -59,4 +68,4 @@ upstream:
 
 clean:
 	$(CARGO) clean
-	rm -rf tests/e2e/node_modules
+	rm -rf tests/e2e/node_modules tests/conformance/node_modules tests/conformance/.work

@@ -3,8 +3,12 @@
 import { isDeepStrictEqual, inspect } from 'node:util';
 
 export class Report {
-  #passed = 0;
-  #failed = 0;
+  /** How many checks were fine so far. */
+  passed = 0;
+
+  /** How many were not. */
+  failed = 0;
+
   #chapter = '';
   #started = Date.now();
 
@@ -17,11 +21,11 @@ export class Report {
   /** A fact that must hold. `detail` is printed when it does not. */
   holds(name, fact, detail = '') {
     if (fact) {
-      this.#passed += 1;
+      this.passed += 1;
       console.log(`ok - ${this.#chapter}: ${name}`);
       return;
     }
-    this.#failed += 1;
+    this.failed += 1;
     console.log(`not ok - ${this.#chapter}: ${name}`);
     if (detail) console.log(indent(typeof detail === 'string' ? detail : inspect(detail, { depth: 6 })));
   }
@@ -39,8 +43,8 @@ export class Report {
 
   /** Prints the closing line. Was everything fine, and was there anything? */
   finish() {
-    console.log(`${this.#passed} passed, ${this.#failed} failed`);
-    return this.#failed === 0 && this.#passed > 0;
+    console.log(`${this.passed} passed, ${this.failed} failed`);
+    return this.failed === 0 && this.passed > 0;
   }
 }
 

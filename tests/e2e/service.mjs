@@ -25,20 +25,22 @@ export class Service {
   #directory;
   #databaseUrl;
   #completionUrl;
+  #settings;
   #ports;
   #child;
   #adminKey;
   #daemonKey;
 
-  constructor({ directory, databaseUrl, completionUrl }) {
+  constructor({ directory, databaseUrl, completionUrl, settings = {} }) {
     this.#directory = directory;
     this.#databaseUrl = databaseUrl;
     this.#completionUrl = completionUrl;
+    this.#settings = settings;
   }
 
-  /** A service on free ports with a data directory of its own. Ready when this returns. */
-  static async start({ directory, databaseUrl, completionUrl }) {
-    const service = new Service({ directory, databaseUrl, completionUrl });
+  /** A service on free ports with a data directory of its own; `settings` as in its environment. Ready when this returns. */
+  static async start({ directory, databaseUrl, completionUrl, settings }) {
+    const service = new Service({ directory, databaseUrl, completionUrl, settings });
     await mkdir(directory, { recursive: true });
     service.#ports = await freePorts(3);
     // On PostgreSQL migrating is a step of its own.
@@ -60,6 +62,11 @@ export class Service {
     return `http://127.0.0.1:${this.#ports[2]}`;
   }
 
+  /** The first key, which is an operator's. */
+  get operatorKey() {
+    return this.#adminKey;
+  }
+
   /** Is this the address of our OAuth callback? */
   isCallback(url) {
     return url.startsWith(`${this.publicUrl}/oauth2/callback`);
@@ -79,6 +86,7 @@ export class Service {
       STATIONMASTER_LISTEN__OPERATIONS: `127.0.0.1:${operations}`,
       STATIONMASTER_PUBLIC__ALLOWED_COMPLETION_URLS: this.#completionUrl,
       ...(this.#databaseUrl ? { STATIONMASTER_DATABASE__URL: this.#databaseUrl } : {}),
+      ...this.#settings,
     };
   }
 
