@@ -7,6 +7,7 @@
 
 mod access;
 mod chats;
+mod client_documents;
 mod connections;
 mod error;
 mod feed;
@@ -32,6 +33,7 @@ mod vault;
 
 pub use access::{NewApiKey, Presented, SecretText};
 pub use chats::ResolveChat;
+pub use client_documents::ClientDocuments;
 pub use error::{Error, Result};
 pub use feed::{ConnectionEvent, ConnectionWatch, Events, Told, WatchConnections};
 pub use handshakes::{
@@ -83,6 +85,8 @@ pub struct Settings {
     pub tokens: lifecycle::Policy,
     /// What is known of providers.
     pub profiles: Profiles,
+    /// Where our client's metadata documents are.
+    pub client_documents: ClientDocuments,
     /// Where a browser may be sent when a handshake is over.
     pub return_urls: Vec<Url>,
     /// Front ends that may take the code that confirms a handshake.

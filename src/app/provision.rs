@@ -175,7 +175,7 @@ impl App {
             };
             self.registration(slot, client)
         } else {
-            self.register(slot, spec, oauth2, &found).await?
+            self.own_client(slot, spec, oauth2, &found).await?
         };
         Ok(Provision {
             discovered: Some(found),
@@ -249,6 +249,29 @@ impl App {
             }
             Error::DiscoveryFailed { detail }
         })
+    }
+
+    /// A client of our own at a server that was found: named by its document where that is taken, else
+    /// registered.
+    pub(super) async fn own_client(
+        &self,
+        slot: &Slot,
+        spec: &Spec,
+        oauth2: &OAuth2,
+        found: &Discovered,
+    ) -> Result<Registration> {
+        let server = &found.authorization_server;
+        let Some(documented) = self.documented(oauth2, slot.server, server) else {
+            return self.register(slot, spec, oauth2, found).await;
+        };
+        let client = Client {
+            issuer: server.issuer.clone(),
+            kind: RegistrationKind::MetadataDocument,
+            client_id: documented.client_id,
+            auth_method: ClientAuthMethod::None,
+            redirect_uri: documented.redirect_uri,
+        };
+        Ok(self.registration(slot, client))
     }
 
     /// Registers a client of our own (RFC 7591), with the redirect URI of this very server.

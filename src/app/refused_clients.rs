@@ -1,6 +1,7 @@
 //! Clients that their provider refuses, as after it was set up anew and forgot them. One that we
 //! registered ourselves is registered once more, for all users of its server together; one that was
-//! made by hand is an administrator's to mend, who is told.
+//! made by hand is an administrator's to mend, who is told. A client named by its document is
+//! registered then: some servers say that they take such clients, and refuse them.
 //!
 //! No grant is touched: each keeps the client that obtained it and is tried by it again after a
 //! pause, for a provider may come to itself. Meanwhile its user is asked to connect again, which
@@ -53,6 +54,15 @@ fn same_client(one: &Registration, other: &Registration) -> bool {
     one.issuer == other.issuer && one.client_id == other.client_id
 }
 
+/// Whether it is we who can have another client in its place.
+fn is_ours(client: &Registration) -> bool {
+    use RegistrationKind::{Dynamic, Imported, MetadataDocument, Preregistered};
+    match client.kind {
+        Dynamic | MetadataDocument => true,
+        Preregistered | Imported => false,
+    }
+}
+
 /// A server and the client that its users connect with now.
 async fn server_and_client(
     tx: &mut Read,
@@ -81,8 +91,9 @@ impl App {
         let current = server_and_client(&mut tx, tenant, connection.server).await?;
         let both = theirs.zip(current);
         Ok(both.is_some_and(|(theirs, (_, current))| {
-            let ours = theirs.kind == RegistrationKind::Dynamic;
-            ours && current.generation > theirs.generation && !same_client(&theirs, &current)
+            is_ours(&theirs)
+                && current.generation > theirs.generation
+                && !same_client(&theirs, &current)
         }))
     }
 
@@ -120,7 +131,7 @@ impl App {
             return Ok(());
         };
         let now = self.0.clock.now();
-        let by_hand = refused.kind != RegistrationKind::Dynamic;
+        let by_hand = !is_ours(&refused);
         if !by_hand && !same_client(&refused, &current) {
             return Ok(());
         }
@@ -132,7 +143,8 @@ impl App {
             tracing::warn!(server.id = %id, client.id = client, "the provider refuses the client of a server: an administrator must act");
             return Ok(());
         }
-        if now.since(current.created_at) <= GENERATION {
+        let registered = current.kind == RegistrationKind::Dynamic;
+        if registered && now.since(current.created_at) <= GENERATION {
             tracing::warn!(server.id = %id, client.id = client, "the provider refuses a client that was registered just now");
             return Ok(());
         }

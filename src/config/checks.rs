@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use url::Url;
+
 use super::error::Problem;
 use super::layers::{Entries, variable};
 use super::sections::{Database, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Tokens};
@@ -40,7 +42,7 @@ impl Checks<'_> {
             self.keys(keys);
         }
         if let Some(oauth) = &parts.oauth {
-            self.oauth(oauth);
+            self.oauth(oauth, parts.public.as_ref());
         }
         if let Some(handshakes) = &parts.handshakes {
             self.handshakes(handshakes);
@@ -154,11 +156,27 @@ impl Checks<'_> {
         }
     }
 
-    fn oauth(&mut self, oauth: &Oauth) {
+    fn oauth(&mut self, oauth: &Oauth, public: Option<&Public>) {
         let key = "oauth.request_timeout";
         self.within(key, oauth.request_timeout, SECOND..=2 * MINUTE);
         if oauth.client_name.chars().count() > 100 {
             self.note("oauth.client_name", "must be at most 100 characters");
+        }
+        let is_document = |url: &Url| url.scheme() == "https" && url.path() != "/";
+        if let Some(url) = oauth
+            .client_metadata_url
+            .as_ref()
+            .filter(|url| !is_document(url))
+        {
+            let message = format!("`{url}` must be an https URL with a path");
+            self.note("oauth.client_metadata_url", message);
+        }
+        let unseen = public.is_some_and(|public| {
+            let url = public.url.as_ref();
+            url.is_none_or(|url| url.scheme() != "https")
+        });
+        if oauth.client_metadata && oauth.client_metadata_url.is_none() && unseen {
+            self.note("oauth.client_metadata", "needs an https `public.url`");
         }
     }
 

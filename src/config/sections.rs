@@ -170,6 +170,14 @@ sections! {
     oauth: Oauth {
         /// The name that consent pages show.
         client_name: String = "Stationmaster";
+        /// Whether authorization servers that take a client for what its metadata document says are
+        /// given the document's URL as client id, in place of a registration. The documents are on the
+        /// public listener, which those servers must reach; needs an https `public.url`.
+        client_metadata: bool = "false";
+        /// The https URL of a document that the deployment publishes itself, in place of those on the
+        /// public listener: one for all servers. It must list `<public.url>/oauth2/callback`, and is
+        /// given to authorization servers that name themselves in their answers (RFC 9207).
+        client_metadata_url: Option<Url>;
         /// How long one request may take, from connecting to the last byte: 1 s to 2 min.
         request_timeout: Duration = "15s";
         /// A directory of provider profiles (`*.toml`) that adds to those built in; one of the same

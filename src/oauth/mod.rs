@@ -32,7 +32,7 @@ pub use discovery::{Discovery, discover};
 pub use error::Error;
 pub use outcome::{About, Lost, Outcome, Refused};
 pub use profiles::{ProfileError, Profiles};
-pub use registration::{NewClient, RegisteredClient, register};
+pub use registration::{NewClient, RegisteredClient, client_document, register};
 pub use report::{Attempt, Finding, Report, Sought};
 pub use revocation::{Revocation, Revoked, revoke, unregister};
 pub use scopes::choose_scopes;

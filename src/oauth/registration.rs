@@ -119,26 +119,35 @@ fn auth_method(listed: Option<&[ClientAuthMethod]>) -> Result<ClientAuthMethod, 
     })
 }
 
-/// The client's metadata (RFC 7591, section 2).
-fn document(client: &NewClient<'_>, method: ClientAuthMethod) -> Result<Value, Error> {
-    let redirect = Url::parse(client.redirect_uri).map_err(|_error| Error::Endpoint {
-        name: "redirect URI",
-    })?;
-    let application_type = if is_loopback(&redirect) {
-        "native"
-    } else {
-        "web"
-    };
-    let mut document = json!({
-        "redirect_uris": [client.redirect_uri],
-        "client_name": client.client_name,
+/// A public client's metadata, as a document under the URL that is its id (OAuth Client ID Metadata
+/// Document, section 4). Pure.
+pub fn client_document(client_id: &str, redirect_uri: &str, client_name: &str) -> Value {
+    let mut document = about(redirect_uri, client_name, ClientAuthMethod::None);
+    document["client_id"] = json!(client_id);
+    document
+}
+
+/// What our client says about itself everywhere (RFC 7591, section 2).
+fn about(redirect_uri: &str, client_name: &str, method: ClientAuthMethod) -> Value {
+    let native = Url::parse(redirect_uri).is_ok_and(|uri| is_loopback(&uri));
+    json!({
+        "redirect_uris": [redirect_uri],
+        "client_name": client_name,
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "application_type": application_type,
+        "application_type": if native { "native" } else { "web" },
         "token_endpoint_auth_method": method.as_str(),
         "software_id": "stationmaster",
         "software_version": env!("CARGO_PKG_VERSION"),
-    });
+    })
+}
+
+/// The client's metadata (RFC 7591, section 2).
+fn document(client: &NewClient<'_>, method: ClientAuthMethod) -> Result<Value, Error> {
+    Url::parse(client.redirect_uri).map_err(|_error| Error::Endpoint {
+        name: "redirect URI",
+    })?;
+    let mut document = about(client.redirect_uri, client.client_name, method);
     if let Some(uri) = client.client_uri {
         document["client_uri"] = json!(uri);
     }

@@ -16,7 +16,7 @@ use super::lifecycle::{Outcome, StopRequest, Supervisor, Tasks};
 use super::storage::Storage;
 use super::{Error, doors, egress, health, keys, operations, storage};
 use crate::app::metrics::Metrics;
-use crate::app::{App, Parts, Settings};
+use crate::app::{App, ClientDocuments, Parts, Settings};
 use crate::config::{Config, Lifecycle, Listen};
 use crate::domain::connections::Policy;
 use crate::domain::random::{Random, SystemRandom};
@@ -285,6 +285,11 @@ fn settings(config: &Config, public_url: Url) -> Result<Settings, Error> {
             ..Policy::default()
         },
         profiles: Profiles::load(config.oauth.profiles.as_deref())?,
+        client_documents: match &config.oauth.client_metadata_url {
+            Some(url) => ClientDocuments::At(url.clone()),
+            None if config.oauth.client_metadata => ClientDocuments::Ours,
+            None => ClientDocuments::None,
+        },
         return_urls: public.allowed_return_urls.clone(),
         completion_urls: public.allowed_completion_urls.clone(),
         opener_origins: origins.map(ToString::to_string).collect(),

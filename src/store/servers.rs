@@ -28,6 +28,7 @@ macro_rules! columns {
 statements! {
     GET = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND id = $2");
     FIND_BY_SLUG = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND slug = $2");
+    FIND_ANYWHERE = concat!("SELECT ", columns!(), " FROM servers WHERE id = $1");
     FIND_SLUG = "SELECT slug FROM servers WHERE tenant = $1 AND id = $2";
     COUNT_BY_ID = "SELECT COUNT(*) FROM servers WHERE id = $1";
     LIST = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 \
@@ -195,6 +196,15 @@ impl Reader<'_> {
             .fetch_one(conn)
             .await)?;
         Ok(count > 0)
+    }
+
+    /// The server with this id, in whatever tenant: for what everybody may know of it.
+    pub async fn find_anywhere(&mut self, id: ServerId) -> Result<Option<Server>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(FIND_ANYWHERE)
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await)?;
+        row.map(Server::try_from).transpose()
     }
 
     /// The server with this slug.

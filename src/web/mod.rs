@@ -2,13 +2,14 @@
 //! translates requests into calls of `app` and answers into pages; which handshakes may go on, it
 //! does not know.
 //!
-//! Invariants: no page loads anything or runs a script that is not its own; no answer is cached; a
+//! Invariants: no page loads anything or runs a script that is not its own; no page is cached; a
 //! query is never logged; who only looks ahead (HEAD, prefetch) never reaches `app`.
 //!
 //! Begin with [`router`]; the sentences are in `words.rs`.
 
 mod browser;
 mod callback;
+mod client;
 mod connect;
 mod page;
 mod words;
@@ -59,6 +60,7 @@ pub fn router(app: App, options: &Options) -> Router {
         .route("/oauth2/callback/{server}", get(callback::of_server))
         .route("/oauth2/callback", get(callback::shared))
         .route_layer(from_fn(browser::visits_only))
+        .route("/oauth2/client/{file}", get(client::document))
         .route("/", get(home));
     let base = options.public_url.path().trim_end_matches('/');
     let pages = if base.is_empty() {

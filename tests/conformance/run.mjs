@@ -28,7 +28,9 @@ const WIRES = [
   { wire: '2026-07-28', completionUrl: COMPLETION_URL },
 ];
 // What the suite presumes about a deployment.
-const SETTINGS = {};
+const SETTINGS = {
+  STATIONMASTER_OAUTH__CLIENT_METADATA_URL: 'https://conformance-test.local/client-metadata.json',
+};
 const RECORDS = fileURLToPath(new URL('.work/', import.meta.url));
 
 function options() {

@@ -8,7 +8,7 @@ use super::super::readable::readable;
 use super::{ServerRef, etag, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::registrations::Registration;
+use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{Auth, Server};
 use crate::store::{Read, Which};
 
@@ -93,11 +93,13 @@ impl App {
         server: Server,
         registration: Option<Registration>,
     ) -> ServerView {
-        let redirect_uri = server
-            .spec
-            .auth
-            .oauth2()
-            .map(|oauth2| self.redirect_uri(oauth2, server.id));
+        let oauth2 = server.spec.auth.oauth2();
+        let redirect_uri = oauth2.map(|oauth2| match &registration {
+            Some(client) if client.kind == RegistrationKind::MetadataDocument => {
+                client.redirect_uri.clone()
+            }
+            Some(_) | None => self.redirect_uri(oauth2, server.id),
+        });
         ServerView {
             server,
             full: true,

@@ -1,5 +1,7 @@
 //! What settings must be together.
 
+use stationmaster::config::LoadOptions;
+
 use super::{Say, dev, production};
 
 #[test]
@@ -28,6 +30,27 @@ fn public_urls_are_https_outside_dev() {
             "public.allowed_opener_origins"
         ]
     );
+}
+
+#[test]
+fn a_client_document_has_an_https_url() {
+    let offends = |options: LoadOptions, key: &str| {
+        let problems = options.problems();
+        problems.iter().any(|problem| problem.key == key)
+    };
+    let ours = |options: LoadOptions| options.flag("oauth.client_metadata", "true");
+    let at = |url: &str| production().flag("oauth.client_metadata_url", url);
+
+    assert!(offends(ours(dev()), "oauth.client_metadata"));
+    assert!(!offends(ours(production()), "oauth.client_metadata"));
+    for url in [
+        "http://a.example/c.json",
+        "https://a.example",
+        "https://a.example/",
+    ] {
+        assert!(offends(at(url), "oauth.client_metadata_url"), "{url}");
+    }
+    assert_eq!(at("https://a.example/c.json").lines(), Vec::<String>::new());
 }
 
 #[test]

@@ -211,9 +211,14 @@ impl TestService {
         &self.runtime
     }
 
-    /// The public listener, without a slash at the end.
+    /// What the public listener is known as, without a slash at the end.
     pub(crate) fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// The address of the public listener as a URL, whatever it is known as, without a slash at the end.
+    pub(crate) fn public_listener(&self) -> String {
+        format!("http://{}", self.addresses.public)
     }
 
     /// The operations listener, without a slash at the end.

@@ -7,6 +7,7 @@ mod bad_input;
 mod breaker;
 mod browser;
 mod chats;
+mod client_documents;
 mod confirm;
 mod connect;
 mod connect_failures;

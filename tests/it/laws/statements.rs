@@ -59,6 +59,12 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
     ),
     (
         "servers",
+        "FIND_ANYWHERE",
+        "authorization servers fetch client documents without a credential; only what everybody may \
+         know leaves",
+    ),
+    (
+        "servers",
         "COUNT_BY_ID",
         "an id is unique over all tenants; nothing of the row is read",
     ),

@@ -264,6 +264,15 @@ async fn an_id_is_taken_in_every_tenant(db: &Db) {
 
     assert!(tx.servers().exists(server.id).await.unwrap());
     assert!(!tx.servers().exists(unused.id).await.unwrap());
+    let found = tx.servers().find_anywhere(server.id).await.unwrap();
+    assert_eq!(found.unwrap().tenant, home.tenant);
+    assert!(
+        tx.servers()
+            .find_anywhere(unused.id)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 async fn a_server_that_is_held_is_changed_by_nobody_else(db: &Db) {

@@ -216,6 +216,18 @@ impl Idp {
         lock(&self.state).add_client(id, secret, redirect_uri);
     }
 
+    /// A client that it knows by the document at this URL.
+    pub(crate) fn add_documented_client(&self, url: &str, redirect_uri: &str) {
+        lock(&self.state).add_public_client(url, redirect_uri);
+    }
+
+    /// From here on it says that it takes clients by their documents.
+    pub(crate) fn takes_documents(&self) {
+        let mut metadata = self.metadata();
+        metadata["client_id_metadata_document_supported"] = json!(true);
+        self.publish(&metadata);
+    }
+
     /// It forgets every client, and nothing else.
     pub(crate) fn forget_clients(&self) {
         lock(&self.state).forget_clients();

@@ -84,6 +84,14 @@ impl State {
         self.clients.insert(id.to_owned(), client);
     }
 
+    pub(super) fn add_public_client(&mut self, id: &str, redirect_uri: &str) {
+        let client = Client {
+            redirect_uris: vec![redirect_uri.to_owned()],
+            secret: None,
+        };
+        self.clients.insert(id.to_owned(), client);
+    }
+
     pub(super) fn forget_clients(&mut self) {
         self.clients.clear();
     }
@@ -120,14 +128,20 @@ impl State {
         let wanted = seen.json();
         let redirect_uris = wanted["redirect_uris"].as_array().into_iter().flatten();
         let redirect_uris = redirect_uris.filter_map(|uri| uri.as_str().map(str::to_owned));
-        let client = Client {
-            redirect_uris: redirect_uris.collect(),
-            secret: None,
-        };
+        let redirect_uris = redirect_uris.collect();
         let id = format!("client-{}", self.next());
-        self.clients.insert(id.clone(), client);
+        let by_secret = wanted["token_endpoint_auth_method"] != "none";
+        let secret = by_secret.then(|| format!("secret-of-{id}"));
         let mut answer = wanted;
         answer["client_id"] = json!(id);
+        if let Some(secret) = &secret {
+            answer["client_secret"] = json!(secret);
+        }
+        let client = Client {
+            redirect_uris,
+            secret,
+        };
+        self.clients.insert(id.clone(), client);
         if let Some(at) = &self.managed_at {
             answer["registration_client_uri"] = json!(format!("{at}?id={id}"));
             answer["registration_access_token"] = json!(format!("manage-{id}"));
