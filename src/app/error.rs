@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::changes::Revision;
 use crate::domain::ids::ConnectionId;
+use crate::domain::servers::AuthKind;
 use crate::domain::text::{Violation, Violations};
 use crate::{crypto, store};
 
@@ -134,6 +135,12 @@ pub enum Error {
     /// The method is part of the API but not of this release.
     #[error("not implemented in this release")]
     NotImplemented,
+    /// There is nothing to discover: endpoints written by hand, or a kind without any.
+    #[error("the server's authorization is not discovered")]
+    AuthNotDiscovered {
+        /// What it is.
+        auth_kind: AuthKind,
+    },
     /// The database does not answer.
     #[error("the store is unavailable")]
     StoreUnavailable(#[source] store::Error),

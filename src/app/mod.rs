@@ -9,8 +9,10 @@ mod access;
 mod chats;
 mod client_documents;
 mod connections;
+mod discovery;
 mod error;
 mod feed;
+mod flights;
 mod handshakes;
 mod imports;
 mod insist;
@@ -18,7 +20,9 @@ pub mod metrics;
 mod provision;
 mod readable;
 mod redeem;
+mod rediscovery;
 mod refused_clients;
+mod replaced_clients;
 mod reports;
 mod requests;
 mod resolve;
@@ -34,12 +38,14 @@ mod vault;
 pub use access::{NewApiKey, Presented, SecretText};
 pub use chats::ResolveChat;
 pub use client_documents::ClientDocuments;
+pub use discovery::Step;
 pub use error::{Error, Result};
 pub use feed::{ConnectionEvent, ConnectionWatch, Events, Told, WatchConnections};
 pub use handshakes::{
     Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
 };
 pub use imports::{Existing, Import, ImportedClient};
+pub use rediscovery::{Preview, Previewed, Rediscover, Rediscovered, Verdict};
 pub use reports::{Answer, Denial, Report, Response};
 pub use requests::Once;
 pub use resolve::{Resolve, ResolvedServers};
@@ -56,9 +62,10 @@ use url::Url;
 use crate::crypto::RootKeys;
 use crate::domain::changes::Revision;
 use crate::domain::connections as lifecycle;
-use crate::domain::ids::ReplicaId;
+use crate::domain::ids::{ReplicaId, ServerId};
 use crate::domain::random::Random;
 use crate::domain::servers::Rules;
+use crate::domain::tenants::TenantId;
 use crate::domain::time::Clock;
 use crate::fetch::Fetch;
 use crate::oauth::Profiles;
@@ -131,7 +138,8 @@ struct Inner {
     metrics: Metrics,
     tasks: TaskTracker,
     replica: ReplicaId,
-    flights: redeem::Flights,
+    flights: flights::Flights<redeem::Key>,
+    looks: flights::Flights<(TenantId, ServerId)>,
     places: redeem::Places,
     refused_clients: refused_clients::RefusedClients,
     walk: redeem::Walk,

@@ -4,6 +4,7 @@
 use tracing::Instrument as _;
 
 use super::App;
+use super::discovery::Seeking;
 use super::error::{Error, Result};
 use super::revocations::{Unstored, stays_registered};
 use crate::domain::authorization::{ClientAuthMethod, Discovered, Issuer, Scopes};
@@ -12,10 +13,7 @@ use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{Endpoints, OAuth2, Redirect, Server, Spec};
 use crate::domain::tenants::TenantId;
-use crate::mcp::{self, BearerChallenge, Challenge};
-use crate::oauth::{
-    self, ForeignEndpoints, Hint, Legacy, MissingPkce, NewClient, RegisteredClient, Target,
-};
+use crate::oauth::{self, NewClient, RegisteredClient};
 
 /// What a configuration needs before it can be stored.
 #[derive(Debug, Default)]
@@ -62,14 +60,6 @@ pub(super) fn client_issuer(server: &Server) -> Option<Issuer> {
         .discovered
         .as_ref()
         .map(|found| found.authorization_server.issuer.clone())
-}
-
-/// The challenge of `WWW-Authenticate` lines, as far as it steers discovery.
-pub(super) fn hint(challenges: &[Challenge]) -> Option<Hint> {
-    BearerChallenge::find(challenges).map(|challenge| Hint {
-        resource_metadata: challenge.resource_metadata,
-        scopes: challenge.scope,
-    })
 }
 
 /// The scopes to ask for (the order of the MCP specification's scope selection).
@@ -164,7 +154,7 @@ impl App {
                 client: Some(self.unstored(registration)),
             });
         }
-        let found = self.discover(&spec.url, oauth2).await?;
+        let found = self.discover(&Seeking::of(&spec.url, oauth2)).await?;
         let registration = if let Some(preregistered) = &oauth2.preregistered {
             let client = Client {
                 issuer: found.authorization_server.issuer.clone(),
@@ -200,55 +190,6 @@ impl App {
             management_uri: None,
             created_at: self.0.clock.now(),
         }
-    }
-
-    /// Asks the server what it wants and finds its authorization server. A server that does not
-    /// answer a stranger may still publish metadata, so that alone ends nothing.
-    async fn discover(&self, server_url: &str, oauth2: &OAuth2) -> Result<Discovered> {
-        let deadline = self.0.settings.request_timeout;
-        let probed = mcp::probe(&self.0.fetch, server_url, deadline).await;
-        let hint = probed
-            .as_ref()
-            .ok()
-            .and_then(|probe| hint(&probe.challenges));
-        let overrides = oauth2.overrides;
-        let legacy = if overrides.legacy_2025_03_26 {
-            Legacy::Spoken
-        } else {
-            Legacy::Refused
-        };
-        let foreign_endpoints = if overrides.allow_foreign_endpoints {
-            ForeignEndpoints::Allowed
-        } else {
-            ForeignEndpoints::Refused
-        };
-        let missing_pkce = if overrides.allow_missing_pkce_metadata {
-            MissingPkce::Allowed
-        } else {
-            MissingPkce::Refused
-        };
-        let preregistered = oauth2.preregistered.as_ref().map(|client| &client.issuer);
-        let target = Target {
-            server_url,
-            hint: hint.as_ref(),
-            issuer: preregistered.or(oauth2.issuer.as_ref()),
-            trusted_origins: &oauth2.trusted_metadata_origins,
-            legacy,
-            foreign_endpoints,
-            missing_pkce,
-            deadline,
-        };
-        let discovery = oauth::discover(&self.0.fetch, &target).await;
-        discovery.result.map_err(|error| {
-            let mut detail = error.to_string();
-            if let Err(error) = &probed {
-                detail = format!("{detail}; asking the server itself: {error}");
-            }
-            for attempt in &discovery.report.attempts {
-                detail = format!("{detail}; {}: {}", attempt.url, attempt.finding);
-            }
-            Error::DiscoveryFailed { detail }
-        })
     }
 
     /// A client of our own at a server that was found: named by its document where that is taken, else

@@ -16,8 +16,8 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::error::Result;
-use super::provision::{Slot, client_issuer};
-use super::revocations::Unstored;
+use super::provision::client_issuer;
+use super::replaced_clients::{By, Why};
 use crate::domain::audit::Origin;
 use crate::domain::connections::Connection;
 use crate::domain::ids::{RegistrationId, ServerId};
@@ -25,7 +25,7 @@ use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Timestamp;
-use crate::store::{self, Read};
+use crate::store::Read;
 
 /// A client of ours is left alone for so long after it was registered: a provider may refuse them all.
 const GENERATION: Duration = Duration::from_hours(1);
@@ -148,57 +148,14 @@ impl App {
             tracing::warn!(server.id = %id, client.id = client, "the provider refuses a client that was registered just now");
             return Ok(());
         }
-        self.register_anew(&server, &current).await
-    }
-
-    /// Registers a client in the place of one. Of several replicas one keeps its client; those of the
-    /// others are taken back.
-    async fn register_anew(&self, server: &Server, refused: &Registration) -> Result<()> {
-        let (Some(oauth2), Some(found)) = (server.spec.auth.oauth2(), &server.discovered) else {
-            return Ok(());
+        let why = Why {
+            reason: "client_refused",
+            origin: Origin::service(),
         };
-        let (tenant, id) = (&server.tenant, server.id);
-        let mut tx = self.0.store.read().await?;
-        let last = tx.registrations().last_generation(tenant, id).await?;
-        drop(tx);
-        let slot = Slot {
-            tenant: tenant.clone(),
-            server: id,
-            generation: last + 1,
-            has_secret: false,
-        };
-        // What was discovered stands: another issuer would be another server, and its users' business.
-        let client = self.unstored(self.register(&slot, &server.spec, oauth2, found).await?);
-        let new = client.registration();
-        let client_id = new.client_id.clone();
-        let mut event = self.event(tenant, Origin::service(), "registration.replace", new.id);
-        event.detail = serde_json::json!({
-            "server": id.to_string(),
-            "issuer": new.issuer.as_str(),
-            "client_id": client_id,
-            "replaces": refused.client_id,
-            "reason": "client_refused",
-        });
-        let mut tx = self.0.store.write().await?;
-        tx.servers_mut().hold(tenant, id).await?;
-        let now = tx.servers().get(tenant, id).await?;
-        let same = now.is_some_and(|now| now.auth_version == server.auth_version);
-        let current = tx
-            .registrations()
-            .find_current(tenant, id, &refused.issuer)
+        self.replace_client(&server, &current, By::Registration, why)
             .await?;
-        let same = same && current.is_some_and(|current| current.id == refused.id);
-        if !same {
-            return Ok(());
-        }
-        match tx.registrations_mut().insert(client.registration()).await {
-            Err(store::Error::Conflict) => return Ok(()),
-            inserted => inserted?,
-        }
-        Unstored::commit(Some(client), tx, &event).await?;
         tracing::warn!(
             server.id = %id,
-            client.id = client_id,
             "the provider refused our client: a new one is registered, and users of the old one must connect again"
         );
         Ok(())

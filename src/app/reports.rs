@@ -63,6 +63,8 @@ pub enum Denial {
     AuthKindUnsupported,
     /// The provider refuses our client: an administrator must act.
     RegistrationRefused,
+    /// The resource names another issuer, which an administrator must approve.
+    IssuerApprovalPending,
     /// Too many of its credentials were rejected right after they were made.
     RefreshLimit {
         /// When a report can cause a renewal again.
@@ -195,9 +197,7 @@ impl App {
             generation: version,
         };
         let Some((connection, noted)) = self.note(report, server, rejected).await? else {
-            return self
-                .authorize(caller, report, server, Scopes::default())
-                .await;
+            return self.begin_anew(caller, report, server).await;
         };
         if let Effect::Tell(Unusable::RefreshLimit(retry_after)) = noted {
             return Ok(Answer::Denied(Denial::RefreshLimit { retry_after }));
@@ -209,6 +209,17 @@ impl App {
                 credential_version: current,
             });
         }
+        // Where the resource names another issuer now, a new token of the old one is of no use.
+        let looked = self.look_again(server).await?;
+        if looked.auth_version != server.auth_version {
+            return self
+                .authorize(caller, report, &looked, Scopes::default())
+                .await;
+        }
+        if awaits_approval(&looked) {
+            return Ok(Answer::Denied(Denial::IssuerApprovalPending));
+        }
+        let server = &looked;
         let key = Self::key(report, server);
         let wanted = Wanted::new(Duration::ZERO, None);
         let renewed = match self.peek(&connection, Duration::ZERO) {
@@ -255,6 +266,21 @@ impl App {
                 self.authorize(caller, report, server, granted).await
             }
         }
+    }
+
+    /// A 401 to who has no grant: a handshake, with the issuer that the resource names now.
+    async fn begin_anew(
+        &self,
+        caller: &Caller,
+        report: &Report,
+        server: &Server,
+    ) -> Result<Answer> {
+        let server = self.look_again(server).await?;
+        if awaits_approval(&server) {
+            return Ok(Answer::Denied(Denial::IssuerApprovalPending));
+        }
+        self.authorize(caller, report, &server, Scopes::default())
+            .await
     }
 
     /// A 403: more scopes help only where the challenge says so and they were not granted yet.
@@ -312,6 +338,12 @@ impl App {
             self.start_handshake(caller, new).await?,
         )))
     }
+}
+
+/// Whether an administrator must approve the issuer that the resource names now.
+fn awaits_approval(server: &Server) -> bool {
+    let found = server.discovered.as_ref();
+    found.is_some_and(|found| found.pending_issuer.is_some())
 }
 
 /// What is remembered of a rejection that ends a grant.

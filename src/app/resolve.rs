@@ -15,7 +15,7 @@ use super::servers::{ServerRef, find, may_see};
 use super::vault::Unopened;
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
-use crate::domain::connections::{Connection, Effect, Living, Unusable};
+use crate::domain::connections::{Connection, Effect, Living, Status, Unusable};
 use crate::domain::headers;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::resolution::{
@@ -241,7 +241,12 @@ impl App {
         // those answered goes nowhere.
         match connection.auth_version.cmp(&server.auth_version) {
             Ordering::Equal => self.outcome(&connection, effect).await,
-            Ordering::Less => Ok(Outcome::ReconnectRequired(Reconnect::ServerChanged)),
+            Ordering::Less => Ok(match connection.life.status {
+                Status::ReconnectRequired(why) => Outcome::ReconnectRequired(why),
+                Status::Active | Status::Unreadable => {
+                    Outcome::ReconnectRequired(Reconnect::ServerChanged)
+                }
+            }),
             Ordering::Greater => Ok(unavailable(Trouble::StillWorking, ASK_AGAIN)),
         }
     }

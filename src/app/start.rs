@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::access::default_tenant;
 use super::error::Result;
 use super::feed::Feed;
+use super::flights::Flights;
 use super::metrics::Metrics;
-use super::redeem::{Flights, Places, Walk};
+use super::redeem::{Places, Walk};
 use super::refused_clients::RefusedClients;
 use super::revocations::Outbox;
 use super::uses::Uses;
@@ -54,6 +55,7 @@ impl App {
             tasks,
             replica,
             flights: Flights::default(),
+            looks: Flights::default(),
             places,
             refused_clients: RefusedClients::default(),
             walk: Walk::default(),

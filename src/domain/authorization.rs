@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::secrets::{AccessToken, RefreshToken};
+use super::time::Timestamp;
 
 macro_rules! exact_text {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
@@ -220,6 +221,12 @@ pub struct Discovered {
     pub challenged_scopes: Option<Scopes>,
     /// What an administrator should know, although it did not stop discovery.
     pub warnings: Vec<String>,
+    /// Another issuer that the resource names now, waiting for an administrator's approval.
+    #[serde(default)]
+    pub pending_issuer: Option<Issuer>,
+    /// When this was found; `None` when it was stored by an older release.
+    #[serde(default)]
+    pub found_at: Option<Timestamp>,
 }
 
 /// What a token endpoint granted (RFC 6749, section 5.1), read but not yet sealed.

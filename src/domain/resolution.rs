@@ -16,15 +16,18 @@ pub enum Reconnect {
     OutcomeUnknown,
     /// The server's configuration changed under the grant.
     ServerChanged,
+    /// The resource names another issuer now. The grant is kept, unsent.
+    IssuerChanged,
     /// The upstream rejected the credential and it cannot be renewed.
     TokenRejected,
 }
 
 /// Every reason, for reading stored names.
-const RECONNECTS: [Reconnect; 4] = [
+const RECONNECTS: [Reconnect; 5] = [
     Reconnect::RefreshRefused,
     Reconnect::OutcomeUnknown,
     Reconnect::ServerChanged,
+    Reconnect::IssuerChanged,
     Reconnect::TokenRejected,
 ];
 
@@ -35,6 +38,7 @@ impl Reconnect {
             Self::RefreshRefused => "refresh_refused",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::ServerChanged => "server_changed",
+            Self::IssuerChanged => "issuer_changed",
             Self::TokenRejected => "token_rejected",
         }
     }

@@ -183,6 +183,14 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             saying("revision", seen.0.to_string()),
         ),
         Error::TooManyWatches => (ResourceExhausted, Reason::RateLimited, retry(WATCH_RETRY)),
+        Error::AuthNotDiscovered { auth_kind } => {
+            let said = vec![("auth_kind", auth_kind.as_str().to_owned())];
+            let details = Details {
+                said,
+                ..about(&["server"])
+            };
+            (FailedPrecondition, Reason::AuthNotDiscovered, details)
+        }
         Error::NotImplemented => (Unimplemented, Reason::NotImplemented, about(&["method"])),
         Error::StoreUnavailable(_) => (Unavailable, Reason::StoreUnavailable, retry(STORE_RETRY)),
         Error::ShuttingDown => (Unavailable, Reason::ShuttingDown, retry(STORE_RETRY)),

@@ -146,6 +146,7 @@ fn denied(denial: &Denial) -> (pb::StatusReason, Option<Duration>) {
         Denial::TokenRejected => (pb::StatusReason::TokenRejected, None),
         Denial::ScopesAlreadyGranted => (pb::StatusReason::ScopesAlreadyGranted, None),
         Denial::AuthKindUnsupported => (pb::StatusReason::AuthKindUnsupported, None),
+        Denial::IssuerApprovalPending => (pb::StatusReason::IssuerApprovalPending, None),
         Denial::RegistrationRefused => (pb::StatusReason::RegistrationRefused, None),
         Denial::RefreshLimit { retry_after } => {
             (pb::StatusReason::RefreshLimit, Some(*retry_after))

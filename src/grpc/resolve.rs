@@ -52,6 +52,7 @@ pub(super) fn reconnect(why: Reconnect) -> pb::StatusReason {
         Reconnect::RefreshRefused => pb::StatusReason::RefreshRefused,
         Reconnect::OutcomeUnknown => pb::StatusReason::OutcomeUnknown,
         Reconnect::ServerChanged => pb::StatusReason::ServerChanged,
+        Reconnect::IssuerChanged => pb::StatusReason::IssuerChanged,
         Reconnect::TokenRejected => pb::StatusReason::TokenRejected,
     }
 }

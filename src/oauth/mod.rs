@@ -28,7 +28,7 @@ mod token;
 
 pub use authorize::{AuthorizationRequest, authorization_url, is_reserved, pkce_verifier};
 pub use bridge::{ClientAuth, Endpoint};
-pub use discovery::{Discovery, discover};
+pub use discovery::{Discovery, discover, look_at_resource};
 pub use error::Error;
 pub use outcome::{About, Lost, Outcome, Refused};
 pub use profiles::{ProfileError, Profiles};

@@ -1,6 +1,7 @@
 //! What discovery tried, for the person who has to find out why it did not work.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 use url::Url;
@@ -53,8 +54,21 @@ pub struct Attempt {
     pub sought: Sought,
     /// The URL without its query.
     pub url: String,
+    /// The status of its answer, if there was one.
+    pub status: Option<StatusCode>,
+    /// How long that took.
+    pub latency: Duration,
     /// What it said.
     pub finding: Finding,
+}
+
+/// How asking went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    /// The answer's status, if there was one.
+    pub(super) status: Option<StatusCode>,
+    /// How long it took.
+    pub(super) latency: Duration,
 }
 
 /// Every URL tried, in order.
@@ -65,7 +79,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn add(&mut self, sought: Sought, url: &Url, finding: Finding) {
+    pub(super) fn add(&mut self, sought: Sought, url: &Url, asked: Asked, finding: Finding) {
         let mut url = url.clone();
         url.set_query(None);
         // A URL from a challenge may carry a password; it is refused, and not repeated here.
@@ -74,6 +88,8 @@ impl Report {
         self.attempts.push(Attempt {
             sought,
             url: url.into(),
+            status: asked.status,
+            latency: asked.latency,
             finding,
         });
     }

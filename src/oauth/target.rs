@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::authorization::{Issuer, Scopes};
+use crate::domain::time::Clock;
 use crate::fetch::Policy;
 
 /// What a challenge said that steers discovery. Untrusted.
@@ -65,6 +66,8 @@ pub struct Target<'a> {
     pub missing_pkce: MissingPkce,
     /// The deadline of each document. At most eighteen are tried.
     pub deadline: Duration,
+    /// Tells how long each took.
+    pub clock: &'a dyn Clock,
 }
 
 /// Whether a server at this URL may name an endpoint: one on this machine only if it is there itself.

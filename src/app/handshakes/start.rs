@@ -4,8 +4,9 @@ use url::Url;
 
 use super::super::App;
 use super::super::access::check_actor;
+use super::super::discovery::hint;
 use super::super::error::{Error, Result};
-use super::super::provision::{client_issuer, hint, scopes};
+use super::super::provision::{client_issuer, scopes};
 use super::super::servers::{find, may_see};
 use super::{NewHandshake, Options, Started};
 use crate::crypto::Flow;
@@ -38,6 +39,7 @@ impl App {
             .await?;
         let registration = found.ok_or_else(no_client)?;
         drop(tx);
+        let registration = Box::pin(self.present_client(&server, oauth2, registration)).await?;
         let scopes = asked_scopes(oauth2, &server, &new);
         let snapshot = snapshot(&server, oauth2, &registration, scopes)?;
         self.store_handshake(

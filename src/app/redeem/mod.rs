@@ -24,12 +24,12 @@ use crate::store::within;
 
 mod ahead;
 mod call;
-mod flights;
+mod key;
 mod places;
 mod settle;
 mod unplanned;
 
-pub(super) use flights::{Flights, Key};
+pub(super) use key::Key;
 pub(super) use places::Places;
 pub(super) use unplanned::Walk;
 

@@ -23,7 +23,7 @@ use crate::domain::text::{Slug, Violations};
 use crate::store::{self, Read};
 
 /// How often an update without an etag starts over when others write at the same time.
-const UPDATE_TRIES: usize = 4;
+pub(super) const UPDATE_TRIES: usize = 4;
 
 /// A server as a caller names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(super) fn etag(server: &Server) -> String {
 }
 
 /// Refuses an etag that is not the current one.
-fn check_etag(server: &Server, given: Option<&str>) -> Result<()> {
+pub(super) fn check_etag(server: &Server, given: Option<&str>) -> Result<()> {
     match given {
         Some(given) if given != etag(server) => Err(Error::EtagMismatch {
             current: etag(server),

@@ -60,7 +60,7 @@ impl App {
         self.view(tx, caller, server, actor).await
     }
 
-    pub(super) async fn view(
+    pub(in crate::app) async fn view(
         &self,
         mut tx: Read,
         caller: &Caller,

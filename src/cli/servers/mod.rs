@@ -1,6 +1,7 @@
 //! `server …`: the MCP servers that administrators approve.
 
 mod auth;
+mod discovery;
 mod fields;
 mod show;
 
@@ -29,6 +30,8 @@ pub(super) struct Command {
 #[derive(Debug, Subcommand)]
 enum Action {
     Create(Box<Create>),
+    Discover(Box<discovery::Discover>),
+    Rediscover(discovery::Rediscover),
     List(List),
     /// Show one server
     #[command(after_long_help = "Example:\n  stationmaster server get tools --output json")]
@@ -142,6 +145,8 @@ impl Command {
         let client = self.caller.client(As::Administrator).await?;
         match self.action {
             Action::Create(command) => Box::pin(command.run(&client, out)).await,
+            Action::Discover(command) => Box::pin(command.run(&client, out)).await,
+            Action::Rediscover(command) => command.run(&client, out).await,
             Action::List(command) => command.run(&client, out).await,
             Action::Update(command) => Box::pin(command.run(&client, out)).await,
             Action::Get { server, user } => {

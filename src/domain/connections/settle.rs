@@ -105,9 +105,15 @@ fn renewed(
         forced_at.rotate_right(1);
         forced_at[0] = Some(now);
     }
+    // What belongs to an issuer of the past is kept, and stays unsent.
+    let past = Status::ReconnectRequired(Reconnect::IssuerChanged);
     Lifecycle {
         generation: life.generation.saturating_add(1),
-        status: Status::Active,
+        status: if life.status == past {
+            past
+        } else {
+            Status::Active
+        },
         renewable: life.renewable,
         obtained_at: redemption.obtained_at,
         expires_at: redemption.expires_at,

@@ -58,10 +58,11 @@ pub(super) fn add_discovered(auth: &mut Wire, found: &Discovered, client: Option
         Wire::Workload(auth) => &mut auth.discovered,
         Wire::None(_) | Wire::ApiKey(_) | Wire::CustomHeaders(_) | Wire::UserOidc(_) => return,
     };
-    *slot = Some(discovered(found, client));
+    *slot = Some(self::found(found, client));
 }
 
-fn discovered(found: &Discovered, client: Option<&Registration>) -> pb::Discovered {
+/// What discovery found, with our client there.
+pub(super) fn found(found: &Discovered, client: Option<&Registration>) -> pb::Discovered {
     let (resource, server) = (&found.resource, &found.authorization_server);
     let warnings = found.warnings.iter().map(|detail| pb::Warning {
         reason: pb::StatusReason::MetadataTolerated.into(),
@@ -69,14 +70,7 @@ fn discovered(found: &Discovered, client: Option<&Registration>) -> pb::Discover
     });
     let named = resource.authorization_servers.iter();
     let kind = client.map_or(pb::RegistrationKind::Unspecified, |client| {
-        match client.kind {
-            // An imported one is no server's present client.
-            RegistrationKind::Preregistered | RegistrationKind::Imported => {
-                pb::RegistrationKind::Preregistered
-            }
-            RegistrationKind::MetadataDocument => pb::RegistrationKind::MetadataDocument,
-            RegistrationKind::Dynamic => pb::RegistrationKind::Dynamic,
-        }
+        registration_kind(client.kind)
     });
     pb::Discovered {
         issuer: server.issuer.to_string(),
@@ -93,7 +87,7 @@ fn discovered(found: &Discovered, client: Option<&Registration>) -> pb::Discover
             .to_vec(),
         registration_kind: kind.into(),
         warnings: warnings.collect(),
-        discover_time: None,
+        discover_time: found.found_at.map(timestamp),
         device_authorization_endpoint: String::new(),
         client_id: client
             .map(|client| client.client_id.clone())
@@ -103,7 +97,19 @@ fn discovered(found: &Discovered, client: Option<&Registration>) -> pb::Discover
             .unwrap_or_default(),
         client_secret_expire_time: client.and_then(|c| c.secret_expires_at).map(timestamp),
         authorization_servers: named.map(ToString::to_string).collect(),
-        pending_issuer: String::new(),
+        pending_issuer: issuer(found.pending_issuer.as_ref()),
+    }
+}
+
+/// How a client came to be.
+pub(super) fn registration_kind(kind: RegistrationKind) -> pb::RegistrationKind {
+    match kind {
+        // An imported one is no server's present client.
+        RegistrationKind::Preregistered | RegistrationKind::Imported => {
+            pb::RegistrationKind::Preregistered
+        }
+        RegistrationKind::MetadataDocument => pb::RegistrationKind::MetadataDocument,
+        RegistrationKind::Dynamic => pb::RegistrationKind::Dynamic,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod auth_from_proto;
 mod auth_to_proto;
+mod discovery;
 mod fingerprint;
 mod from_proto;
 mod mask;
@@ -104,14 +105,17 @@ impl ConfigService for Servers {
         &self,
         request: Request<pb::DiscoverServerRequest>,
     ) -> Answer<pb::DiscoverServerResponse> {
-        later(request)
+        let (call, ask) = Call::open(request)?;
+        call.answer(Box::pin(discovery::discover(&self.0, ask)).await)
     }
 
     async fn rediscover_server(
         &self,
         request: Request<pb::RediscoverServerRequest>,
     ) -> Answer<pb::RediscoverServerResponse> {
-        later(request)
+        let (mut call, ask) = Call::open(request)?;
+        call.naming("server", &ask.server);
+        call.answer(Box::pin(discovery::rediscover(&self.0, &call.caller, ask)).await)
     }
 
     async fn check_server(

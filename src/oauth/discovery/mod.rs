@@ -11,7 +11,7 @@ use url::Url;
 use super::error::Error;
 use super::metadata;
 use super::places::{self, Fit, Form};
-use super::report::{Finding, Report, Sought};
+use super::report::{Asked, Finding, Report, Sought};
 use super::target::{Legacy, MissingPkce, Target};
 use crate::domain::authorization::{AuthorizationServer, Discovered, Issuer, ProtectedResource};
 use crate::fetch::{Fetch, Policy, ReadBody, Request, is_loopback};
@@ -38,12 +38,7 @@ pub struct Discovery {
 /// [`Error::PkceUnsupported`], [`Error::Unavailable`], [`Error::Fetch`]. Of several authorization
 /// servers that all failed, the first one's.
 pub async fn discover(fetch: &Fetch, target: &Target<'_>) -> Discovery {
-    let mut search = Search {
-        fetch,
-        target,
-        report: Report::default(),
-        warnings: Vec::new(),
-    };
+    let mut search = Search::new(fetch, target);
     let result = search.run().await;
     Discovery {
         result,
@@ -51,11 +46,38 @@ pub async fn discover(fetch: &Fetch, target: &Target<'_>) -> Discovery {
     }
 }
 
+/// Reads the resource's metadata only: which issuers it names now. Sends nothing secret.
+///
+/// # Errors
+/// As far as the resource's metadata goes, those of [`discover`].
+pub async fn look_at_resource(
+    fetch: &Fetch,
+    target: &Target<'_>,
+) -> Result<ProtectedResource, Error> {
+    let server = Url::parse(target.server_url).map_err(|_error| Error::Address)?;
+    let mut search = Search::new(fetch, target);
+    search.resource(&server).await
+}
+
 struct Search<'a> {
     fetch: &'a Fetch,
     target: &'a Target<'a>,
     report: Report,
     warnings: Vec<String>,
+    /// How asking for the last document went.
+    asked: Asked,
+}
+
+impl<'a> Search<'a> {
+    fn new(fetch: &'a Fetch, target: &'a Target<'a>) -> Self {
+        Self {
+            fetch,
+            target,
+            report: Report::default(),
+            warnings: Vec::new(),
+            asked: Asked::default(),
+        }
+    }
 }
 
 impl Search<'_> {
@@ -78,6 +100,8 @@ impl Search<'_> {
             authorization_server,
             challenged_scopes: self.target.hint.and_then(|hint| hint.scopes.clone()),
             warnings: std::mem::take(&mut self.warnings),
+            pending_issuer: None,
+            found_at: None,
         })
     }
 
@@ -115,8 +139,9 @@ impl Search<'_> {
         if origin == server.origin() || trusted.any(|one| *one == origin.ascii_serialization()) {
             return Some(url);
         }
+        let asked = Asked::default();
         self.report
-            .add(Sought::Resource, &url, Finding::OtherOrigin);
+            .add(Sought::Resource, &url, asked, Finding::OtherOrigin);
         self.warn("the challenge's resource_metadata is on another origin and was not followed");
         None
     }
@@ -264,10 +289,16 @@ impl Search<'_> {
             .policy(self.policy())
             .read(ReadBody::UpTo(DOCUMENT_CAP))
             .deadline(self.target.deadline);
-        let answer = match self.fetch.send(request).await {
+        let started = self.target.clock.monotonic();
+        let answer = self.fetch.send(request).await;
+        self.asked = Asked {
+            status: answer.as_ref().ok().map(|answer| answer.status),
+            latency: self.target.clock.monotonic().saturating_sub(started),
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                self.report.add(sought, url, Finding::Failed(error.clone()));
+                self.note(sought, url, Finding::Failed(error.clone()));
                 return Err(error.into());
             }
         };
@@ -275,11 +306,11 @@ impl Search<'_> {
         if status.is_success() {
             let document = metadata::object(&answer.body);
             if document.is_none() {
-                self.report.add(sought, url, Finding::NotJson);
+                self.note(sought, url, Finding::NotJson);
             }
             return Ok(document);
         }
-        self.report.add(sought, url, Finding::Status(status));
+        self.note(sought, url, Finding::Status(status));
         if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
             return Err(Error::Unavailable {
                 status,
@@ -299,7 +330,12 @@ impl Search<'_> {
             Ok(_) => Finding::Used,
             Err(error) => Finding::Unusable(error.to_string()),
         };
-        self.report.add(sought, url, finding);
+        self.note(sought, url, finding);
+    }
+
+    /// What the document asked for last came to.
+    fn note(&mut self, sought: Sought, url: &Url, finding: Finding) {
+        self.report.add(sought, url, self.asked, finding);
     }
 
     fn warn(&mut self, text: impl Into<String>) {

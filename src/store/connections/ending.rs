@@ -3,7 +3,10 @@
 
 use super::super::engine::on;
 use super::super::error::Result;
-use super::{BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INVALIDATE_OF_SERVER, TAKE, Writer};
+use super::{
+    BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INVALIDATE_OF_SERVER, SUSPEND_OF_SERVER, TAKE,
+    Writer,
+};
 use crate::domain::changes::{Op, Owner};
 use crate::domain::connections::Connection;
 use crate::domain::ids::ServerId;
@@ -100,6 +103,24 @@ impl Writer<'_> {
             .bind(tenant.as_str())
             .bind(server.to_string())
             .bind(Reconnect::ServerChanged.as_str())
+            .bind(now.as_micros())
+            .fetch_all(conn)
+            .await)?;
+        self.changed_of_server(tenant, server, rows, Op::Put)
+    }
+
+    /// Sets every usable connection to a server aside, because its resource names another issuer now:
+    /// the tokens are kept, and nothing is renewed. Answers how many.
+    pub async fn suspend_of_server(
+        &mut self,
+        tenant: &TenantId,
+        server: ServerId,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query_as(SUSPEND_OF_SERVER)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .bind(Reconnect::IssuerChanged.as_str())
             .bind(now.as_micros())
             .fetch_all(conn)
             .await)?;

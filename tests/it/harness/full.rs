@@ -8,6 +8,7 @@ use stationmaster::domain::registrations::Registration;
 use stationmaster::domain::servers::{
     Access, Auth, Availability, OAuth2, SealedSecrets, Server, Spec, ToolPolicy, Transport,
 };
+use stationmaster::domain::time::Timestamp;
 
 use super::fixtures::{Home, later};
 
@@ -125,5 +126,7 @@ fn discovered() -> Discovered {
         },
         challenged_scopes: None,
         warnings: vec!["careful".into()],
+        pending_issuer: Some(Issuer::new("https://other.test")),
+        found_at: Some(Timestamp::from_secs(1_795_230_000)),
     }
 }

@@ -170,6 +170,46 @@ impl World {
         resolved.headers[0].value.clone()
     }
 
+    /// A daemon says that a credential of this version was rejected with 401.
+    pub(crate) async fn rejected(
+        &self,
+        user: &str,
+        server: &str,
+        version: i64,
+    ) -> v1::ReportResponseResponse {
+        let response = v1::HttpResponse {
+            status: 401,
+            credential_version: version,
+            ..v1::HttpResponse::default()
+        };
+        let request = v1::ReportResponseRequest {
+            actor: actor(user),
+            server: server.to_owned(),
+            outcome: Some(v1::report_response_request::Outcome::HttpResponse(response)),
+            ..v1::ReportResponseRequest::default()
+        };
+        let answered = answer(self.daemon.tokens().report_response(request)).await;
+        answered.unwrap()
+    }
+
+    /// A daemon says that a credential of this version worked.
+    pub(crate) async fn worked(&self, user: &str, server: &str, version: i64) {
+        let response = v1::HttpResponse {
+            status: 200,
+            credential_version: version,
+            ..v1::HttpResponse::default()
+        };
+        let request = v1::ReportResponseRequest {
+            actor: actor(user),
+            server: server.to_owned(),
+            outcome: Some(v1::report_response_request::Outcome::HttpResponse(response)),
+            ..v1::ReportResponseRequest::default()
+        };
+        answer(self.daemon.tokens().report_response(request))
+            .await
+            .unwrap();
+    }
+
     pub(crate) async fn connection(
         &self,
         user: &str,
@@ -236,6 +276,20 @@ pub(crate) async fn get(client: &Client, server: &str) -> Result<v1::Server, Err
     };
     let read = answer(client.config().get_server(request)).await;
     read.map(|read| read.server.unwrap())
+}
+
+/// Has a server discovered anew; approves this issuer, if it is one.
+pub(crate) async fn rediscover(
+    client: &Client,
+    server: &str,
+    approve_issuer: &str,
+) -> Result<v1::RediscoverServerResponse, Error> {
+    let request = v1::RediscoverServerRequest {
+        server: server.to_owned(),
+        approve_issuer: approve_issuer.to_owned(),
+        ..v1::RediscoverServerRequest::default()
+    };
+    Box::pin(answer(client.config().rediscover_server(request))).await
 }
 
 pub(crate) async fn list(client: &Client) -> Vec<v1::Server> {

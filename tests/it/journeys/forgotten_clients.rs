@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use stationmaster::client::{answer, v1};
-use v1::report_response_request::Outcome;
+use stationmaster::client::v1;
 use v1::{HandshakeState, ReportAction as Action, ServerStatus as Status, StatusReason as Reason};
 
 use crate::harness::browser::Browser;
-use crate::harness::client::actor;
 use crate::harness::idp::Fault;
 use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::world::{World, on_both_engines, resolve};
@@ -52,18 +50,7 @@ async fn one_registration_serves_all_users_who_connect_again(engine: Engine) {
     }
 
     assert_eq!(world.idp.registered().len(), 2);
-    let report = v1::ReportResponseRequest {
-        actor: actor("alice"),
-        server: "tools".to_owned(),
-        outcome: Some(Outcome::HttpResponse(v1::HttpResponse {
-            status: 401,
-            credential_version: 1,
-            ..v1::HttpResponse::default()
-        })),
-        ..v1::ReportResponseRequest::default()
-    };
-    let reported = answer(world.daemon.tokens().report_response(report)).await;
-    let reported = reported.unwrap();
+    let reported = world.rejected("alice", "tools", 1).await;
     assert_eq!(reported.action(), Action::Authorize);
     let step = reported.authorize.unwrap();
     assert_ne!(step.connect_url, unspent.connect_url);

@@ -7,7 +7,7 @@ use stationmaster::oauth::{
     Discovery, Error, Finding, ForeignEndpoints, Hint, Legacy, MissingPkce, Target, discover,
 };
 
-use super::{PATIENCE, fetch};
+use super::{PATIENCE, clock, fetch};
 use crate::harness::web::{Reply, Web};
 
 const PATH_FORM: &str = "/.well-known/oauth-protected-resource/mcp";
@@ -48,6 +48,7 @@ fn target(url: &str) -> Target<'_> {
         legacy: Legacy::Refused,
         foreign_endpoints: ForeignEndpoints::Refused,
         missing_pkce: MissingPkce::Refused,
+        clock: clock(),
         deadline: PATIENCE,
     }
 }

@@ -16,7 +16,7 @@ use stationmaster::oauth::{
 };
 use url::Url;
 
-use super::{LOCAL, PATIENCE, fetch, public, redeem_by};
+use super::{LOCAL, PATIENCE, clock, fetch, public, redeem_by};
 use crate::harness::web::{Reply, Web};
 
 /// A server that is not on this machine.
@@ -191,6 +191,7 @@ async fn discovered(fetch: &Fetch, server_url: &str) -> Discovery {
         legacy: Legacy::Refused,
         foreign_endpoints: ForeignEndpoints::Refused,
         missing_pkce: MissingPkce::Refused,
+        clock: clock(),
         deadline: PATIENCE,
     };
     discover(fetch, &target).await

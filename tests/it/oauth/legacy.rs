@@ -6,7 +6,7 @@ use stationmaster::oauth::{
     Discovery, Error, ForeignEndpoints, Legacy, MissingPkce, Target, discover,
 };
 
-use super::{PATIENCE, fetch};
+use super::{PATIENCE, clock, fetch};
 use crate::harness::web::{Reply, Web};
 
 const PATH_FORM: &str = "/.well-known/oauth-protected-resource/mcp";
@@ -22,6 +22,7 @@ fn target(url: &str) -> Target<'_> {
         legacy: Legacy::Spoken,
         foreign_endpoints: ForeignEndpoints::Refused,
         missing_pkce: MissingPkce::Refused,
+        clock: clock(),
         deadline: PATIENCE,
     }
 }

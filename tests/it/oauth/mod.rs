@@ -13,11 +13,12 @@ mod roots;
 mod sending;
 mod token;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use stationmaster::domain::authorization::Resource;
 use stationmaster::domain::secrets::RefreshToken;
-use stationmaster::domain::time::Timestamp;
+use stationmaster::domain::time::{SystemClock, Timestamp};
 use stationmaster::fetch::{Fetch, FetchRules, PlainHttp};
 use stationmaster::oauth::{ClientAuth, Endpoint, Outcome, RefreshGrant, refresh};
 
@@ -31,6 +32,12 @@ const LOCAL: &str = "http://127.0.0.1/mcp";
 
 /// What the time is: 2026-11-21T03:00:00Z.
 const NOW: i64 = 1_795_230_000;
+
+/// Tells how long anything took.
+fn clock() -> &'static SystemClock {
+    static CLOCK: LazyLock<SystemClock> = LazyLock::new(SystemClock::new);
+    &CLOCK
+}
 
 /// Longer than anything here takes, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);

@@ -87,6 +87,7 @@ async fn every_status_reads_back(db: &Db) {
         Status::ReconnectRequired(Reconnect::RefreshRefused),
         Status::ReconnectRequired(Reconnect::OutcomeUnknown),
         Status::ReconnectRequired(Reconnect::ServerChanged),
+        Status::ReconnectRequired(Reconnect::IssuerChanged),
         Status::ReconnectRequired(Reconnect::TokenRejected),
     ];
 

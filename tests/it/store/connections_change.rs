@@ -18,6 +18,7 @@ on_both_engines! {
     of_two_claims_of_one_version_one_wins,
     a_late_flight_never_touches_a_new_connection,
     a_changed_server_ends_its_connections_and_no_others,
+    a_connection_of_another_issuer_is_set_aside_with_its_tokens,
     a_deleted_servers_connections_go_and_no_others,
     leases_left_behind_are_ended,
 }
@@ -251,6 +252,31 @@ async fn a_late_flight_never_touches_a_new_connection(db: &Db) {
     assert!(!renew(db, &home, &renewed(&home, &old)).await);
 
     assert_eq!(get(db, &old).await, new);
+}
+
+async fn a_connection_of_another_issuer_is_set_aside_with_its_tokens(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let (_, ann) = stored(db, &home).await;
+    let elsewhere = home.store_registration(db, "two").await;
+    let kept = home.full_connection(&elsewhere, "ann");
+    home.store_connection(db, &kept).await;
+
+    let mut tx = db.write().await.unwrap();
+    let mut at = tx.connections_mut();
+    let first = at.suspend_of_server(&home.tenant, ann.server, later(40));
+    let first = first.await.unwrap();
+    let again = at.suspend_of_server(&home.tenant, ann.server, later(50));
+    let again = again.await.unwrap();
+    tx.commit(&home.event()).await.unwrap();
+
+    assert_eq!((first, again), (1, 0));
+    let mut new = ann.clone();
+    new.life.status = Status::ReconnectRequired(Reconnect::IssuerChanged);
+    new.due_at = None;
+    new.updated_at = later(40);
+    new.version += 1;
+    assert_eq!(get(db, &ann).await, new);
+    assert_eq!(get(db, &kept).await, kept);
 }
 
 async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {

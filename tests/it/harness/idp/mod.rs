@@ -190,8 +190,7 @@ impl Idp {
         let path = format!("/mcp/{name}");
         let url = self.web.url(&path);
         let at = format!("/.well-known/oauth-protected-resource{path}");
-        let document = json!({ "resource": url, "authorization_servers": [self.issuer()] });
-        self.web.on(&at, Reply::json(200, &document));
+        self.names(name, &[self.issuer()]);
         let challenge = format!("Bearer resource_metadata=\"{}\"", self.web.url(&at));
         let state = Arc::clone(&self.state);
         let reply = Reply::made(move |seen| {
@@ -204,6 +203,14 @@ impl Idp {
         });
         self.web.on(&path, reply);
         url
+    }
+
+    /// From here on the metadata of an MCP server of this name names these issuers.
+    pub(crate) fn names(&self, name: &str, issuers: &[String]) {
+        let path = format!("/mcp/{name}");
+        let at = format!("/.well-known/oauth-protected-resource{path}");
+        let document = json!({ "resource": self.web.url(&path), "authorization_servers": issuers });
+        self.web.on(&at, Reply::json(200, &document));
     }
 
     /// The web server beneath, for what is not scripted here.

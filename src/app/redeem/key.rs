@@ -1,0 +1,31 @@
+//! Which grant is meant: one user's on one server.
+
+use crate::domain::connections::Connection;
+use crate::domain::ids::ServerId;
+use crate::domain::tenants::TenantId;
+use crate::domain::text::UserId;
+
+/// Which grant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::app) struct Key {
+    pub(in crate::app) tenant: TenantId,
+    pub(in crate::app) user: UserId,
+    pub(in crate::app) server: ServerId,
+}
+
+impl Key {
+    /// The grant of a connection.
+    pub(super) fn of(connection: &Connection) -> Self {
+        let Connection {
+            tenant,
+            user,
+            server,
+            ..
+        } = connection;
+        Self {
+            tenant: tenant.clone(),
+            user: user.clone(),
+            server: *server,
+        }
+    }
+}
