@@ -7,6 +7,7 @@
 
 mod access;
 mod chats;
+mod client_auth;
 mod connections;
 mod error;
 mod feed;

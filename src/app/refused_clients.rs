@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::error::Result;
-use super::provision::{Slot, client_issuer};
+use super::provision::{Holds, Slot, client_issuer};
 use super::revocations::Unstored;
 use crate::domain::audit::Origin;
 use crate::domain::connections::Connection;
@@ -153,7 +153,7 @@ impl App {
             tenant: tenant.clone(),
             server: id,
             generation: last + 1,
-            has_secret: false,
+            holds: Holds::default(),
         };
         // What was discovered stands: another issuer would be another server, and its users' business.
         let client = self.unstored(self.register(&slot, &server.spec, oauth2, found).await?);

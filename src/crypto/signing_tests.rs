@@ -81,7 +81,7 @@ fn a_key_that_cannot_sign_is_refused_for_its_reason() {
             UnusableKey::NotPkcs8,
         ),
         (
-            include_str!("../../tests/it/harness/keys/refused/public.pem"),
+            include_str!("../../tests/it/harness/keys/es256.pub.pem"),
             UnusableKey::NotPkcs8,
         ),
         (

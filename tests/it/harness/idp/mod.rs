@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::keys::Key;
 use super::web::{Reply, Seen, Web};
 use state::State;
 
@@ -214,6 +215,16 @@ impl Idp {
     /// A client made by hand.
     pub(crate) fn add_client(&self, id: &str, secret: &str, redirect_uri: &str) {
         lock(&self.state).add_client(id, secret, redirect_uri);
+    }
+
+    /// A client made by hand that proves itself with a key, to the issuer or whoever `audience` names.
+    pub(crate) fn add_signing_client(&self, id: &str, key: Key, to: (&str, &str)) {
+        lock(&self.state).add_signing_client(id, key, to);
+    }
+
+    /// Another key takes the place of a client's.
+    pub(crate) fn change_key(&self, id: &str, key: Key) {
+        lock(&self.state).change_key(id, key);
     }
 
     /// It forgets every client, and nothing else.
