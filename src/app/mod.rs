@@ -7,6 +7,7 @@
 
 mod access;
 mod chats;
+mod client_auth;
 mod client_documents;
 mod connections;
 mod discovery;

@@ -11,7 +11,7 @@ use crate::domain::authorization::{ClientAuthMethod, Discovered, Issuer, Scopes}
 use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
-use crate::domain::servers::{Endpoints, OAuth2, Redirect, Server, Spec};
+use crate::domain::servers::{Endpoints, OAuth2, Redirect, SecretEdits, Server, Spec};
 use crate::domain::tenants::TenantId;
 use crate::oauth::{self, NewClient, RegisteredClient};
 
@@ -33,8 +33,27 @@ pub(super) struct Slot {
     pub(super) server: ServerId,
     /// The generation of the client.
     pub(super) generation: i64,
-    /// Whether a client secret is or will be stored with the server.
-    pub(super) has_secret: bool,
+    /// What is or will be stored with the server.
+    pub(super) holds: Holds,
+}
+
+/// What a server has for its client to prove itself with.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Holds {
+    /// Whether that is a secret.
+    pub(super) secret: bool,
+    /// Whether that is a key.
+    pub(super) key: bool,
+}
+
+impl Holds {
+    /// What is there once these edits are applied.
+    pub(super) fn after(edits: &SecretEdits, stored: Self) -> Self {
+        Self {
+            secret: edits.client_secret.leaves(stored.secret),
+            key: edits.private_key.leaves(stored.key),
+        }
+    }
 }
 
 /// A client before it has an id.
@@ -76,27 +95,31 @@ pub(super) fn scopes(oauth2: &OAuth2, found: Option<&Discovered>) -> Option<Scop
     )
 }
 
-/// How a client made by hand authenticates, when nobody says: with its secret if it has one, the
-/// way the server's metadata prefers.
+/// How a client made by hand authenticates, when nobody says: with its key if the server's metadata
+/// lists that or there is nothing else, else with its secret if it has one.
 pub(super) fn method_of(
     oauth2: &OAuth2,
-    has_secret: bool,
+    holds: Holds,
     found: Option<&Discovered>,
 ) -> ClientAuthMethod {
-    use ClientAuthMethod::{ClientSecretBasic, ClientSecretPost, None as Public};
     if let Some(method) = oauth2.token_endpoint_auth_method {
         return method;
     }
-    if !has_secret {
-        return Public;
+    let signs = |listed: &[ClientAuthMethod]| listed.contains(&ClientAuthMethod::PrivateKeyJwt);
+    if holds.key && (!holds.secret || listed(found).is_some_and(signs)) {
+        return ClientAuthMethod::PrivateKeyJwt;
     }
-    let listed = found.and_then(|found| {
-        found
-            .authorization_server
-            .token_endpoint_auth_methods
-            .clone()
-    });
-    match listed {
+    if holds.secret {
+        secret_method(found)
+    } else {
+        ClientAuthMethod::None
+    }
+}
+
+/// How a secret is sent: the way the server's metadata prefers.
+pub(super) fn secret_method(found: Option<&Discovered>) -> ClientAuthMethod {
+    use ClientAuthMethod::{ClientSecretBasic, ClientSecretPost};
+    match listed(found) {
         Some(listed)
             if !listed.contains(&ClientSecretBasic) && listed.contains(&ClientSecretPost) =>
         {
@@ -104,6 +127,12 @@ pub(super) fn method_of(
         }
         Some(_) | None => ClientSecretBasic,
     }
+}
+
+/// The client authentication that metadata lists, if it does.
+fn listed(found: Option<&Discovered>) -> Option<&[ClientAuthMethod]> {
+    let server = &found?.authorization_server;
+    server.token_endpoint_auth_methods.as_deref()
 }
 
 impl App {
@@ -145,7 +174,7 @@ impl App {
                 issuer: oauth2.issuer.clone().unwrap_or_else(|| Issuer::new("")),
                 kind: RegistrationKind::Preregistered,
                 client_id: client_id.clone(),
-                auth_method: method_of(oauth2, slot.has_secret, None),
+                auth_method: method_of(oauth2, slot.holds, None),
                 redirect_uri,
             };
             let registration = self.registration(slot, client);
@@ -160,7 +189,7 @@ impl App {
                 issuer: found.authorization_server.issuer.clone(),
                 kind: RegistrationKind::Preregistered,
                 client_id: preregistered.client_id.clone(),
-                auth_method: method_of(oauth2, slot.has_secret, Some(&found)),
+                auth_method: method_of(oauth2, slot.holds, Some(&found)),
                 redirect_uri,
             };
             self.registration(slot, client)

@@ -5,7 +5,7 @@
 use super::App;
 use super::error::Result;
 use super::handshakes::no_client;
-use super::provision::Slot;
+use super::provision::{Holds, Slot};
 use super::revocations::Unstored;
 use crate::domain::audit::Origin;
 use crate::domain::registrations::{Registration, RegistrationKind};
@@ -91,7 +91,7 @@ impl App {
             tenant: tenant.clone(),
             server: id,
             generation: last + 1,
-            has_secret: false,
+            holds: Holds::default(),
         };
         // What was discovered stands: another issuer would be another server, and its users' business.
         let client = match by {

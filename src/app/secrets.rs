@@ -9,7 +9,7 @@ use crate::domain::authorization::TokenSet;
 use crate::domain::connections::Connection;
 use crate::domain::ids::ServerId;
 use crate::domain::keys::{Place, SealedColumn};
-use crate::domain::registrations::{Registration, RegistrationKind};
+use crate::domain::registrations::Registration;
 use crate::domain::secrets::{ClientSecret, HeaderSecret, Sealed};
 use crate::domain::servers::{Auth, Edit, SecretEdits, Server};
 use crate::domain::tenants::TenantId;
@@ -156,35 +156,31 @@ impl App {
             .map(|headers| headers.0)
     }
 
-    /// The secret of a client: the server's for one made by hand, its own for one that we registered
-    /// or that was imported.
-    pub(super) async fn open_client_secret(
+    /// The secret of a server's client that was made by hand.
+    pub(super) async fn open_server_secret(
         &self,
         server: &Server,
-        registration: &Registration,
     ) -> std::result::Result<Option<ClientSecret>, Unopened> {
-        let (sealed, row, column) = match registration.kind {
-            RegistrationKind::Preregistered => (
-                &server.secrets.client_secret,
-                server.id.to_string(),
-                SealedColumn::ServerClientSecret,
-            ),
-            RegistrationKind::MetadataDocument
-            | RegistrationKind::Dynamic
-            | RegistrationKind::Imported => (
-                &registration.client_secret,
-                registration.id.to_string(),
-                SealedColumn::RegistrationClientSecret,
-            ),
-        };
-        let Some(sealed) = sealed else {
+        let Some(sealed) = &server.secrets.client_secret else {
             return Ok(None);
         };
-        self.0
-            .vault
-            .open(&place(&server.tenant, &row, column), sealed)
-            .await
-            .map(Some)
+        let row = server.id.to_string();
+        let place = place(&server.tenant, &row, SealedColumn::ServerClientSecret);
+        self.0.vault.open(&place, sealed).await.map(Some)
+    }
+
+    /// The secret of a client that we registered or that was imported.
+    pub(super) async fn open_registered_secret(
+        &self,
+        registration: &Registration,
+    ) -> std::result::Result<Option<ClientSecret>, Unopened> {
+        let Some(sealed) = &registration.client_secret else {
+            return Ok(None);
+        };
+        let row = registration.id.to_string();
+        let column = SealedColumn::RegistrationClientSecret;
+        let place = place(&registration.tenant, &row, column);
+        self.0.vault.open(&place, sealed).await.map(Some)
     }
 
     /// Seals tokens into the connection they are for; without a new refresh token the old one stays.

@@ -18,8 +18,10 @@ mod envelope;
 mod error;
 mod payload;
 mod root;
+mod signing;
 
 pub use envelope::DataKeyMaterial;
 pub use error::{Error, Result};
-pub use payload::{Flow, HeaderValues, Parked, Payload};
+pub use payload::{ClientKey, Flow, HeaderValues, Parked, Payload};
 pub use root::RootKeys;
+pub use signing::{SigningKey, UnusableKey};

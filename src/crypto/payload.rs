@@ -7,7 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::domain::authorization::{Scopes, TokenSet};
 use crate::domain::secrets::{
-    AccessToken, ClientSecret, HeaderSecret, Opaque, PkceVerifier, RefreshToken,
+    AccessToken, ClientSecret, HeaderSecret, Opaque, PkceVerifier, PrivateKey, RefreshToken,
     RegistrationAccessToken,
 };
 use crate::domain::time::Timestamp;
@@ -36,7 +36,8 @@ macro_rules! text_payloads {
 }
 
 text_payloads! {
-    AccessToken, RefreshToken, ClientSecret, RegistrationAccessToken, HeaderSecret, Opaque,
+    AccessToken, RefreshToken, ClientSecret, PrivateKey, RegistrationAccessToken, HeaderSecret,
+    Opaque,
 }
 
 fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
@@ -65,6 +66,43 @@ impl Payload for HeaderValues {
             .drain(..)
             .map(|(name, value)| (name, HeaderSecret::new(value)));
         Some(Self(pairs.collect()))
+    }
+}
+
+/// A client's key, with what its assertions say besides who the client is.
+#[derive(Debug, Clone)]
+pub struct ClientKey {
+    /// The key.
+    pub key: PrivateKey,
+    /// Its name to the authorization server, if it has one there.
+    pub key_id: Option<String>,
+    /// Whom its assertions are for, byte for byte.
+    pub audience: String,
+}
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct StoredClientKey {
+    key: String,
+    key_id: Option<String>,
+    audience: String,
+}
+
+impl Payload for ClientKey {
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        json(&StoredClientKey {
+            key: self.key.expose_secret().to_owned(),
+            key_id: self.key_id.clone(),
+            audience: self.audience.clone(),
+        })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut stored: StoredClientKey = serde_json::from_slice(bytes).ok()?;
+        Some(Self {
+            key: PrivateKey::new(std::mem::take(&mut stored.key)),
+            key_id: stored.key_id.take(),
+            audience: std::mem::take(&mut stored.audience),
+        })
     }
 }
 
@@ -212,6 +250,20 @@ mod tests {
 
         assert_eq!(back.expires_in, Some(std::time::Duration::from_mins(1)));
         assert_eq!(back.refresh_expires_in, None);
+    }
+
+    #[test]
+    fn a_clients_key_reads_back() {
+        let key = ClientKey {
+            key: PrivateKey::new("pem\n".into()),
+            key_id: Some("k".into()),
+            audience: "https://as.test".into(),
+        };
+
+        let back = ClientKey::from_bytes(&key.to_bytes()).unwrap();
+
+        assert!(back.key.is(&key.key));
+        assert_eq!((back.key_id, back.audience), (key.key_id, key.audience));
     }
 
     #[test]

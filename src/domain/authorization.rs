@@ -168,6 +168,35 @@ impl ClientAuthMethod {
     }
 }
 
+/// How an assertion is signed (RFC 7518, section 3.1; RFC 8037, section 3.1). It follows from the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SigningAlgorithm {
+    /// ECDSA over P-256 with SHA-256.
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl SigningAlgorithm {
+    /// The registered name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The algorithm of a registered name, if it is one we sign with.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Es256, Self::Rs256, Self::EdDsa]
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == name)
+    }
+}
+
 /// What protected resource metadata says (RFC 9728, section 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtectedResource {

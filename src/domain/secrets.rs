@@ -49,6 +49,10 @@ secret_text! {
     RefreshToken;
     /// The secret of a confidential client (RFC 6749, section 2.3.1).
     ClientSecret;
+    /// The key that signs a client's assertions: PKCS#8 in PEM.
+    PrivateKey;
+    /// A signed assertion of who a client is (RFC 7523, section 2.2). Sent at most once.
+    ClientAssertion;
     /// The token that manages a dynamic registration (RFC 7592, section 1.3).
     RegistrationAccessToken;
     /// An authorization code (RFC 6749, section 1.3.1). Redeemed at most once.

@@ -37,6 +37,11 @@ impl Violations {
             .ok()
     }
 
+    /// Notes those of others after its own.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -21,10 +21,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::answer::Answer;
+use super::assertion;
 use super::error::Error;
 use super::revocation::{self, Revocation};
 use crate::domain::authorization::ClientAuthMethod;
-use crate::domain::secrets::ClientSecret;
+use crate::domain::secrets::{ClientAssertion, ClientSecret};
 use crate::domain::time::Timestamp;
 use crate::fetch::{self, Fetch, Policy, ReadBody, Request, Response};
 
@@ -45,13 +46,18 @@ pub enum ClientAuth {
     Basic(ClientSecret),
     /// By id and secret in the body.
     Post(ClientSecret),
+    /// By a signed assertion in the body (RFC 7523, section 2.2). For one request: the next one needs
+    /// another.
+    Assertion(ClientAssertion),
 }
 
 impl ClientAuth {
-    /// The authentication of a registration. A secret that the method does not use is ignored.
+    /// The authentication of a registration without a key. A secret that the method does not use is
+    /// ignored.
     ///
     /// # Errors
-    /// [`Error::SecretMissing`]; [`Error::Unsupported`] for `private_key_jwt`.
+    /// [`Error::SecretMissing`]; [`Error::Unsupported`] for `private_key_jwt`, which takes no secret
+    /// but an [`ClientAuth::Assertion`].
     pub fn new(method: ClientAuthMethod, secret: Option<ClientSecret>) -> Result<Self, Error> {
         match method {
             ClientAuthMethod::None => Ok(Self::Public),
@@ -117,7 +123,9 @@ impl Endpoint<'_> {
         let secret =
             |secret: &ClientSecret| oauth2::ClientSecret::new(secret.expose_secret().to_owned());
         match self.auth {
-            ClientAuth::Public => client.set_auth_type(AuthType::RequestBody),
+            ClientAuth::Public | ClientAuth::Assertion(_) => {
+                client.set_auth_type(AuthType::RequestBody)
+            }
             ClientAuth::Basic(held) => client
                 .set_auth_type(AuthType::BasicAuth)
                 .set_client_secret(secret(held)),
@@ -128,11 +136,28 @@ impl Endpoint<'_> {
     }
 
     /// The secret that is sent to it, if there is one.
-    pub(super) fn secret(&self) -> Option<&ClientSecret> {
+    pub(super) fn secret(&self) -> Option<&str> {
         match self.auth {
             ClientAuth::Public => None,
-            ClientAuth::Basic(secret) | ClientAuth::Post(secret) => Some(secret),
+            ClientAuth::Basic(secret) | ClientAuth::Post(secret) => Some(secret.expose_secret()),
+            ClientAuth::Assertion(assertion) => Some(assertion.expose_secret()),
         }
+    }
+
+    /// The parameters by which our client asserts who it is, for a request to add (RFC 7521,
+    /// section 4.2); none where it does not.
+    pub(super) fn assertion(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let assertion = match self.auth {
+            ClientAuth::Public | ClientAuth::Basic(_) | ClientAuth::Post(_) => None,
+            ClientAuth::Assertion(assertion) => Some(assertion.expose_secret()),
+        };
+        let parameters = assertion.map(|assertion| {
+            [
+                ("client_assertion_type", assertion::TYPE),
+                ("client_assertion", assertion),
+            ]
+        });
+        parameters.into_iter().flatten()
     }
 
     /// The HTTP client of one call.

@@ -10,6 +10,7 @@
 //! [`exchange`], [`refresh`], [`revoke`], [`unregister`].
 
 mod answer;
+mod assertion;
 mod authorize;
 mod bridge;
 mod discovery;
@@ -26,6 +27,7 @@ mod scopes;
 mod target;
 mod token;
 
+pub use assertion::{Claims, Unsigned};
 pub use authorize::{AuthorizationRequest, authorization_url, is_reserved, pkce_verifier};
 pub use bridge::{ClientAuth, Endpoint};
 pub use discovery::{Discovery, discover, look_at_resource};

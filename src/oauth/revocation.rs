@@ -14,7 +14,7 @@ use super::answer::{Answer, is_page, members, retry_after};
 use super::bridge::{ANSWER_CAP, Endpoint, Failure, PLACEHOLDER, revocation_answer};
 use super::error::Error;
 use super::outcome::Refused;
-use crate::domain::secrets::{AccessToken, ClientSecret, RefreshToken, RegistrationAccessToken};
+use crate::domain::secrets::{AccessToken, RefreshToken, RegistrationAccessToken};
 use crate::domain::time::Timestamp;
 use crate::fetch::{self, Fetch, Policy, ReadBody, Request, Response};
 
@@ -85,14 +85,16 @@ pub async fn revoke(fetch: &Fetch, endpoint: &Endpoint<'_>, token: Revoked<'_>) 
         return Revocation::Impossible(Error::Endpoint { name: NAME });
     };
     let client = endpoint.client().set_revocation_url(placeholder);
-    let Ok(request) = client.revoke_token(token) else {
+    let Ok(mut request) = client.revoke_token(token) else {
         return Revocation::Impossible(Error::Endpoint { name: NAME });
     };
+    for (name, value) in endpoint.assertion() {
+        request = request.add_extra_param(name, value);
+    }
     match request.request_async(&bridge).await {
         Ok(()) => Revocation::Done,
         Err(RequestTokenError::Request(Failure::NotRevoked(revocation))) => {
-            let client_secret = endpoint.secret().map(ClientSecret::expose_secret);
-            revocation.without_echo([secret].into_iter().chain(client_secret))
+            revocation.without_echo([secret].into_iter().chain(endpoint.secret()))
         }
         Err(RequestTokenError::Request(Failure::Fetch(error))) => no_answer(error),
         // The rest cannot follow a canonical answer.

@@ -12,9 +12,7 @@ use super::bridge::{Endpoint, Failure, PLACEHOLDER, Tokens, token_answer};
 use super::error::Error;
 use super::outcome::{Lost, Outcome, Refused};
 use crate::domain::authorization::{Resource, Scopes, TokenSet};
-use crate::domain::secrets::{
-    AccessToken, AuthorizationCode, ClientSecret, PkceVerifier, RefreshToken,
-};
+use crate::domain::secrets::{AccessToken, AuthorizationCode, PkceVerifier, RefreshToken};
 use crate::fetch::{Fetch, Sent};
 
 /// A code to be redeemed, with everything the authorization request fixed.
@@ -72,6 +70,9 @@ pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<
     for (name, value) in grant.parameters {
         request = request.add_extra_param(*name, *value);
     }
+    for (name, value) in endpoint.assertion() {
+        request = request.add_extra_param(name, value);
+    }
     let sent = [grant.code.expose_secret(), grant.verifier.expose_secret()];
     outcome(request.request_async(&bridge).await, endpoint, &sent)
 }
@@ -100,6 +101,9 @@ pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGran
     for (name, value) in grant.parameters {
         request = request.add_extra_param(*name, *value);
     }
+    for (name, value) in endpoint.assertion() {
+        request = request.add_extra_param(name, value);
+    }
     let sent = [grant.refresh_token.expose_secret()];
     let mut outcome = outcome(request.request_async(&bridge).await, endpoint, &sent);
     if let Outcome::Granted(tokens) = &mut outcome {
@@ -119,7 +123,7 @@ fn outcome(typed: Typed, endpoint: &Endpoint<'_>, sent: &[&str]) -> Outcome {
         Err(RequestTokenError::ServerResponse(refusal)) => {
             let code: &str = refusal.error().as_ref();
             let refused = Refused::new((!code.is_empty()).then(|| code.to_owned()));
-            let secret = endpoint.secret().map(ClientSecret::expose_secret);
+            let secret = endpoint.secret();
             Outcome::Refused(refused.without_echo(sent.iter().copied().chain(secret)))
         }
         Err(RequestTokenError::Request(Failure::Fetch(error))) => match error.sent() {

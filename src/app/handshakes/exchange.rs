@@ -19,7 +19,7 @@ use crate::domain::random;
 use crate::domain::revocations::Reason;
 use crate::domain::secrets::AuthorizationCode;
 use crate::domain::text::Slug;
-use crate::oauth::{self, About, ClientAuth, CodeGrant, Endpoint, Outcome};
+use crate::oauth::{self, About, CodeGrant, Endpoint, Outcome};
 use crate::store::{self, within};
 
 /// How often a grant is stored again when another one of the same user was stored at the same time.
@@ -170,23 +170,25 @@ impl App {
         let (Some(server), Some(registration)) = (unchanged, registration) else {
             return Ok(Err(Failure::ServerChanged));
         };
-        let secret = self.open_client_secret(&server, &registration).await?;
         let snapshot = &handshake.snapshot;
+        let (id, method) = (&snapshot.client_id, snapshot.auth_method);
+        let how = (method, snapshot.token_endpoint.as_str());
+        let proof = self.registration_proof(&server, &registration, how).await?;
+        let Ok(auth) = self.client_auth(id, method, &proof) else {
+            return Ok(Err(Failure::ClientRefused));
+        };
         let client = GrantClient {
             issuer: registration.issuer.clone(),
-            client_id: snapshot.client_id.clone(),
-            auth_method: snapshot.auth_method,
-            secret: secret.clone(),
+            client_id: id.clone(),
+            auth_method: method,
+            proof,
             endpoint: snapshot.revocation_endpoint.clone(),
-        };
-        let Ok(auth) = ClientAuth::new(snapshot.auth_method, secret) else {
-            return Ok(Err(Failure::ClientRefused));
         };
         let flow = self.open_flow(handshake).await?;
         let endpoint = Endpoint {
             url: &snapshot.token_endpoint,
             on_behalf_of: &server.spec.url,
-            client_id: &snapshot.client_id,
+            client_id: id,
             auth: &auth,
             deadline: self.0.settings.request_timeout,
             send_before: None,

@@ -2,7 +2,7 @@
 
 use super::super::App;
 use super::super::error::Result;
-use super::super::provision::method_of;
+use super::super::provision::secret_method;
 use super::super::vault::Unopened;
 use super::Import;
 use crate::domain::authorization::ClientAuthMethod;
@@ -37,7 +37,13 @@ impl App {
             return Ok(known(present));
         };
         let auth_method = match (&theirs.secret, server.spec.auth.oauth2()) {
-            (Some(_), Some(oauth2)) => method_of(oauth2, true, server.discovered.as_ref()),
+            (Some(_), Some(oauth2)) => {
+                // The server's key is its own client's.
+                let configured = oauth2.token_endpoint_auth_method;
+                configured
+                    .filter(|method| *method != ClientAuthMethod::PrivateKeyJwt)
+                    .unwrap_or_else(|| secret_method(server.discovered.as_ref()))
+            }
             _ => ClientAuthMethod::None,
         };
         let like = all.iter().rfind(|one| {
@@ -47,7 +53,7 @@ impl App {
                 && one.auth_method == auth_method
         });
         if let Some(like) = like {
-            let same = match (self.open_client_secret(server, like).await, &theirs.secret) {
+            let same = match (self.open_registered_secret(like).await, &theirs.secret) {
                 (Ok(Some(stored)), Some(given)) => stored.is(given),
                 (Ok(None), None) => true,
                 (Ok(_) | Err(Unopened::Unreadable(_)), _) => false,

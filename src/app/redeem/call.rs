@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::super::App;
+use super::super::client_auth::{Unproven, missing};
 use super::super::error::Error;
 use super::super::insist::TRY;
 use super::super::vault::Unopened;
@@ -11,15 +12,15 @@ use crate::domain::connections::{Connection, Settled};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::RefreshToken;
-use crate::oauth::{self, ClientAuth, Endpoint, Outcome, RefreshGrant};
+use crate::oauth::{self, Endpoint, Outcome, RefreshGrant};
 use crate::store::{self, within};
 
 /// Why no request was made.
 pub(super) enum Uncalled {
     /// The refresh token cannot be opened.
     Unreadable,
-    /// The client cannot authenticate as it must.
-    Client,
+    /// The client cannot authenticate as it must; the code.
+    Client(&'static str),
     /// The lease could end before the answer is written.
     LeaseTooShort,
     /// The server changed: its secret of today is not for the endpoint of then.
@@ -33,7 +34,7 @@ impl Uncalled {
     pub(super) fn settled(self) -> (Settled, String) {
         let (settled, code) = match self {
             Self::Unreadable => (Settled::Unreadable, "unreadable"),
-            Self::Client => (Settled::ClientRefused, "client_secret_missing"),
+            Self::Client(code) => (Settled::ClientRefused, code),
             Self::LeaseTooShort => (Settled::NotSent, "lease_too_short"),
             Self::ServerChanged => (Settled::NotSent, "server_changed"),
             Self::Store(error) => {
@@ -99,13 +100,15 @@ impl App {
             owner: connection.user.as_str(),
         };
         let refresh_token: RefreshToken = self.0.vault.open(&place, sealed).await?;
-        // The client's secret is the server's matter, not the grant's.
-        let secret = match self.open_client_secret(&server, &registration).await {
-            Err(Unopened::Unreadable(_)) => return Err(Uncalled::Client),
-            secret => secret?,
-        };
-        let auth =
-            ClientAuth::new(registration.auth_method, secret).map_err(|_| Uncalled::Client)?;
+        // The client's secret or key is the server's matter, not the grant's.
+        let token_endpoint = &connection.token_endpoint;
+        let auth = self.registration_auth(&server, &registration, token_endpoint);
+        let auth = auth.await.map_err(|unproven| match unproven {
+            Unproven::Unreadable | Unproven::Missing => {
+                Uncalled::Client(missing(registration.auth_method))
+            }
+            Unproven::Store(error) => Uncalled::Store(error.into()),
+        })?;
         let deadline = self.0.settings.request_timeout;
         let lease = self.0.settings.tokens.lease;
         let spent = self.0.clock.monotonic().saturating_sub(started);
@@ -116,7 +119,7 @@ impl App {
         // must not write any more, since another replica may have redeemed meanwhile.
         let send_before = started + lease.saturating_sub(TRY);
         let endpoint = Endpoint {
-            url: &connection.token_endpoint,
+            url: token_endpoint,
             on_behalf_of: &server.spec.url,
             client_id: &registration.client_id,
             auth: &auth,

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use super::App;
 use super::discovery::Seeking;
 use super::error::{Error, Result};
-use super::provision::Slot;
+use super::provision::{Holds, Slot};
 use super::revocations::Unstored;
 use crate::domain::audit::Origin;
 use crate::domain::authorization::{Discovered, Issuer};
@@ -172,7 +172,7 @@ impl App {
                 tenant: tenant.clone(),
                 server: id,
                 generation: last + 1,
-                has_secret: false,
+                holds: Holds::default(),
             };
             let client = self
                 .own_client(&slot, &current.spec, oauth2, &found)

@@ -1,11 +1,12 @@
 //! Asking a provider to end what is ended here, and what its answers mean.
 
 use super::super::App;
+use super::super::client_auth::missing;
 use super::super::vault::Unopened;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::revocations::{Heard, RetiredClient, Revocation};
 use crate::domain::secrets::{AccessToken, RefreshToken};
-use crate::oauth::{self, About, ClientAuth, Endpoint, Refused, Revoked};
+use crate::oauth::{self, About, Endpoint, Refused, Revoked};
 use crate::store;
 
 /// What was not asked at all.
@@ -41,15 +42,19 @@ impl App {
         client: Option<&RetiredClient>,
     ) -> Result<(Heard, &'static str), Unasked> {
         let client = client.ok_or(Unasked::Never("unreadable"))?;
-        let secret = self.open_retired_secret(client).await?;
-        let auth = ClientAuth::new(client.auth_method, secret)
-            .map_err(|_| Unasked::Never("client_secret_missing"))?;
+        let proof = self.open_retired_proof(client).await?;
+        // Each request has its own proof.
+        let prove = || {
+            let auth = self.client_auth(&client.client_id, client.auth_method, &proof);
+            auth.map_err(|_| Unasked::Never(missing(client.auth_method)))
+        };
+        let first = prove()?;
         let endpoint = Endpoint {
             url: &revocation.endpoint,
             // What a server elsewhere named on this machine is not queued.
             on_behalf_of: &revocation.endpoint,
             client_id: &client.client_id,
-            auth: &auth,
+            auth: &first,
             deadline: self.0.settings.request_timeout,
             // Revoking twice does no harm.
             send_before: None,
@@ -76,6 +81,11 @@ impl App {
         if let Some(sealed) = &revocation.access_token {
             let place = place(SealedColumn::RevocationAccessToken);
             let token: AccessToken = self.0.vault.open(&place, sealed).await?;
+            let second = prove()?;
+            let endpoint = Endpoint {
+                auth: &second,
+                ..endpoint
+            };
             let asked = oauth::revoke(&self.0.fetch, &endpoint, Revoked::Access(&token)).await;
             heard = said(asked);
         }

@@ -2,6 +2,7 @@
 //! and where that grant is revoked.
 
 use super::super::App;
+use super::super::client_auth::Proof;
 use super::super::error::Result;
 use super::super::provision::client_issuer;
 use super::super::vault::Unopened;
@@ -10,13 +11,13 @@ use crate::domain::ids::RetiredClientId;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::revocations::{MARGIN, Management, RetiredClient, Work};
-use crate::domain::secrets::{ClientSecret, RegistrationAccessToken};
+use crate::domain::secrets::RegistrationAccessToken;
 use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Timestamp;
 use crate::oauth;
 
-/// A client with its secret opened, and where its grants are revoked.
+/// A client with what it proves itself with opened, and where its grants are revoked.
 #[derive(Debug)]
 pub(in super::super) struct GrantClient {
     /// Who issued its grants.
@@ -25,8 +26,8 @@ pub(in super::super) struct GrantClient {
     pub(in super::super) client_id: String,
     /// How it authenticates.
     pub(in super::super) auth_method: ClientAuthMethod,
-    /// Its secret.
-    pub(in super::super) secret: Option<ClientSecret>,
+    /// What it does that with.
+    pub(in super::super) proof: Proof,
     /// Where its grants are revoked; `None` where that cannot be done.
     pub(in super::super) endpoint: Option<String>,
 }
@@ -59,8 +60,8 @@ fn acting<'a>(registration: &'a Registration, all: &'a [Registration]) -> &'a Re
 }
 
 impl App {
-    /// The client of a registration, one of a server's in order of age. Where its secret cannot be
-    /// opened it is without: what is queued with it is given up in everybody's sight.
+    /// The client of a registration, one of a server's in order of age. Where its secret or key cannot
+    /// be opened it is without: what is queued with it is given up in everybody's sight.
     pub(super) async fn grant_client(
         &self,
         server: &Server,
@@ -68,12 +69,16 @@ impl App {
         all: &[Registration],
     ) -> Result<GrantClient> {
         let acting = acting(registration, all);
-        let secret = match self.open_client_secret(server, acting).await {
-            Ok(secret) => secret,
+        // Where it was discovered, there is an issuer to address.
+        let by_hand = server.spec.auth.oauth2().and_then(|o| o.endpoints.as_ref());
+        let token_endpoint = by_hand.map_or("", |endpoints| &endpoints.token_endpoint);
+        let how = (acting.auth_method, token_endpoint);
+        let proof = match self.registration_proof(server, acting, how).await {
+            Ok(proof) => proof,
             Err(Unopened::Unreadable(_)) => {
                 let id = registration.id;
-                tracing::warn!(registration.id = %id, "a client's secret cannot be opened");
-                None
+                tracing::warn!(registration.id = %id, "a client's secret or key cannot be opened");
+                Proof::Nothing
             }
             Err(Unopened::Store(error)) => return Err(error.into()),
         };
@@ -81,7 +86,7 @@ impl App {
             issuer: registration.issuer.clone(),
             client_id: acting.client_id.clone(),
             auth_method: acting.auth_method,
-            secret,
+            proof,
             endpoint: endpoint(server, &registration.issuer),
         })
     }
@@ -95,9 +100,10 @@ impl App {
         let id = RetiredClientId::mint(&*self.0.clock, &*self.0.random);
         let row = id.to_string();
         let place = retired_place(tenant, &row, SealedColumn::RetiredClientSecret);
-        let client_secret = match &client.secret {
-            Some(secret) => Some(self.0.vault.seal(&place, secret).await?),
-            None => None,
+        let client_secret = match &client.proof {
+            Proof::Nothing => None,
+            Proof::Secret(secret) => Some(self.0.vault.seal(&place, secret).await?),
+            Proof::Key(key) => Some(self.0.vault.seal(&place, key).await?),
         };
         Ok(RetiredClient {
             id,
@@ -147,17 +153,20 @@ impl App {
         Ok(client)
     }
 
-    /// The secret of a retired client.
-    pub(super) async fn open_retired_secret(
+    /// What a retired client proves itself with: its key stands where others have their secret.
+    pub(super) async fn open_retired_proof(
         &self,
         client: &RetiredClient,
-    ) -> std::result::Result<Option<ClientSecret>, Unopened> {
+    ) -> std::result::Result<Proof, Unopened> {
         let Some(sealed) = &client.client_secret else {
-            return Ok(None);
+            return Ok(Proof::Nothing);
         };
         let row = client.id.to_string();
         let place = retired_place(&client.tenant, &row, SealedColumn::RetiredClientSecret);
-        self.0.vault.open(&place, sealed).await.map(Some)
+        if client.auth_method == ClientAuthMethod::PrivateKeyJwt {
+            return self.0.vault.open(&place, sealed).await.map(Proof::Key);
+        }
+        self.0.vault.open(&place, sealed).await.map(Proof::Secret)
     }
 
     /// The token that manages a retired client's registration.

@@ -223,9 +223,8 @@ impl App {
             Err(Unopened::Store(error)) => return Err(error.into()),
         };
         let mut client = self.grant_client(server, registration, all).await?;
-        let snapshot = &handshake.snapshot;
-        client.auth_method = snapshot.auth_method;
-        client.endpoint.clone_from(&snapshot.revocation_endpoint);
+        let endpoint = &handshake.snapshot.revocation_endpoint;
+        client.endpoint.clone_from(endpoint);
         self.stray_of_tokens(handshake, &grant.tokens, client, reason)
             .await
     }

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 
 use super::super::App;
+use super::super::client_auth::Proof;
 use super::super::error::Result;
 use super::GrantClient;
 use crate::domain::audit::{NewAuditEvent, Origin};
@@ -104,7 +105,7 @@ impl App {
             issuer: registration.issuer.clone(),
             client_id: registration.client_id.clone(),
             auth_method: registration.auth_method,
-            secret: None,
+            proof: Proof::Nothing,
             endpoint: None,
         };
         let client = self.retired(tenant, &client).await?;

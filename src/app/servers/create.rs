@@ -2,7 +2,7 @@
 //! others is, and then all of it is stored at once.
 
 use super::super::error::{Error, Result};
-use super::super::provision::Slot;
+use super::super::provision::{Holds, Slot};
 use super::super::requests::{Once, served};
 use super::super::revocations::Unstored;
 use super::super::{App, Written};
@@ -60,7 +60,9 @@ impl App {
     ) -> Result<Written<ServerView>> {
         let principal = caller.principal();
         check_kind(caller, &[draft.spec.auth.kind()])?;
-        check(&draft, Stored::default(), self.0.settings.url_rules).or(())?;
+        let mut found = check(&draft, Stored::default(), self.0.settings.url_rules);
+        found.extend(self.check_private_key(None, &draft).await?);
+        found.or(())?;
         let mut tx = self.0.store.read().await?;
         if find(
             &mut tx,
@@ -81,12 +83,11 @@ impl App {
 
         let id = id.unwrap_or_else(|| ServerId::mint(&*self.0.clock, &*self.0.random));
         let provision = {
-            let has_secret = draft.secrets.client_secret.is_set();
             let slot = Slot {
                 tenant: caller.tenant.clone(),
                 server: id,
                 generation: 1,
-                has_secret,
+                holds: Holds::after(&draft.secrets, Holds::default()),
             };
             self.provision(slot, &draft.spec).await?
         };

@@ -8,7 +8,7 @@ use views::describe;
 pub use views::{ListServers, ServerView};
 
 use super::error::{Error, Result};
-use super::provision::{Provision, Slot};
+use super::provision::{Holds, Provision, Slot};
 use super::requests::Once;
 use super::revocations::Unstored;
 use super::{App, Written};
@@ -64,6 +64,15 @@ pub struct UpdatedServer {
     pub view: ServerView,
     /// How many connections ended with the old values.
     pub ended: usize,
+}
+
+/// What a server has for its client that an update leaves to it.
+fn held(current: &Server, entails: Consequences) -> Holds {
+    let stays = !entails.clears_auth;
+    Holds {
+        secret: stays && current.secrets.client_secret.is_some(),
+        key: stays && current.secrets.private_key.is_some(),
+    }
 }
 
 pub(super) fn etag(server: &Server) -> String {
@@ -152,7 +161,7 @@ impl App {
         draft: Draft,
     ) -> Result<Option<Written<UpdatedServer>>> {
         check_kind(caller, &[current.spec.auth.kind(), draft.spec.auth.kind()])?;
-        let entails = self.check_update(&current, &draft)?;
+        let entails = self.check_update(&current, &draft).await?;
         if draft.spec.slug != current.spec.slug {
             let taken = ServerRef::Slug(draft.spec.slug.clone());
             let mut tx = self.0.store.read().await?;
@@ -162,8 +171,7 @@ impl App {
         }
         let before = describe(&current);
         let provision = if entails.needs_provision {
-            let stored = current.secrets.client_secret.is_some() && !entails.clears_auth;
-            let has_secret = draft.secrets.client_secret.leaves(stored);
+            let holds = Holds::after(&draft.secrets, held(&current, entails));
             let mut tx = self.0.store.read().await?;
             let last = tx
                 .registrations()
@@ -174,7 +182,7 @@ impl App {
                 tenant: caller.tenant.clone(),
                 server: current.id,
                 generation: last + 1,
-                has_secret,
+                holds,
             };
             self.provision(slot, &draft.spec).await?
         } else {
@@ -251,7 +259,7 @@ impl App {
     }
 
     /// Judges the merged result of an update as strictly as a creation.
-    fn check_update(&self, current: &Server, draft: &Draft) -> Result<Consequences> {
+    async fn check_update(&self, current: &Server, draft: &Draft) -> Result<Consequences> {
         let (entails, mut found) = consequences(current, draft);
         let cleared = entails.clears_auth || entails.clears_header_secrets;
         let names = match &current.spec.auth {
@@ -265,13 +273,16 @@ impl App {
             | Auth::Enterprise(_)
             | Auth::Workload(_) => Vec::new(),
         };
+        let holds = held(current, entails);
         let stored = Stored {
+            client_secret: holds.secret,
+            private_key: holds.key,
             api_key: current.secrets.api_key.is_some() && !cleared,
             header_names: &names,
         };
-        for violation in check(draft, stored, self.0.settings.url_rules).into_vec() {
-            found.add(violation.field, violation.description);
-        }
+        found.extend(check(draft, stored, self.0.settings.url_rules));
+        let current = Some(current).filter(|_| !entails.clears_auth);
+        found.extend(self.check_private_key(current, draft).await?);
         found.or(entails).map_err(Error::from)
     }
 

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::super::failure::Failure;
 use super::super::parse;
+use super::proof::Proof;
 use super::secrets;
 use crate::client::v1::server::Auth as Kind;
 use crate::client::v1::{
@@ -24,12 +25,8 @@ pub(super) struct Auth {
     /// oauth2, client-credentials: the client made by hand at the provider
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// A file with the client's secret; `-` for standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "client_secret_env")]
-    client_secret_file: Option<PathBuf>,
-    /// The environment variable with the client's secret
-    #[arg(long, value_name = "VARIABLE")]
-    client_secret_env: Option<String>,
+    #[command(flatten)]
+    proof: Proof,
     /// oauth2, without discovery: where the browser is sent
     #[arg(long, value_name = "URL")]
     authorization_endpoint: Option<String>,
@@ -90,6 +87,9 @@ impl Choice {
             Self::Oauth2 => &[
                 "--client-id",
                 "--client-secret-*",
+                "--private-key-file",
+                "--private-key-id",
+                "--client-auth",
                 "--authorization-endpoint",
                 "--token-endpoint",
                 "--revocation-endpoint",
@@ -101,6 +101,10 @@ impl Choice {
             Self::ClientCredentials => &[
                 "--client-id",
                 "--client-secret-*",
+                "--private-key-file",
+                "--private-key-id",
+                "--signing-algorithm",
+                "--client-auth",
                 "--token-endpoint",
                 "--issuer",
                 "--scope",
@@ -126,10 +130,6 @@ impl Auth {
         let flags = [
             ("--client-id", self.client_id.is_some()),
             (
-                "--client-secret-*",
-                self.client_secret_file.is_some() || self.client_secret_env.is_some(),
-            ),
-            (
                 "--authorization-endpoint",
                 self.authorization_endpoint.is_some(),
             ),
@@ -147,8 +147,8 @@ impl Auth {
             ("--header-env", !self.header_variables.is_empty()),
             ("--user-header", !self.user_headers.is_empty()),
         ];
+        let flags = flags.into_iter().chain(self.proof.said());
         flags
-            .into_iter()
             .filter(|(_, said)| *said)
             .map(|(flag, _)| flag)
             .collect()
@@ -218,13 +218,6 @@ impl Auth {
         Ok((kind, paths))
     }
 
-    fn client_secret(&self) -> Result<Option<String>> {
-        secrets::given(
-            self.client_secret_file.as_ref(),
-            self.client_secret_env.as_ref(),
-        )
-    }
-
     fn oauth2(&self, form: Form) -> Result<OAuth2Auth> {
         let id = self.client_id.clone();
         let issuer = self.issuer.clone().unwrap_or_default();
@@ -244,12 +237,15 @@ impl Auth {
         Ok(OAuth2Auth {
             client_id,
             preregistered,
-            client_secret: self.client_secret()?,
+            client_secret: self.proof.client_secret()?,
             authorization_endpoint: self.authorization_endpoint.clone().unwrap_or_default(),
             token_endpoint: self.token_endpoint.clone().unwrap_or_default(),
             revocation_endpoint: self.revocation_endpoint.clone().unwrap_or_default(),
             issuer,
             scopes: self.scopes.clone(),
+            private_key: self.proof.private_key()?,
+            private_key_id: self.proof.private_key_id(),
+            token_endpoint_auth_method: self.proof.method(),
             ..Default::default()
         })
     }
@@ -297,10 +293,14 @@ impl Auth {
     fn client_credentials(&self) -> Result<ClientCredentialsAuth> {
         Ok(ClientCredentialsAuth {
             client_id: self.client_id.clone().unwrap_or_default(),
-            client_secret: self.client_secret()?,
+            client_secret: self.proof.client_secret()?,
             token_endpoint: self.token_endpoint.clone().unwrap_or_default(),
             issuer: self.issuer.clone().unwrap_or_default(),
             scopes: self.scopes.clone(),
+            private_key: self.proof.private_key()?,
+            private_key_id: self.proof.private_key_id(),
+            signing_algorithm: self.proof.signing_algorithm(),
+            token_endpoint_auth_method: self.proof.method(),
             ..Default::default()
         })
     }
@@ -325,6 +325,9 @@ fn path(kind: &Kind, flag: &str) -> &'static str {
         }
         (Kind::Oauth2(_), "--client-id") => "oauth2.client_id",
         (Kind::Oauth2(_), "--client-secret-*") => "oauth2.client_secret",
+        (Kind::Oauth2(_), "--private-key-file") => "oauth2.private_key",
+        (Kind::Oauth2(_), "--private-key-id") => "oauth2.private_key_id",
+        (Kind::Oauth2(_), "--client-auth") => "oauth2.token_endpoint_auth_method",
         (Kind::Oauth2(_), "--authorization-endpoint") => "oauth2.authorization_endpoint",
         (Kind::Oauth2(_), "--token-endpoint") => "oauth2.token_endpoint",
         (Kind::Oauth2(_), "--revocation-endpoint") => "oauth2.revocation_endpoint",
@@ -332,6 +335,14 @@ fn path(kind: &Kind, flag: &str) -> &'static str {
         (Kind::Oauth2(_), "--scope") => "oauth2.scopes",
         (Kind::ClientCredentials(_), "--client-id") => "client_credentials.client_id",
         (Kind::ClientCredentials(_), "--client-secret-*") => "client_credentials.client_secret",
+        (Kind::ClientCredentials(_), "--private-key-file") => "client_credentials.private_key",
+        (Kind::ClientCredentials(_), "--private-key-id") => "client_credentials.private_key_id",
+        (Kind::ClientCredentials(_), "--signing-algorithm") => {
+            "client_credentials.signing_algorithm"
+        }
+        (Kind::ClientCredentials(_), "--client-auth") => {
+            "client_credentials.token_endpoint_auth_method"
+        }
         (Kind::ClientCredentials(_), "--token-endpoint") => "client_credentials.token_endpoint",
         (Kind::ClientCredentials(_), "--issuer") => "client_credentials.issuer",
         (Kind::ClientCredentials(_), "--scope") => "client_credentials.scopes",

@@ -3,6 +3,7 @@
 mod auth;
 mod discovery;
 mod fields;
+mod proof;
 mod show;
 
 use anyhow::{Context as _, Result};
@@ -104,6 +105,7 @@ Examples:
   stationmaster server update tools --disabled
   stationmaster server update tools --scope read --scope write
   stationmaster server update tools --client-secret-file new-secret.txt
+  stationmaster server update tools --private-key-file new-key.pem --private-key-id k2
   stationmaster server update tools --clear tool-deny --clear allow-group")]
 struct Update {
     /// The server, by id or slug

@@ -83,6 +83,20 @@ impl Auth {
         }
     }
 
+    /// The `kid` of the key that its client signs with, if it has a name.
+    pub fn private_key_id(&self) -> Option<&str> {
+        match self {
+            Self::OAuth2(oauth2) => oauth2.private_key_id.as_deref(),
+            Self::ClientCredentials(client) => client.private_key_id.as_deref(),
+            Self::None
+            | Self::ApiKey(_)
+            | Self::CustomHeaders(_)
+            | Self::UserOidc(_)
+            | Self::Enterprise(_)
+            | Self::Workload(_) => None,
+        }
+    }
+
     /// Which kind it is.
     pub fn kind(&self) -> AuthKind {
         match self {
@@ -180,6 +194,8 @@ pub struct OAuth2 {
     pub preregistered: Option<PreregisteredClient>,
     /// How our client authenticates; chosen from metadata when absent.
     pub token_endpoint_auth_method: Option<ClientAuthMethod>,
+    /// The `kid` of its private key.
+    pub private_key_id: Option<String>,
     /// What is asked for; empty leaves it to the server's challenge and metadata.
     pub scopes: Scopes,
     /// Where tokens are revoked; discovered when absent.

@@ -6,6 +6,7 @@ use url::Url;
 use super::super::authorization::{Issuer, RESERVED_PARAMETERS};
 use super::super::headers;
 use super::super::text::{self, Violations};
+use super::signing::check_signing;
 use super::{
     ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Endpoints, Enterprise, OAuth2,
     Redirect, UserHeader,
@@ -29,6 +30,10 @@ const MAX_ORIGINS: usize = 16;
 pub struct Stored<'a> {
     /// Whether an API key is.
     pub api_key: bool,
+    /// Whether a client secret is.
+    pub client_secret: bool,
+    /// Whether a private key is.
+    pub private_key: bool,
     /// The custom headers whose values are.
     pub header_names: &'a [String],
 }
@@ -84,6 +89,7 @@ pub fn check(draft: &Draft, stored: Stored<'_>, rules: Rules) -> Violations {
         Auth::ClientCredentials(client) => check_client(&mut found, client, rules),
         Auth::Enterprise(enterprise) => check_enterprise(&mut found, enterprise, rules),
     }
+    check_signing(&mut found, draft, stored);
     found
 }
 

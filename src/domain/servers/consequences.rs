@@ -4,9 +4,11 @@
 //! A write-only secret must not be steerable: whoever may change where it is sent, without knowing
 //! it, must supply it again.
 
+use std::borrow::Cow;
+
 use super::super::authorization::Issuer;
 use super::super::text::Violations;
-use super::{Auth, Draft, Edit, OAuth2, Server, origin};
+use super::{Auth, ClientCredentials, Draft, Edit, OAuth2, Server, origin};
 
 /// What an update entails besides writing the new values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,25 +41,24 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
         (Auth::OAuth2(before), Auth::OAuth2(after)) => {
             let steers = secret_goes_elsewhere(before, after);
             entails.ends_grants = moved || steers || client(before) != client(after);
-            let holds = old.secrets.client_secret.is_some();
-            // A client made by hand authenticates with its secret when it has one.
-            let by_secret =
-                client(after).is_some() && draft.secrets.client_secret.leaves(holds) != holds;
+            // A client made by hand authenticates with its secret or key when it has one.
+            let (held, given) = (&old.secrets, &draft.secrets);
+            let (secret, key) = (held.client_secret.is_some(), held.private_key.is_some());
+            let by_proof = client(after).is_some()
+                && (given.client_secret.leaves(secret) != secret
+                    || given.private_key.leaves(key) != key);
             entails.needs_provision = entails.ends_grants
-                || by_secret
+                || by_proof
                 || before.redirect != after.redirect
                 || before.token_endpoint_auth_method != after.token_endpoint_auth_method
                 || before.overrides != after.overrides
                 || before.trusted_metadata_origins != after.trusted_metadata_origins;
-            if steers && holds && matches!(draft.secrets.client_secret, Edit::Keep) {
-                found.add(
-                    "server.oauth2.client_secret",
-                    "must be given again, because it would be sent elsewhere",
-                );
+            if steers {
+                demand_again(&mut found, old, draft);
             }
         }
         (before, after) => {
-            entails.ends_grants = moved || before != after;
+            entails.ends_grants = moved || without_key(before) != without_key(after);
             entails.needs_provision = entails.clears_auth;
             if !entails.clears_auth && (moved || destinations(before) != destinations(after)) {
                 demand_again(&mut found, old, draft);
@@ -65,6 +66,19 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
         }
     }
     (entails, found)
+}
+
+/// An authorisation but for what its client's key is called and how it signs: a new key of the same
+/// client ends nothing.
+fn without_key(auth: &Auth) -> Cow<'_, Auth> {
+    let Auth::ClientCredentials(client) = auth else {
+        return Cow::Borrowed(auth);
+    };
+    Cow::Owned(Auth::ClientCredentials(ClientCredentials {
+        private_key_id: None,
+        signing_algorithm: None,
+        ..client.clone()
+    }))
 }
 
 /// Where the secrets of a kind without handshakes are sent.

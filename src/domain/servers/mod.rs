@@ -7,6 +7,7 @@
 mod auth;
 mod check;
 mod consequences;
+mod signing;
 
 pub use auth::{
     ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IdentityToken,
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authorization::Discovered;
 use super::ids::ServerId;
-use super::secrets::{ClientSecret, HeaderSecret, Opaque, Sealed};
+use super::secrets::{ClientSecret, HeaderSecret, Opaque, PrivateKey, Sealed};
 use super::tenants::TenantId;
 use super::text::Slug;
 use super::time::Timestamp;
@@ -186,8 +187,8 @@ impl<T> Edit<T> {
 pub struct SecretEdits {
     /// The OAuth client's secret.
     pub client_secret: Edit<ClientSecret>,
-    /// The key that signs client assertions, PKCS#8 PEM.
-    pub private_key: Edit<Opaque>,
+    /// The key that signs client assertions.
+    pub private_key: Edit<PrivateKey>,
     /// The value of the API key header.
     pub api_key: Edit<HeaderSecret>,
     /// Values of custom headers by name. A name of the configuration that is not among them keeps

@@ -2,7 +2,7 @@
 
 use super::from_proto::{Reader, edit, entries, trimmed};
 use crate::domain::authorization::{ClientAuthMethod, Issuer, Scopes};
-use crate::domain::secrets::{ClientSecret, HeaderSecret, Opaque};
+use crate::domain::secrets::{ClientSecret, HeaderSecret, Opaque, PrivateKey};
 use crate::domain::servers::{
     ApiKey, Auth, ClientCredentials, CustomHeaders, Edit, Endpoints, Enterprise, IdentityToken,
     IssuerChange, OAuth2, Overrides, PreregisteredClient, Redirect, SealedSecrets, UserHeader,
@@ -14,6 +14,7 @@ use crate::pb::v1::server::Auth as Wire;
 const MAX_CLIENT_ID: usize = 512;
 const MAX_CLIENT_SECRET: usize = 8192;
 const MAX_PRIVATE_KEY: usize = 16_384;
+const MAX_KEY_ID: usize = 256;
 const MAX_ASSERTION: usize = 32_768;
 const MAX_URL: usize = 2048;
 /// The longest name of a provider profile or of a workload identity.
@@ -39,6 +40,7 @@ impl Reader {
     fn oauth2(&mut self, from: pb::OAuth2Auth) -> OAuth2 {
         self.refuse_later_oauth2(&from);
         self.client_secret("server.oauth2.client_secret", from.client_secret);
+        self.private_key("server.oauth2.private_key", from.private_key);
         let by_hand = [
             &from.client_id,
             &from.authorization_endpoint,
@@ -59,6 +61,7 @@ impl Reader {
             issuer: Issuer::new(client.issuer.trim()),
         });
         let profile = "server.oauth2.provider_profile";
+        let key_id = "server.oauth2.private_key_id";
         let approves = preregistered.is_some();
         OAuth2 {
             endpoints,
@@ -66,6 +69,7 @@ impl Reader {
                 "server.oauth2.token_endpoint_auth_method",
                 from.token_endpoint_auth_method,
             ),
+            private_key_id: self.optional(key_id, &from.private_key_id, MAX_KEY_ID),
             scopes: self.scopes("server.oauth2.scopes", &from.scopes),
             revocation_endpoint: present(&from.revocation_endpoint),
             issuer: present(&from.issuer).map(Issuer::new),
@@ -80,22 +84,9 @@ impl Reader {
     }
 
     fn refuse_later_oauth2(&mut self, from: &pb::OAuth2Auth) {
-        let key_jwt = i32::from(pb::TokenEndpointAuthMethod::PrivateKeyJwt);
         let bound = self.choice("server.oauth2.dpop", from.dpop) == Some(pb::DpopPolicy::Always);
         for (field, is_set) in [
             ("server.oauth2.dpop", bound),
-            (
-                "server.oauth2.private_key",
-                from.private_key.as_ref().is_some_and(|k| !k.is_empty()),
-            ),
-            (
-                "server.oauth2.private_key_id",
-                !from.private_key_id.is_empty(),
-            ),
-            (
-                "server.oauth2.token_endpoint_auth_method",
-                from.token_endpoint_auth_method == key_jwt,
-            ),
             (
                 "server.oauth2.device_authorization_endpoint",
                 !from.device_authorization_endpoint.is_empty(),
@@ -222,8 +213,7 @@ impl Reader {
     ) -> ClientCredentials {
         let at = |field: &str| format!("server.client_credentials.{field}");
         self.client_secret(&at("client_secret"), from.client_secret);
-        self.secrets.private_key =
-            opaque(self.secret(&at("private_key"), from.private_key, MAX_PRIVATE_KEY));
+        self.private_key(&at("private_key"), from.private_key);
         let secret = self
             .secrets
             .client_secret
@@ -246,7 +236,7 @@ impl Reader {
             token_endpoint: present(&from.token_endpoint),
             issuer: self.issuer(&at("issuer"), &from.issuer),
             token_endpoint_auth_method: self.method(&at("token_endpoint_auth_method"), method),
-            private_key_id: self.optional(&at("private_key_id"), &from.private_key_id, 256),
+            private_key_id: self.optional(&at("private_key_id"), &from.private_key_id, MAX_KEY_ID),
             signing_algorithm: self.optional(&at("signing_algorithm"), &algorithm, MAX_NAME),
             provider_profile: self.optional(&at("provider_profile"), &profile, MAX_NAME),
             overrides: overrides(from.overrides),
@@ -299,6 +289,11 @@ impl Reader {
     fn client_secret(&mut self, field: &str, value: Option<String>) {
         let secret = self.secret(field, value, MAX_CLIENT_SECRET);
         self.secrets.client_secret = edit(secret, ClientSecret::new);
+    }
+
+    fn private_key(&mut self, field: &str, value: Option<String>) {
+        let key = self.secret(field, value, MAX_PRIVATE_KEY);
+        self.secrets.private_key = edit(key, PrivateKey::new);
     }
 
     fn issuer(&mut self, field: &str, text: &str) -> Option<Issuer> {

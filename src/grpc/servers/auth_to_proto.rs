@@ -140,6 +140,7 @@ fn oauth2(from: &OAuth2) -> pb::OAuth2Auth {
                 issuer: client.issuer.to_string(),
             }),
         token_endpoint_auth_method: method(from.token_endpoint_auth_method),
+        private_key_id: text(from.private_key_id.as_ref()),
         scopes: from.scopes.to_vec(),
         revocation_endpoint: text(from.revocation_endpoint.as_ref()),
         issuer: issuer(from.issuer.as_ref()),

@@ -33,12 +33,12 @@ pub(super) fn draft(server: pb::Server, stored: &SealedSecrets) -> Result<Draft,
     if found.is_empty() {
         Ok(draft)
     } else {
-        Err(with_those_of_the_domain(found, &draft))
+        Err(with_those_of_the_domain(found, &draft, stored))
     }
 }
 
 /// All that is wrong, for a caller that would otherwise learn the rest one attempt later.
-fn with_those_of_the_domain(found: Violations, draft: &Draft) -> Violations {
+fn with_those_of_the_domain(found: Violations, draft: &Draft, held: &SealedSecrets) -> Violations {
     let names = if let Auth::CustomHeaders(custom) = &draft.spec.auth {
         custom.names.as_slice()
     } else {
@@ -46,6 +46,8 @@ fn with_those_of_the_domain(found: Violations, draft: &Draft) -> Violations {
     };
     let stored = Stored {
         api_key: true,
+        client_secret: held.client_secret.is_some(),
+        private_key: held.private_key.is_some(),
         header_names: names,
     };
     let known: Vec<Violation> = found.clone().into_vec();

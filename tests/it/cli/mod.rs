@@ -123,6 +123,7 @@ fn completions_are_scripts() {
 fn a_secret_is_not_taken_from_the_command_line() {
     for line in [
         ["server", "create", "--client-secret", "hush"].as_slice(),
+        &["server", "create", "--private-key", "hush"],
         &[
             "connection",
             "import",

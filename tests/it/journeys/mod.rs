@@ -41,6 +41,8 @@ mod revoke_siblings;
 mod revoke_tenant;
 mod revoke_unread;
 mod revoke_unstored;
+mod signed;
+mod signed_judged;
 mod start;
 mod tenants;
 mod unreadable;

@@ -4,6 +4,7 @@
 //! What the service's own threads say is captured whole, whatever crate says it. The test's own
 //! thread, which is browser, daemon and upstream at once, is left out: it holds the secrets.
 
+mod keys;
 mod search;
 
 use std::time::Duration;
@@ -308,6 +309,8 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
     caller.daemon("TokenService/ReportResponse", rejected).await;
     let ready = caller.resolve().await.to_string();
     assert!(ready.contains("planted-import-7"), "{ready}");
+
+    keys::sign(&mut caller, &web).await;
 
     // What is refused at the doors.
     let daemon = service.daemon_key().rsplit_once('_').unwrap().0;

@@ -1,6 +1,7 @@
 //! `fetch`, `mcp` and `oauth` against a scripted web.
 
 mod answers;
+mod assertion;
 mod discovery;
 mod elsewhere;
 mod guard;

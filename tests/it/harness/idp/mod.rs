@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::keys::Key;
 use super::web::{Reply, Seen, Web};
 use state::State;
 
@@ -233,6 +234,16 @@ impl Idp {
         let mut metadata = self.metadata();
         metadata["client_id_metadata_document_supported"] = json!(true);
         self.publish(&metadata);
+    }
+
+    /// A client made by hand that proves itself with a key, to the issuer or whoever `audience` names.
+    pub(crate) fn add_signing_client(&self, id: &str, key: Key, to: (&str, &str)) {
+        lock(&self.state).add_signing_client(id, key, to);
+    }
+
+    /// Another key takes the place of a client's.
+    pub(crate) fn change_key(&self, id: &str, key: Key) {
+        lock(&self.state).change_key(id, key);
     }
 
     /// It forgets every client, and nothing else.

@@ -9,12 +9,15 @@ use serde_json::json;
 use url::{Url, form_urlencoded};
 
 use super::Consent;
+use crate::harness::keys::Key;
 use crate::harness::web::{Reply, Seen};
 
 #[derive(Debug, Default)]
 struct Client {
     redirect_uris: Vec<String>,
     secret: Option<String>,
+    /// Its key, and whom its assertions must be for.
+    key: Option<(Key, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +52,12 @@ pub(super) struct State {
     pub(super) managed_at: Option<String>,
     /// The clients deleted so far.
     pub(super) unregistered: Vec<String>,
+    /// The names of the assertions seen so far: none is good twice.
+    asserted: HashSet<String>,
 }
+
+/// RFC 7523, section 2.2.
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 fn refusal(code: &str) -> Reply {
     Reply::json(400, &json!({ "error": code }))
@@ -73,6 +81,7 @@ impl State {
             made: 0,
             managed_at: None,
             unregistered: Vec::new(),
+            asserted: HashSet::new(),
         }
     }
 
@@ -80,6 +89,7 @@ impl State {
         let client = Client {
             redirect_uris: vec![redirect_uri.to_owned()],
             secret: Some(secret.to_owned()),
+            key: None,
         };
         self.clients.insert(id.to_owned(), client);
     }
@@ -87,9 +97,28 @@ impl State {
     pub(super) fn add_public_client(&mut self, id: &str, redirect_uri: &str) {
         let client = Client {
             redirect_uris: vec![redirect_uri.to_owned()],
-            secret: None,
+            ..Client::default()
         };
         self.clients.insert(id.to_owned(), client);
+    }
+
+    pub(super) fn add_signing_client(
+        &mut self,
+        id: &str,
+        key: Key,
+        (redirect_uri, audience): (&str, &str),
+    ) {
+        let client = Client {
+            redirect_uris: vec![redirect_uri.to_owned()],
+            secret: None,
+            key: Some((key, audience.to_owned())),
+        };
+        self.clients.insert(id.to_owned(), client);
+    }
+
+    pub(super) fn change_key(&mut self, id: &str, key: Key) {
+        let held = self.clients.get_mut(id).and_then(|one| one.key.as_mut());
+        held.unwrap().0 = key;
     }
 
     pub(super) fn forget_clients(&mut self) {
@@ -140,6 +169,7 @@ impl State {
         let client = Client {
             redirect_uris,
             secret,
+            ..Client::default()
         };
         self.clients.insert(id.clone(), client);
         if let Some(at) = &self.managed_at {
@@ -269,7 +299,10 @@ impl State {
     }
 
     /// The client of a request, if it proves itself as it must.
-    fn authenticated(&self, seen: &Seen) -> Option<String> {
+    fn authenticated(&mut self, seen: &Seen) -> Option<String> {
+        if let Some(assertion) = seen.form("client_assertion") {
+            return self.asserted(seen, &assertion);
+        }
         let basic = seen.header("authorization").and_then(|value| {
             let decoded = BASE64_STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
             let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
@@ -278,7 +311,21 @@ impl State {
         let (id, secret) =
             basic.or_else(|| Some((seen.form("client_id")?, seen.form("client_secret"))))?;
         let known = self.clients.get(&id)?;
-        (known.secret == secret).then_some(id)
+        (known.secret == secret && known.key.is_none()).then_some(id)
+    }
+
+    /// The client that an assertion is about, if it is good and no other proof is with it (RFC 7523,
+    /// section 3; RFC 7521, section 4.2.1).
+    fn asserted(&mut self, seen: &Seen, assertion: &str) -> Option<String> {
+        let id = seen.form("client_id")?;
+        let (key, audience) = self.clients.get(&id)?.key.as_ref()?;
+        let (_, claims) = key.verify(assertion)?;
+        let about = claims["iss"] == id && claims["sub"] == id && claims["aud"] == *audience;
+        let lifetime = claims["exp"].as_i64()? - claims["iat"].as_i64()?;
+        let alone = seen.header("authorization").is_none() && seen.form("client_secret").is_none();
+        let named = seen.form("client_assertion_type").as_deref() == Some(ASSERTION);
+        let jti = claims["jti"].as_str()?.to_owned();
+        (about && lifetime == 120 && alone && named && self.asserted.insert(jti)).then_some(id)
     }
 
     fn issue(&mut self, number: u64, grant: Grant, with_refresh: bool) -> Reply {
