@@ -14,6 +14,7 @@ mod handshakes;
 mod imports;
 mod insist;
 pub mod metrics;
+mod profiles;
 mod provision;
 mod readable;
 mod redeem;

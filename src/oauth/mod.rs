@@ -12,6 +12,7 @@
 mod answer;
 mod authorize;
 mod bridge;
+mod dialect;
 mod discovery;
 mod error;
 mod lifetime;
@@ -28,6 +29,7 @@ mod token;
 
 pub use authorize::{AuthorizationRequest, authorization_url, is_reserved, pkce_verifier};
 pub use bridge::{ClientAuth, Endpoint};
+pub use dialect::{Dialect, Meaning, OfflineAccess, ResourceParameter};
 pub use discovery::{Discovery, discover};
 pub use error::Error;
 pub use outcome::{About, Lost, Outcome, Refused};
