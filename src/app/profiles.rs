@@ -4,7 +4,8 @@ use super::App;
 use super::provision::client_issuer;
 use crate::domain::authorization::Issuer;
 use crate::domain::handshakes::Snapshot;
-use crate::domain::servers::Server;
+use crate::domain::servers::{AuthKind, Server, Spec};
+use crate::domain::text::Violations;
 use crate::oauth::Dialect;
 
 impl App {
@@ -22,5 +23,20 @@ impl App {
         let issuer = snapshot.issuer.as_ref().unwrap_or(&nobody);
         let profiles = &self.0.settings.profiles;
         profiles.dialect(snapshot.profile.as_deref(), issuer)
+    }
+
+    /// Notes a profile that nobody knows. The names of those there are come with it.
+    pub(super) fn check_profile(&self, spec: &Spec, found: &mut Violations) {
+        let profiles = &self.0.settings.profiles;
+        let unknown = spec.auth.profile().filter(|name| !profiles.contains(name));
+        if unknown.is_some() {
+            let known: Vec<&str> = profiles.names().collect();
+            let field = if spec.auth.kind() == AuthKind::ClientCredentials {
+                "server.client_credentials.provider_profile"
+            } else {
+                "server.oauth2.provider_profile"
+            };
+            found.add(field, format!("is unknown; there are {}", known.join(", ")));
+        }
     }
 }

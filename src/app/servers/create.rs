@@ -60,7 +60,9 @@ impl App {
     ) -> Result<Written<ServerView>> {
         let principal = caller.principal();
         check_kind(caller, &[draft.spec.auth.kind()])?;
-        check(&draft, Stored::default(), self.0.settings.url_rules).or(())?;
+        let mut found = check(&draft, Stored::default(), self.0.settings.url_rules);
+        self.check_profile(&draft.spec, &mut found);
+        found.or(())?;
         let mut tx = self.0.store.read().await?;
         if find(
             &mut tx,

@@ -272,6 +272,10 @@ impl App {
         for violation in check(draft, stored, self.0.settings.url_rules).into_vec() {
             found.add(violation.field, violation.description);
         }
+        // One that went with the deployment's directory keeps nobody from changing the rest.
+        if draft.spec.auth.profile() != current.spec.auth.profile() {
+            self.check_profile(&draft.spec, &mut found);
+        }
         found.or(entails).map_err(Error::from)
     }
 

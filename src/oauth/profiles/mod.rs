@@ -159,6 +159,16 @@ impl Profiles {
         found.map_or(&self.plain, |known| &known.dialect)
     }
 
+    /// Whether there is a profile of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// The names of all, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
     fn known(&self, name: Option<&str>, issuer: &Issuer) -> Option<&Known> {
         let found = match name {
             Some(name) => self.names.get(name),
