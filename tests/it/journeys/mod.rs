@@ -24,6 +24,8 @@ mod lifetimes;
 mod limits;
 mod listeners;
 mod profiles;
+mod providers;
+mod providers_renewing;
 mod redirects;
 mod refresh;
 mod refresh_together;
