@@ -18,6 +18,7 @@ mod handshakes;
 mod imports;
 mod insist;
 pub mod metrics;
+mod profiles;
 mod provision;
 mod readable;
 mod redeem;

@@ -13,7 +13,7 @@ use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{Endpoints, OAuth2, Redirect, SecretEdits, Server, Spec};
 use crate::domain::tenants::TenantId;
-use crate::oauth::{self, NewClient, RegisteredClient};
+use crate::oauth::{self, Dialect, NewClient, RegisteredClient};
 
 /// What a configuration needs before it can be stored.
 #[derive(Debug, Default)]
@@ -82,16 +82,18 @@ pub(super) fn client_issuer(server: &Server) -> Option<Issuer> {
 }
 
 /// The scopes to ask for (the order of the MCP specification's scope selection).
-pub(super) fn scopes(oauth2: &OAuth2, found: Option<&Discovered>) -> Option<Scopes> {
+pub(super) fn scopes(
+    oauth2: &OAuth2,
+    found: Option<&Discovered>,
+    dialect: &Dialect,
+) -> Option<Scopes> {
     let configured = Some(&oauth2.scopes).filter(|scopes| !scopes.is_empty());
-    let Some(found) = found else {
-        return configured.cloned();
-    };
     oauth::choose_scopes(
         configured,
-        found.challenged_scopes.as_ref(),
-        found.resource.scopes_supported.as_ref(),
-        found.authorization_server.scopes_supported.as_ref(),
+        found.and_then(|found| found.challenged_scopes.as_ref()),
+        found.and_then(|found| found.resource.scopes_supported.as_ref()),
+        found.and_then(|found| found.authorization_server.scopes_supported.as_ref()),
+        dialect.offline_access,
     )
 }
 
@@ -263,7 +265,9 @@ impl App {
                 ),
             });
         };
-        let scopes = scopes(oauth2, Some(found));
+        let profiles = &self.0.settings.profiles;
+        let dialect = profiles.dialect(oauth2.provider_profile.as_deref(), &server.issuer);
+        let scopes = scopes(oauth2, Some(found), dialect);
         let client = NewClient {
             on_behalf_of: &spec.url,
             redirect_uri: &redirect_uri,

@@ -161,6 +161,9 @@ pub struct Snapshot {
     pub scopes: Option<Scopes>,
     /// Extra parameters of the authorization request.
     pub extra_params: Vec<(String, String)>,
+    /// The provider profile named on the server, by which the provider's protocol is spoken to the end.
+    #[serde(default)]
+    pub profile: Option<String>,
 }
 
 /// One attempt to obtain a grant.
@@ -269,6 +272,7 @@ mod tests {
             resource: None,
             scopes: None,
             extra_params: Vec::new(),
+            profile: None,
         }
     }
 

@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 
 use oauth2::basic::BasicClient;
-use oauth2::{
-    AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
-};
+use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl};
 use secrecy::ExposeSecret;
 
+use super::dialect::Dialect;
 use super::error::Error;
 use crate::domain::authorization::{RESERVED_PARAMETERS, Resource, Scopes};
 use crate::domain::random::{Random, token};
@@ -41,8 +40,10 @@ pub struct AuthorizationRequest<'a> {
     pub resource: Option<&'a Resource>,
     /// The scopes; `None` leaves the parameter out.
     pub scopes: Option<&'a Scopes>,
-    /// What the administrator adds.
+    /// What else it says: [`Dialect::authorize_parameters`].
     pub extra: &'a [(String, String)],
+    /// How this provider's protocol deviates.
+    pub dialect: &'a Dialect,
 }
 
 /// The URL to send the browser to. It carries the state: keep it out of logs.
@@ -66,13 +67,18 @@ pub fn authorization_url(request: &AuthorizationRequest<'_>) -> Result<String, E
     let client =
         BasicClient::new(ClientId::new(request.client_id.to_owned())).set_auth_uri(endpoint);
     let state = request.state.expose_secret().to_owned();
-    let scopes = request.scopes.into_iter().flat_map(Scopes::iter);
     let mut typed = client
         .authorize_url(|| CsrfToken::new(state))
         .set_redirect_uri(Cow::Owned(redirect))
-        .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-        .add_scopes(scopes.map(|scope| Scope::new(scope.to_owned())));
-    if let Some(resource) = request.resource {
+        .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
+    if let Some(scopes) = request.scopes.filter(|scopes| !scopes.is_empty()) {
+        let (name, scopes) = request.dialect.scope(scopes);
+        // What was written for this server by hand goes before what is known of its provider.
+        if !request.extra.iter().any(|(extra, _)| extra == name) {
+            typed = typed.add_extra_param(name, scopes);
+        }
+    }
+    if let Some(resource) = request.dialect.resource(request.resource) {
         typed = typed.add_extra_param("resource", resource.as_str());
     }
     for (name, value) in request.extra {
@@ -89,8 +95,17 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::oauth::ResourceParameter;
 
     fn build(extra: &[(String, String)], scopes: Option<&Scopes>) -> Result<String, Error> {
+        build_in(&Dialect::default(), extra, scopes)
+    }
+
+    fn build_in(
+        dialect: &Dialect,
+        extra: &[(String, String)],
+        scopes: Option<&Scopes>,
+    ) -> Result<String, Error> {
         authorization_url(&AuthorizationRequest {
             authorization_endpoint: "https://as.example/authorize?audience=x%20y",
             client_id: "https://us.example/client.json",
@@ -101,6 +116,7 @@ mod tests {
             resource: Some(&Resource::new("https://mcp.example")),
             scopes,
             extra,
+            dialect,
         })
     }
 
@@ -146,6 +162,27 @@ mod tests {
     #[test]
     fn no_scopes_means_no_parameter() {
         assert!(!pairs(&build(&[], None).unwrap()).contains_key("scope"));
+    }
+
+    #[test]
+    fn scopes_and_resource_are_said_as_the_provider_wants_them() {
+        let scopes = Scopes::parse("a b");
+        let dialect = Dialect {
+            scope_parameter: Some("user_scope".to_owned()),
+            scope_separator: Some(",".to_owned()),
+            resource: ResourceParameter::Omitted,
+            ..Dialect::default()
+        };
+
+        let known = pairs(&build_in(&dialect, &[], Some(&scopes)).unwrap());
+        let by_hand = [("user_scope".to_owned(), "c".to_owned())];
+        let by_hand = pairs(&build_in(&dialect, &by_hand, Some(&scopes)).unwrap());
+
+        assert_eq!(known["user_scope"], "a,b");
+        assert_eq!(by_hand["user_scope"], "c");
+        for name in ["scope", "resource"] {
+            assert!(!known.contains_key(name), "{name}");
+        }
     }
 
     #[test]

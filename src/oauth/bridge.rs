@@ -22,6 +22,7 @@ use url::Url;
 
 use super::answer::Answer;
 use super::assertion;
+use super::dialect::Dialect;
 use super::error::Error;
 use super::revocation::{self, Revocation};
 use crate::domain::authorization::ClientAuthMethod;
@@ -168,7 +169,7 @@ impl Endpoint<'_> {
         &self,
         fetch: &'f Fetch,
         name: &'static str,
-        normalise: Normalise,
+        reads: Reads<'f>,
     ) -> Result<Bridge<'f>, Error> {
         let url = Url::parse(self.url).map_err(|_error| Error::Endpoint { name })?;
         Ok(Bridge {
@@ -178,7 +179,7 @@ impl Endpoint<'_> {
             deadline: self.deadline,
             send_before: self.send_before,
             now: self.now,
-            normalise,
+            reads,
         })
     }
 }
@@ -203,8 +204,14 @@ pub(super) enum Failure {
     NotRevoked(Revocation),
 }
 
-/// Makes an answer canonical.
-pub(super) type Normalise = fn(&Response, Timestamp) -> Result<HttpResponse, Failure>;
+/// What an answer is read as, to be made canonical.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reads<'a> {
+    /// A token endpoint's, in a provider's dialect.
+    Tokens(&'a Dialect),
+    /// A revocation endpoint's.
+    Revocation,
+}
 
 /// The HTTP client of one call.
 pub(super) struct Bridge<'a> {
@@ -214,7 +221,7 @@ pub(super) struct Bridge<'a> {
     deadline: Duration,
     send_before: Option<Instant>,
     now: Timestamp,
-    normalise: Normalise,
+    reads: Reads<'a>,
 }
 
 impl<'c> AsyncHttpClient<'c> for Bridge<'_> {
@@ -235,13 +242,23 @@ impl<'c> AsyncHttpClient<'c> for Bridge<'_> {
         if let Some(before) = self.send_before {
             request = request.send_before(before);
         }
-        Box::pin(async move { (self.normalise)(&self.fetch.send(request).await?, self.now) })
+        Box::pin(async move {
+            let answer = self.fetch.send(request).await?;
+            match self.reads {
+                Reads::Tokens(dialect) => token_answer(&answer, self.now, dialect),
+                Reads::Revocation => revocation_answer(&answer),
+            }
+        })
     }
 }
 
 /// A token endpoint's answer: 200 with canonical members, or 400 with a code (empty for none).
-pub(super) fn token_answer(answer: &Response, now: Timestamp) -> Result<HttpResponse, Failure> {
-    match Answer::read(answer.status, &answer.headers, &answer.body, now) {
+fn token_answer(
+    answer: &Response,
+    now: Timestamp,
+    dialect: &Dialect,
+) -> Result<HttpResponse, Failure> {
+    match Answer::read(answer.status, &answer.headers, &answer.body, now, dialect) {
         Answer::Granted(members) => Ok(canonical(StatusCode::OK, &Value::Object(members))),
         Answer::Refused(code) => Ok(canonical(StatusCode::BAD_REQUEST, &error(code))),
         Answer::Transient(retry_after) => Err(Failure::Transient {
@@ -253,10 +270,7 @@ pub(super) fn token_answer(answer: &Response, now: Timestamp) -> Result<HttpResp
 }
 
 /// A revocation endpoint's answer: 200, or what it is instead.
-pub(super) fn revocation_answer(
-    answer: &Response,
-    _now: Timestamp,
-) -> Result<HttpResponse, Failure> {
+fn revocation_answer(answer: &Response) -> Result<HttpResponse, Failure> {
     let revocation = revocation::read(answer);
     if let Revocation::Done = revocation {
         return Ok(canonical(StatusCode::OK, &json!({})));

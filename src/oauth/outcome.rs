@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::dialect::{Dialect, Meaning};
 use super::error::Error;
 use crate::domain::authorization::TokenSet;
 use crate::fetch;
@@ -49,6 +50,8 @@ pub struct Refused {
     pub about: About,
     /// The code in lower case, if it was well-formed: at most 64 letters, digits, `_`, `-`, `.`.
     pub code: Option<String>,
+    /// Whether the server says that it does not know our client, or not by this secret.
+    unknown_client: bool,
 }
 
 /// What a refusal is about.
@@ -67,23 +70,31 @@ impl Refused {
     /// A refusal with this code.
     pub fn new(code: Option<String>) -> Self {
         let about = code.as_deref().map_or(About::Other, about);
-        Self { about, code }
+        let unknown_client = code.as_deref().is_some_and(disowns_client);
+        Self {
+            about,
+            code,
+            unknown_client,
+        }
+    }
+
+    /// The same where a provider has words of its own.
+    pub(super) fn in_dialect(code: Option<String>, dialect: &Dialect) -> Self {
+        let meaning = code.as_deref().and_then(|code| dialect.meaning(code));
+        match meaning.map(|meaning| (meaning.about(), meaning)) {
+            Some((Some(about), meaning)) => Self {
+                about,
+                code,
+                unknown_client: meaning == Meaning::Client,
+            },
+            Some((None, _)) | None => Self::new(code),
+        }
     }
 
     /// Whether the server says that it does not know our client, or not by this secret: another
     /// client could help. Others are refused for what they ask.
     pub fn is_unknown_client(&self) -> bool {
-        let code = self.code.as_deref();
-        code.is_some_and(|code| {
-            matches!(
-                code,
-                "invalid_client"
-                    | "invalid_client_id"
-                    | "bad_client_secret"
-                    | "incorrect_client_credentials"
-                    | "deleted_client"
-            )
-        })
+        self.unknown_client
     }
 
     /// The refusal, without its code if that repeats a part of one of these secrets: some servers
@@ -105,12 +116,18 @@ impl Refused {
     }
 }
 
+/// Whether a code says that our client is not known, or not by its secret.
+fn disowns_client(code: &str) -> bool {
+    matches!(code, "invalid_client" | "deleted_client")
+}
+
 /// Whether we know what a code is about.
 pub(super) fn is_known(code: &str) -> bool {
     about(code) != About::Other
 }
 
-/// What a code means (RFC 6749, section 5.2), aliases of large providers included.
+/// What a code means wherever it comes from (RFC 6749, section 5.2). The words of one provider alone
+/// are in its profile.
 ///
 /// Nothing but the code is believed. Some servers (better-auth) say `invalid_grant` for a client
 /// they do not know and tell the two apart in the description only, which is prose in any language,
@@ -120,19 +137,13 @@ pub(super) fn is_known(code: &str) -> bool {
 fn about(code: &str) -> About {
     match code {
         "invalid_grant"
-        // GitHub
-        | "bad_refresh_token"
-        | "bad_verification_code"
         | "expired_token"
         | "token_not_found"
-        // Slack
-        | "invalid_refresh_token"
-        | "invalid_code"
         | "code_already_used"
         | "code_expired"
         | "token_revoked"
         | "token_expired"
-        // Microsoft
+        // OpenID Connect Core 1.0, section 3.1.2.6
         | "interaction_required"
         | "login_required"
         | "consent_required" => About::Grant,
@@ -141,12 +152,6 @@ fn about(code: &str) -> About {
         | "unsupported_grant_type"
         // RFC 8707, section 2
         | "invalid_target"
-        // GitHub
-        | "incorrect_client_credentials"
-        // Slack
-        | "invalid_client_id"
-        | "bad_client_secret"
-        // Google
         | "deleted_client"
         | "disabled_client" => About::Client,
         _ => About::Other,
@@ -196,10 +201,34 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_may_have_words_of_its_own() {
+        let word = |word: &str, meaning| (word.to_owned(), meaning);
+        let dialect = Dialect {
+            error_aliases: [
+                word("stale", Meaning::Grant),
+                word("stranger", Meaning::Client),
+            ]
+            .into(),
+            ..Dialect::default()
+        };
+        let read = |code: &str| Refused::in_dialect(Some(code.to_owned()), &dialect);
+
+        assert_eq!(read("stale").about, About::Grant);
+        assert_eq!(read("stranger").about, About::Client);
+        assert!(read("stranger").is_unknown_client() && !read("stale").is_unknown_client());
+        assert_eq!(
+            read("invalid_client"),
+            Refused::new(Some("invalid_client".to_owned()))
+        );
+        assert_eq!(Refused::in_dialect(None, &dialect), Refused::new(None));
+    }
+
+    #[test]
     fn codes_are_sorted_by_whom_they_are_about() {
         for (code, expected) in [
             (Some("invalid_grant"), About::Grant),
-            (Some("bad_refresh_token"), About::Grant),
+            (Some("token_revoked"), About::Grant),
+            (Some("bad_refresh_token"), About::Other),
             (Some("invalid_client"), About::Client),
             (Some("unauthorized_client"), About::Client),
             (Some("invalid_request"), About::Other),

@@ -11,7 +11,8 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::answer::{Answer, is_page, members, retry_after};
-use super::bridge::{ANSWER_CAP, Endpoint, Failure, PLACEHOLDER, revocation_answer};
+use super::bridge::{ANSWER_CAP, Endpoint, Failure, PLACEHOLDER, Reads};
+use super::dialect::Dialect;
 use super::error::Error;
 use super::outcome::Refused;
 use crate::domain::secrets::{AccessToken, RefreshToken, RegistrationAccessToken};
@@ -65,7 +66,7 @@ impl Refused {
 /// Revokes a token at the revocation endpoint (RFC 7009). Idempotent.
 pub async fn revoke(fetch: &Fetch, endpoint: &Endpoint<'_>, token: Revoked<'_>) -> Revocation {
     const NAME: &str = "revocation endpoint";
-    let bridge = match endpoint.bridge(fetch, NAME, revocation_answer) {
+    let bridge = match endpoint.bridge(fetch, NAME, Reads::Revocation) {
         Ok(bridge) => bridge,
         Err(error) => return Revocation::Impossible(error),
     };
@@ -151,7 +152,8 @@ pub async fn unregister(
 /// unless it is a refusal in disguise; a token or client that is invalid is as good as ended.
 pub(super) fn read(answer: &Response) -> Revocation {
     let (status, body) = (answer.status, &answer.body);
-    let read = Answer::read(status, &answer.headers, body, Timestamp::default());
+    let (now, plain) = (Timestamp::default(), Dialect::default());
+    let read = Answer::read(status, &answer.headers, body, now, &plain);
     match (status.as_u16(), read) {
         (_, Answer::Refused(Some(code))) if is_ended(&code) => Revocation::Done,
         (404 | 405 | 410 | 501, _) => Revocation::Impossible(Error::NoEndpoint { status }),

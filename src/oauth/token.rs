@@ -8,7 +8,8 @@ use oauth2::basic::{BasicErrorResponse, BasicTokenType};
 use oauth2::{PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse, TokenUrl};
 use secrecy::ExposeSecret;
 
-use super::bridge::{Endpoint, Failure, PLACEHOLDER, Tokens, token_answer};
+use super::bridge::{Endpoint, Failure, PLACEHOLDER, Reads, Tokens};
+use super::dialect::Dialect;
 use super::error::Error;
 use super::outcome::{Lost, Outcome, Refused};
 use crate::domain::authorization::{Resource, Scopes, TokenSet};
@@ -26,8 +27,8 @@ pub struct CodeGrant<'a> {
     pub redirect_uri: &'a str,
     /// The resource, byte for byte; `None` where an administrator said to leave it out.
     pub resource: Option<&'a Resource>,
-    /// What else this provider wants to be told, by name.
-    pub parameters: &'a [(&'a str, &'a str)],
+    /// How this provider's protocol deviates.
+    pub dialect: &'a Dialect,
 }
 
 /// A refresh token to be redeemed.
@@ -39,13 +40,13 @@ pub struct RefreshGrant<'a> {
     pub resource: Option<&'a Resource>,
     /// Narrower scopes; `None` keeps what was granted.
     pub scopes: Option<&'a Scopes>,
-    /// What else this provider wants to be told, by name.
-    pub parameters: &'a [(&'a str, &'a str)],
+    /// How this provider's protocol deviates.
+    pub dialect: &'a Dialect,
 }
 
 /// Redeems a code at the token endpoint. Never more than once: repeat only what was not sent.
 pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<'_>) -> Outcome {
-    let bridge = match endpoint.bridge(fetch, "token endpoint", token_answer) {
+    let bridge = match endpoint.bridge(fetch, "token endpoint", Reads::Tokens(grant.dialect)) {
         Ok(bridge) => bridge,
         Err(error) => return Outcome::NotSent(error),
     };
@@ -64,23 +65,24 @@ pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<
         .exchange_code(code)
         .set_redirect_uri(Cow::Owned(redirect))
         .set_pkce_verifier(verifier);
-    if let Some(resource) = grant.resource {
+    if let Some(resource) = grant.dialect.resource(grant.resource) {
         request = request.add_extra_param("resource", resource.as_str());
     }
-    for (name, value) in grant.parameters {
-        request = request.add_extra_param(*name, *value);
+    for (name, value) in &grant.dialect.token_parameters {
+        request = request.add_extra_param(name.as_str(), value.as_str());
     }
     for (name, value) in endpoint.assertion() {
         request = request.add_extra_param(name, value);
     }
     let sent = [grant.code.expose_secret(), grant.verifier.expose_secret()];
-    outcome(request.request_async(&bridge).await, endpoint, &sent)
+    let typed = request.request_async(&bridge).await;
+    outcome(typed, endpoint, grant.dialect, &sent)
 }
 
 /// Redeems a refresh token at the token endpoint. Never more than once: repeat only what was not
 /// sent. An answer that repeats the refresh token, or has none, leaves the old one in use.
 pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGrant<'_>) -> Outcome {
-    let bridge = match endpoint.bridge(fetch, "token endpoint", token_answer) {
+    let bridge = match endpoint.bridge(fetch, "token endpoint", Reads::Tokens(grant.dialect)) {
         Ok(bridge) => bridge,
         Err(error) => return Outcome::NotSent(error),
     };
@@ -95,17 +97,18 @@ pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGran
     let mut request = client
         .exchange_refresh_token(&token)
         .add_scopes(scopes.map(|scope| Scope::new(scope.to_owned())));
-    if let Some(resource) = grant.resource {
+    if let Some(resource) = grant.dialect.resource(grant.resource) {
         request = request.add_extra_param("resource", resource.as_str());
     }
-    for (name, value) in grant.parameters {
-        request = request.add_extra_param(*name, *value);
+    for (name, value) in &grant.dialect.token_parameters {
+        request = request.add_extra_param(name.as_str(), value.as_str());
     }
     for (name, value) in endpoint.assertion() {
         request = request.add_extra_param(name, value);
     }
     let sent = [grant.refresh_token.expose_secret()];
-    let mut outcome = outcome(request.request_async(&bridge).await, endpoint, &sent);
+    let typed = request.request_async(&bridge).await;
+    let mut outcome = outcome(typed, endpoint, grant.dialect, &sent);
     if let Outcome::Granted(tokens) = &mut outcome {
         // The same one again says no more than none does: the old one stays.
         let same = |token: &mut RefreshToken| token.expose_secret() == sent[0];
@@ -117,12 +120,13 @@ pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGran
 type Typed = Result<Tokens, RequestTokenError<Failure, BasicErrorResponse>>;
 
 /// What an answer means; `sent` are the secrets that it must not repeat.
-fn outcome(typed: Typed, endpoint: &Endpoint<'_>, sent: &[&str]) -> Outcome {
+fn outcome(typed: Typed, endpoint: &Endpoint<'_>, dialect: &Dialect, sent: &[&str]) -> Outcome {
     match typed {
         Ok(response) => Outcome::Granted(token_set(&response)),
         Err(RequestTokenError::ServerResponse(refusal)) => {
             let code: &str = refusal.error().as_ref();
-            let refused = Refused::new((!code.is_empty()).then(|| code.to_owned()));
+            let code = (!code.is_empty()).then(|| code.to_owned());
+            let refused = Refused::in_dialect(code, dialect);
             let secret = endpoint.secret();
             Outcome::Refused(refused.without_echo(sent.iter().copied().chain(secret)))
         }

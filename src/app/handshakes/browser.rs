@@ -129,6 +129,7 @@ impl App {
             resource: snapshot.resource.as_ref(),
             scopes: snapshot.scopes.as_ref(),
             extra: &snapshot.extra_params,
+            dialect: self.dialect_at(snapshot),
         });
         let url = url.map_err(|error| Error::Internal(Box::new(error)))?;
         Ok(LinkPage::Leave { url })

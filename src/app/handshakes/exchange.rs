@@ -194,16 +194,12 @@ impl App {
             send_before: None,
             now: self.0.clock.now(),
         };
-        let profiles = &self.0.settings.profiles;
-        let profile = server.spec.auth.profile();
-        let parameters = profiles.token_parameters(profile, &registration.issuer);
-        let parameters: Vec<_> = parameters.collect();
         let grant = CodeGrant {
             code,
             verifier: &flow.verifier,
             redirect_uri: &snapshot.redirect_uri,
             resource: snapshot.resource.as_ref(),
-            parameters: &parameters,
+            dialect: self.dialect_at(snapshot),
         };
         let outcome = oauth::exchange(&self.0.fetch, &endpoint, &grant).await;
         Ok(Ok((outcome, client)))

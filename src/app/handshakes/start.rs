@@ -20,7 +20,7 @@ use crate::domain::registrations::Registration;
 use crate::domain::secrets::{Opaque, SecretHash, ShownOnce};
 use crate::domain::servers::{Endpoints, OAuth2, Server};
 use crate::mcp::Challenge;
-use crate::oauth;
+use crate::oauth::{self, Dialect};
 
 impl App {
     /// Starts a handshake: answers the link that begins it in a browser.
@@ -40,8 +40,10 @@ impl App {
         let registration = found.ok_or_else(no_client)?;
         drop(tx);
         let registration = Box::pin(self.present_client(&server, oauth2, registration)).await?;
-        let scopes = asked_scopes(oauth2, &server, &new);
-        let snapshot = snapshot(&server, oauth2, &registration, scopes)?;
+        let dialect = self.dialect_of(&server);
+        let scopes = asked_scopes(oauth2, &server, &new, dialect);
+        let mut snapshot = snapshot(&server, oauth2, &registration, scopes)?;
+        snapshot.extra_params = dialect.authorize_parameters(&oauth2.extra_authorize_params);
         self.store_handshake(
             caller,
             new,
@@ -214,7 +216,9 @@ impl App {
             && handshake.return_url == options.return_url
             && handshake.opener_origin == options.opener_origin
             && handshake.completion_url == options.completion_url
-            && handshake.snapshot.scopes == asked_scopes(oauth2, server, new);
+            && handshake.snapshot.profile.as_deref() == server.spec.auth.profile()
+            && handshake.snapshot.scopes
+                == asked_scopes(oauth2, server, new, self.dialect_of(server));
         if !same {
             return Ok(None);
         }
@@ -237,13 +241,18 @@ struct Prepared {
 
 /// The scopes to ask for: a challenge that came with the call is fresher than the one that
 /// discovery saw.
-fn asked_scopes(oauth2: &OAuth2, server: &Server, new: &NewHandshake) -> Option<Scopes> {
+fn asked_scopes(
+    oauth2: &OAuth2,
+    server: &Server,
+    new: &NewHandshake,
+    dialect: &Dialect,
+) -> Option<Scopes> {
     let fresh = hint(&Challenge::parse_all(&new.challenges)).and_then(|hint| hint.scopes);
     let mut found = server.discovered.clone();
     if let (Some(found), Some(fresh)) = (&mut found, fresh) {
         found.challenged_scopes = Some(fresh);
     }
-    let chosen = scopes(oauth2, found.as_ref());
+    let chosen = scopes(oauth2, found.as_ref(), dialect);
     if new.extra_scopes.is_empty() {
         return chosen;
     }
@@ -277,6 +286,7 @@ pub(in super::super) fn snapshot(
         resource: None,
         scopes,
         extra_params: oauth2.extra_authorize_params.clone().into_iter().collect(),
+        profile: server.spec.auth.profile().map(str::to_owned),
     };
     let resource = if let Some(by_hand) = &oauth2.endpoints {
         let Endpoints {

@@ -129,13 +129,11 @@ impl App {
         };
         let profiles = &self.0.settings.profiles;
         let profile = connection.profile.as_deref();
-        let parameters = profiles.token_parameters(profile, &connection.issuer);
-        let parameters: Vec<_> = parameters.collect();
         let grant = RefreshGrant {
             refresh_token: &refresh_token,
             resource: connection.resource.as_ref(),
             scopes: None,
-            parameters: &parameters,
+            dialect: profiles.dialect(profile, &connection.issuer),
         };
         Ok(oauth::refresh(&self.0.fetch, &endpoint, &grant).await)
     }

@@ -116,6 +116,10 @@ impl App {
             (None, Some(Documented { redirect_uri, .. })) => redirect_uri,
             _ => self.redirect_uri(oauth2, id),
         };
+        let profiles = &self.0.settings.profiles;
+        let fitting = server.and_then(|server| profiles.name_of(&server.issuer));
+        let profile = oauth2.provider_profile.as_deref().or(fitting);
+        let profile = profile.map(str::to_owned);
         Ok(Previewed {
             verdict: match &result {
                 Ok(_) if registration.is_none() => Verdict::RegistrationUnavailable,
@@ -128,7 +132,7 @@ impl App {
             steps,
             id,
             redirect_uri,
-            profile: oauth2.provider_profile.clone(),
+            profile,
         })
     }
 }

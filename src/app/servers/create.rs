@@ -62,6 +62,7 @@ impl App {
         check_kind(caller, &[draft.spec.auth.kind()])?;
         let mut found = check(&draft, Stored::default(), self.0.settings.url_rules);
         found.extend(self.check_private_key(None, &draft).await?);
+        self.check_profile(&draft.spec, &mut found);
         found.or(())?;
         let mut tx = self.0.store.read().await?;
         if find(

@@ -281,8 +281,12 @@ impl App {
             header_names: &names,
         };
         found.extend(check(draft, stored, self.0.settings.url_rules));
-        let current = Some(current).filter(|_| !entails.clears_auth);
-        found.extend(self.check_private_key(current, draft).await?);
+        let keeping = Some(current).filter(|_| !entails.clears_auth);
+        found.extend(self.check_private_key(keeping, draft).await?);
+        // One that went with the deployment's directory keeps nobody from changing the rest.
+        if draft.spec.auth.profile() != current.spec.auth.profile() {
+            self.check_profile(&draft.spec, &mut found);
+        }
         found.or(entails).map_err(Error::from)
     }
 

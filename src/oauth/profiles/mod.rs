@@ -1,25 +1,20 @@
-//! Provider profiles as they are written: one TOML file a provider, some compiled in, more from a
-//! directory of the deployment. A file of the same name takes the place of one compiled in. What each
-//! key means says [`Profile`].
+//! Provider profiles: what is known of one provider that its metadata does not say, found by the issuer
+//! or named on the server. Some are compiled in ([`builtin`]), more come from a directory of the
+//! deployment; a file of the same name takes the place of one compiled in. A profile says two things:
+//! how the provider treats grants over time ([`Profile`]) and how its protocol deviates ([`Dialect`]).
+
+mod builtin;
+mod file;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-
+use self::file::{File, Sourced};
+use super::dialect::Dialect;
 use crate::domain::authorization::Issuer;
 use crate::domain::profiles::Profile;
-use crate::domain::time::parse_duration;
-
-/// Name and text of the profiles compiled in.
-const BUILT_IN: [(&str, &str); 3] = [
-    ("entra", include_str!("entra.toml")),
-    ("google", include_str!("google.toml")),
-    ("linear", include_str!("linear.toml")),
-];
 
 /// A profile that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +35,22 @@ pub enum ProfileError {
         /// Why.
         source: toml::de::Error,
     },
+    /// A line of a profile compiled in does not say where it is from.
+    #[error("provider profile `{name}` names no source for `{line}`")]
+    Unsourced {
+        /// Its name.
+        name: String,
+        /// The line.
+        line: String,
+    },
+    /// A source is named for what the profile does not say.
+    #[error("provider profile `{name}` names a source for `{line}`, which it does not say")]
+    Stray {
+        /// Its name.
+        name: String,
+        /// The line.
+        line: String,
+    },
     /// Two profiles are for one issuer.
     #[error(
         "provider profiles `{first}` and `{second}` are both for `{issuer}`; a file takes the place of a \
@@ -55,87 +66,22 @@ pub enum ProfileError {
     },
 }
 
-/// A file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    /// Issuers it is for, byte for byte; one that ends in a slash stands for all that begin so. Where
-    /// several stand for one, the longest does.
-    issuers: Vec<String>,
-    #[serde(default)]
-    keeps_refresh_tokens: bool,
-    #[serde(default, deserialize_with = "duration")]
-    replay_grace: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
-    idle_limit: Option<Duration>,
-    #[serde(default)]
-    independent_grants: bool,
-    /// What every request to the token endpoint says besides, for tokens of a user.
-    #[serde(default, deserialize_with = "parameters")]
-    token_parameters: BTreeMap<String, String>,
-}
-
-/// What a request to a token endpoint says by itself, and no profile may.
-const OWN: [&str; 11] = [
-    "grant_type",
-    "code",
-    "refresh_token",
-    "redirect_uri",
-    "code_verifier",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "scope",
-    "resource",
-];
-
-fn parameters<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let found = BTreeMap::<String, String>::deserialize(from)?;
-    match found.keys().find(|name| OWN.contains(&name.as_str())) {
-        Some(own) => Err(serde::de::Error::custom(format!(
-            "`{own}` is not a profile's to say"
-        ))),
-        None => Ok(found),
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(from)?;
-    let found = parse_duration(&text);
-    found
-        .map(Some)
-        .ok_or_else(|| serde::de::Error::custom("not a duration such as `30m` or `90d`"))
-}
-
-impl File {
-    fn known(&self) -> Known {
-        Known {
-            profile: Profile {
-                keeps_refresh_tokens: self.keeps_refresh_tokens,
-                replay_grace: self.replay_grace,
-                idle_limit: self.idle_limit,
-                independent_grants: self.independent_grants,
-            },
-            token_parameters: self.token_parameters.clone(),
-        }
-    }
-}
-
 /// What is known of one provider.
 #[derive(Debug)]
 struct Known {
     profile: Profile,
-    token_parameters: BTreeMap<String, String>,
+    dialect: Dialect,
 }
 
 /// What is known of providers. Finding one is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Profiles {
-    names: HashMap<String, Arc<Known>>,
+    names: BTreeMap<String, Arc<Known>>,
     issuers: HashMap<String, Arc<Known>>,
     /// How issuers begin, the longest first.
     beginnings: Vec<(String, Arc<Known>)>,
+    /// The protocol of those of whom nothing is known.
+    plain: Dialect,
 }
 
 impl Profiles {
@@ -144,10 +90,7 @@ impl Profiles {
     /// # Errors
     /// [`ProfileError`] when one cannot be read or is malformed, or two are for one issuer.
     pub fn load(directory: Option<&Path>) -> Result<Self, ProfileError> {
-        let mut files = BTreeMap::new();
-        for (name, text) in BUILT_IN {
-            files.insert(name.to_owned(), parse(name, text)?);
-        }
+        let mut files = builtin::files()?;
         if let Some(directory) = directory {
             let unread = |source| ProfileError::Read {
                 path: directory.display().to_string(),
@@ -163,7 +106,8 @@ impl Profiles {
                     .is_some_and(|extension| extension == "toml")
                 {
                     let text = std::fs::read_to_string(&path).map_err(unread)?;
-                    files.insert(name.to_owned(), parse(name, &text)?);
+                    let file = File::parse(name, &text, Sourced::Freely)?;
+                    files.insert(name.to_owned(), file);
                 }
             }
         }
@@ -174,7 +118,10 @@ impl Profiles {
         let mut profiles = Self::default();
         let mut claimed = HashMap::new();
         for (name, file) in files {
-            let known = Arc::new(file.known());
+            let known = Arc::new(Known {
+                profile: file.profile(),
+                dialect: file.dialect(),
+            });
             profiles.names.insert(name.clone(), Arc::clone(&known));
             for issuer in &file.issuers {
                 let first: Option<&String> = claimed.insert(issuer, name);
@@ -206,15 +153,28 @@ impl Profiles {
         found.map(|known| known.profile).unwrap_or_default()
     }
 
-    /// What a provider's token endpoint is to be told besides, by name; found as by [`Self::find`].
-    pub fn token_parameters(
-        &self,
-        name: Option<&str>,
-        issuer: &Issuer,
-    ) -> impl Iterator<Item = (&str, &str)> {
-        let found = self.known(name, issuer).into_iter();
-        let parameters = found.flat_map(|known| &known.token_parameters);
-        parameters.map(|(name, value)| (name.as_str(), value.as_str()))
+    /// The protocol of a provider, found as by [`Self::find`].
+    pub fn dialect(&self, name: Option<&str>, issuer: &Issuer) -> &Dialect {
+        let found = self.known(name, issuer);
+        found.map_or(&self.plain, |known| &known.dialect)
+    }
+
+    /// Whether there is a profile of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// The names of all, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    /// The name of the profile that an issuer has.
+    pub fn name_of(&self, issuer: &Issuer) -> Option<&str> {
+        let found = self.of_issuer(issuer.as_str())?;
+        let mut names = self.names.iter();
+        let named = names.find(|(_, known)| Arc::ptr_eq(known, found));
+        named.map(|(name, _)| name.as_str())
     }
 
     fn known(&self, name: Option<&str>, issuer: &Issuer) -> Option<&Known> {
@@ -234,15 +194,10 @@ impl Profiles {
     }
 }
 
-fn parse(name: &str, text: &str) -> Result<File, ProfileError> {
-    toml::from_str(text).map_err(|source| ProfileError::Malformed {
-        name: name.to_owned(),
-        source,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn find(name: Option<&str>, issuer: &str) -> Profile {
@@ -252,31 +207,51 @@ mod tests {
 
     #[test]
     fn a_provider_is_known_by_its_issuer() {
-        let day = Duration::from_hours(24);
+        for (issuer, name) in [
+            ("https://github.com/login/oauth", "github"),
+            ("https://accounts.google.com", "google"),
+            ("https://accounts.google.com/", "google"),
+            ("https://login.microsoftonline.com/9188040d/v2.0", "entra"),
+            ("https://slack.com", "slack"),
+            ("https://mcp.slack.com", "slack"),
+            ("https://mcp.linear.app", "linear"),
+            ("https://auth.atlassian.com", "atlassian"),
+            ("https://auth.atlassian.com/VCeDsk8ZHncYF1g234", "atlassian"),
+        ] {
+            let (profiles, issuer) = (Profiles::load(None).unwrap(), Issuer::new(issuer));
 
-        let google = find(None, "https://accounts.google.com");
-        let entra = find(None, "https://login.microsoftonline.com/9188040d/v2.0");
-        let linear = find(None, "https://mcp.linear.app");
+            let found = profiles.of_issuer(issuer.as_str());
 
-        assert!(google.keeps_refresh_tokens && entra.keeps_refresh_tokens);
-        assert_eq!(google.idle_limit, Some(180 * day));
-        assert_eq!(entra.idle_limit, Some(90 * day));
-        assert_eq!(linear.replay_grace, Some(Duration::from_mins(30)));
-        assert!(!linear.keeps_refresh_tokens);
+            let named = profiles.names.get(name).unwrap();
+            assert!(
+                found.is_some_and(|found| Arc::ptr_eq(found, named)),
+                "{issuer}"
+            );
+        }
     }
 
     #[test]
     fn a_named_profile_goes_before_the_issuers() {
-        let issuer = "https://accounts.google.com";
+        let profiles = Profiles::load(None).unwrap();
+        let (google, none) = (Issuer::new("https://accounts.google.com"), Issuer::new(""));
 
-        assert_eq!(find(Some("linear"), issuer), find(Some("linear"), ""));
-        assert_eq!(find(Some("nobody"), issuer), Profile::default());
+        let dialect = |name, issuer| profiles.dialect(name, issuer);
+
+        let linear = profiles.find(Some("linear"), &google);
+        assert_eq!(linear, profiles.find(Some("linear"), &none));
+        assert_eq!(profiles.find(Some("nobody"), &google), Profile::default());
+        assert_eq!(
+            dialect(Some("slack"), &google),
+            dialect(Some("slack"), &none)
+        );
+        assert_ne!(dialect(Some("slack"), &google), dialect(None, &google));
+        assert_eq!(dialect(Some("nobody"), &google), &Dialect::default());
     }
 
     #[test]
     fn the_most_exact_word_on_an_issuer_holds() {
         let days = |days: u64| Some(Duration::from_hours(24 * days));
-        let file = |text: &str| parse("any", text).unwrap();
+        let file = |text: &str| File::parse("any", text, Sourced::Freely).unwrap();
         let files = BTreeMap::from([
             (
                 "a".to_owned(),
@@ -306,7 +281,8 @@ mod tests {
     fn an_issuer_that_only_looks_like_a_known_one_is_not_known() {
         for issuer in [
             "https://accounts.google.com.example",
-            "https://accounts.google.com/",
+            "https://github.com/login/oauth/",
+            "https://mcp.linear.app.example",
             "https://login.microsoftonline.com.example/x",
         ] {
             assert_eq!(find(None, issuer), Profile::default(), "{issuer}");
@@ -341,30 +317,5 @@ mod tests {
         write("twin.toml", "issuers = []");
         write("bad.toml", "issuers = []\nreplay_grace = \"soon\"");
         assert!(Profiles::load(Some(directory.path())).is_err());
-    }
-
-    #[test]
-    fn a_profile_adds_to_what_a_token_endpoint_is_told_and_changes_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("own.toml");
-        let write = |parameters: &str| {
-            let text =
-                format!("issuers = [\"https://own.example\"]\ntoken_parameters = {parameters}");
-            std::fs::write(&path, text).unwrap();
-            Profiles::load(Some(directory.path()))
-        };
-        let issuer = Issuer::new("https://own.example");
-
-        let profiles = write("{ expires_in = \"3600\", a = \"b\" }").unwrap();
-
-        let told: Vec<_> = profiles.token_parameters(None, &issuer).collect();
-        assert_eq!(told, [("a", "b"), ("expires_in", "3600")]);
-        assert_eq!(
-            profiles.token_parameters(Some("linear"), &issuer).count(),
-            0
-        );
-        for own in OWN {
-            assert!(write(&format!("{{ {own} = \"x\" }}")).is_err(), "{own}");
-        }
     }
 }

@@ -328,5 +328,6 @@ fn snapshot() -> Snapshot {
         resource: Some(Resource::new("https://mcp.test")),
         scopes: Some(Scopes::parse("a")),
         extra_params: vec![("prompt".into(), "consent".into())],
+        profile: None,
     }
 }

@@ -48,6 +48,14 @@ impl Seen {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// A parameter of the query.
+    pub(crate) fn asked(&self, name: &str) -> Option<String> {
+        let query = self.query.as_deref().unwrap_or_default();
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(held, _)| held == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
     /// The JSON body; null if it is none.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)

@@ -26,6 +26,8 @@ mod lifetimes;
 mod limits;
 mod listeners;
 mod profiles;
+mod providers;
+mod providers_renewing;
 mod redirects;
 mod rediscovery;
 mod refresh;

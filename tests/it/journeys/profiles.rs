@@ -1,9 +1,10 @@
 //! What is known of a provider, told or seen, is made use of.
 
-use stationmaster::client::{answer, v1};
+use stationmaster::client::{Error, answer, v1};
+use v1::server::Auth;
 use v1::{ServerStatus as Status, StatusReason as Reason};
 
-use crate::harness::client::actor;
+use crate::harness::client::{actor, refusal};
 use crate::harness::idp::Fault;
 use crate::harness::service::Engine;
 use crate::harness::web::Reply;
@@ -18,6 +19,8 @@ on_both_engines! {
     where_grants_are_independent_the_old_one_is_revoked,
     where_grants_are_independent_what_waits_is_revoked_beside_the_new_one,
     an_imported_grant_may_be_the_one_that_waits,
+    a_profile_that_nobody_knows_is_not_to_be_named,
+    a_profile_of_the_deployment_is_known_by_name,
 }
 
 async fn connect(world: &World) {
@@ -168,4 +171,54 @@ async fn what_a_provider_wants_to_be_told_is_told_at_every_redemption(engine: En
     let told = world.idp.web().seen_at("/as/token");
     let told: Vec<_> = told.iter().map(|seen| seen.form("expires_in")).collect();
     assert_eq!(told, [Some("1800".to_owned()), Some("1800".to_owned())]);
+}
+
+/// A change of a server's profile.
+async fn rename(world: &World, profile: &str) -> Result<v1::UpdateServerResponse, Error> {
+    let oauth2 = v1::OAuth2Auth {
+        provider_profile: profile.to_owned(),
+        ..v1::OAuth2Auth::default()
+    };
+    let server = v1::Server {
+        id: "tools".to_owned(),
+        auth: Some(Auth::Oauth2(oauth2)),
+        ..v1::Server::default()
+    };
+    world.update(server, &["oauth2.provider_profile"]).await
+}
+
+async fn a_profile_that_nobody_knows_is_not_to_be_named(engine: Engine) {
+    let world = World::start(engine).await;
+    world.found("tools").await;
+    let mut other = world.automatic("other");
+    other.auth = Some(Auth::Oauth2(v1::OAuth2Auth {
+        provider_profile: "gihub".to_owned(),
+        ..v1::OAuth2Auth::default()
+    }));
+
+    let created = refusal(world.create(other).await);
+    let changed = refusal(rename(&world, "gihub").await);
+
+    for refused in [created, changed] {
+        assert_eq!(refused.reason, "INVALID_ARGUMENT");
+        let [violation] = refused.field_violations.as_slice() else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(violation.field, "server.oauth2.provider_profile");
+        let what = &violation.description;
+        assert!(what.starts_with("is unknown"), "{what}");
+        assert!(what.contains("entra, github, google"), "{what}");
+    }
+    rename(&world, "github").await.unwrap();
+}
+
+async fn a_profile_of_the_deployment_is_known_by_name(engine: Engine) {
+    let world = World::knowing(engine, "").await;
+    world.found("tools").await;
+
+    rename(&world, "ours").await.unwrap();
+
+    let refused = refusal(rename(&world, "theirs").await);
+    let what = &refused.field_violations[0].description;
+    assert!(what.contains("ours"), "{what}");
 }

@@ -11,6 +11,7 @@ mod files;
 mod imports;
 mod methods;
 mod paths;
+mod profiles;
 mod proto;
 mod proto_style;
 mod reasons;

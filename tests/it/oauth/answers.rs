@@ -6,12 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use stationmaster::domain::authorization::{ClientAuthMethod, TokenSet};
+use stationmaster::domain::authorization::{ClientAuthMethod, Issuer, TokenSet};
 use stationmaster::domain::secrets::{AuthorizationCode, ClientSecret, PkceVerifier, RefreshToken};
 use stationmaster::domain::time::{Clock, SystemClock};
 use stationmaster::fetch::{self, Cause, Sent};
 use stationmaster::oauth::{
-    About, ClientAuth, CodeGrant, Endpoint, Error, Lost, Outcome, RefreshGrant, exchange, refresh,
+    About, ClientAuth, CodeGrant, Dialect, Endpoint, Error, Lost, Outcome, Profiles, RefreshGrant,
+    exchange, refresh,
 };
 
 use super::{IMPATIENCE, NOW, PATIENCE, fetch, public, redeem, redeem_at, redeem_by, strict};
@@ -182,13 +183,13 @@ async fn a_refusal_that_repeats_what_it_was_sent_never_shows_it() {
     };
     let token = RefreshToken::new(REFRESH.to_owned());
     let grant = RefreshGrant {
-        parameters: &[],
+        dialect: &Dialect::default(),
         refresh_token: &token,
         resource: None,
         scopes: None,
     };
     let code = CodeGrant {
-        parameters: &[],
+        dialect: &Dialect::default(),
         code: &AuthorizationCode::new(CODE.to_owned()),
         verifier: &PkceVerifier::new("v".repeat(43)),
         redirect_uri: "http://localhost/cb",
@@ -221,9 +222,9 @@ async fn a_refusal_that_repeats_what_it_was_sent_never_shows_it() {
 #[tokio::test]
 async fn a_refusal_carries_its_code_and_nothing_to_store() {
     for body in [
-        json!({"error": "bad_refresh_token", "error_description": "d", "error_uri": "u"}),
-        json!({"error": "bad_refresh_token", "access_token": "hush", "refresh_token": "hush"}),
-        json!({"ok": false, "error": "invalid_refresh_token", "access_token": "hush"}),
+        json!({"error": "invalid_grant", "error_description": "d", "error_uri": "u"}),
+        json!({"error": "invalid_grant", "access_token": "hush", "refresh_token": "hush"}),
+        json!({"ok": false, "error": "token_revoked", "access_token": "hush"}),
     ] {
         let outcome = answered(Reply::json(200, &body)).await;
 
@@ -268,8 +269,10 @@ async fn slacks_user_token_is_found_when_exchanged_and_when_refreshed() {
             &json!({"ok": true, "access_token": "xoxp-2", "token_type": "user", "refresh_token": "r2"}),
         ),
     );
+    let profiles = Profiles::load(None).unwrap();
+    let dialect = profiles.dialect(None, &Issuer::new("https://slack.com"));
     let grant = CodeGrant {
-        parameters: &[],
+        dialect,
         code: &AuthorizationCode::new("code".to_owned()),
         verifier: &PkceVerifier::new("v".repeat(43)),
         redirect_uri: "http://localhost/cb",
@@ -278,7 +281,14 @@ async fn slacks_user_token_is_found_when_exchanged_and_when_refreshed() {
 
     let url = web.url("/token");
     let exchanged = exchange(&fetch(), &public(&url), &grant).await;
-    let refreshed = redeem(&public(&url)).await;
+    let token = RefreshToken::new("r1".to_owned());
+    let grant = RefreshGrant {
+        dialect,
+        refresh_token: &token,
+        resource: None,
+        scopes: None,
+    };
+    let refreshed = refresh(&fetch(), &public(&url), &grant).await;
 
     for (outcome, access, refresh) in [(exchanged, "xoxp-1", "r1"), (refreshed, "xoxp-2", "r2")] {
         let Outcome::Granted(tokens) = outcome else {

@@ -7,8 +7,8 @@ use stationmaster::domain::secrets::{
 };
 use stationmaster::domain::time::Timestamp;
 use stationmaster::oauth::{
-    Claims, ClientAuth, CodeGrant, Endpoint, Outcome, Revocation, Revoked, Unsigned, exchange,
-    revoke,
+    Claims, ClientAuth, CodeGrant, Dialect, Endpoint, Outcome, Revocation, Revoked, Unsigned,
+    exchange, revoke,
 };
 
 use super::{NOW, fetch, public, redeem};
@@ -69,7 +69,7 @@ async fn every_request_is_proven_by_its_assertion_alone() {
             ..public(url)
         };
         let code = CodeGrant {
-            parameters: &[],
+            dialect: &Dialect::default(),
             code: &AuthorizationCode::new("the code".to_owned()),
             verifier: &PkceVerifier::new("v".repeat(43)),
             redirect_uri: "http://localhost/cb",

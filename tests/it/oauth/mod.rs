@@ -2,6 +2,7 @@
 
 mod answers;
 mod assertion;
+mod dialects;
 mod discovery;
 mod elsewhere;
 mod guard;
@@ -21,7 +22,7 @@ use stationmaster::domain::authorization::Resource;
 use stationmaster::domain::secrets::RefreshToken;
 use stationmaster::domain::time::{SystemClock, Timestamp};
 use stationmaster::fetch::{Fetch, FetchRules, PlainHttp};
-use stationmaster::oauth::{ClientAuth, Endpoint, Outcome, RefreshGrant, refresh};
+use stationmaster::oauth::{ClientAuth, Dialect, Endpoint, Outcome, RefreshGrant, refresh};
 
 use crate::harness::web::Web;
 
@@ -75,7 +76,7 @@ fn public(url: &str) -> Endpoint<'_> {
 
 async fn redeem_by(fetch: &Fetch, endpoint: &Endpoint<'_>) -> Outcome {
     let grant = RefreshGrant {
-        parameters: &[],
+        dialect: &Dialect::default(),
         refresh_token: &RefreshToken::new("old".to_owned()),
         resource: Some(&Resource::new(RESOURCE)),
         scopes: None,

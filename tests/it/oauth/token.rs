@@ -6,7 +6,8 @@ use stationmaster::domain::authorization::{ClientAuthMethod, Resource};
 use stationmaster::domain::secrets::{AuthorizationCode, ClientSecret, PkceVerifier, RefreshToken};
 use stationmaster::fetch::{self, Cause};
 use stationmaster::oauth::{
-    About, ClientAuth, CodeGrant, Endpoint, Error, Lost, Outcome, RefreshGrant, exchange, refresh,
+    About, ClientAuth, CodeGrant, Dialect, Endpoint, Error, Lost, Outcome, RefreshGrant, exchange,
+    refresh,
 };
 use tokio::net::TcpListener;
 
@@ -26,7 +27,7 @@ async fn an_exchange_sends_what_the_specification_wants() {
         ),
     );
     let grant = CodeGrant {
-        parameters: &[],
+        dialect: &Dialect::default(),
         code: &AuthorizationCode::new("the code".to_owned()),
         verifier: &PkceVerifier::new("v".repeat(43)),
         redirect_uri: "http://localhost/cb?x=1",
@@ -135,7 +136,7 @@ async fn tokens_go_out_and_come_back_byte_for_byte() {
     web.on("/token", Reply::made(echo));
     let odd = r#"a+b/c= d%20&e"'\é"#;
     let grant = RefreshGrant {
-        parameters: &[],
+        dialect: &Dialect::default(),
         refresh_token: &RefreshToken::new(odd.to_owned()),
         resource: None,
         scopes: None,
@@ -157,7 +158,7 @@ async fn refusals_are_typed_whatever_their_status() {
 
     for (status, code, expected) in [
         (400, "invalid_grant", About::Grant),
-        (200, "bad_refresh_token", About::Grant),
+        (200, "token_revoked", About::Grant),
         (401, "invalid_client", About::Client),
         (400, "invalid_scope", About::Other),
     ] {

@@ -3,6 +3,7 @@
 //! PKCE, and refresh tokens that rotate and whose reuse ends the grant. Its clock stands still: an
 //! access token is good until its grant ends. Every request stays in the journal.
 
+mod manners;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
