@@ -12,7 +12,8 @@ use crate::domain::connections::{Connection, Settled};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::RefreshToken;
-use crate::oauth::{self, Endpoint, Outcome, RefreshGrant};
+use crate::domain::servers::Auth;
+use crate::oauth::{self, Endpoint, Outcome, OwnGrant, RefreshGrant};
 use crate::store::{self, within};
 
 /// Why no request was made.
@@ -88,18 +89,11 @@ impl App {
         if server.auth_version != connection.auth_version {
             return Err(Uncalled::ServerChanged);
         }
-        let sealed = connection
-            .refresh_token
-            .as_ref()
-            .ok_or(Uncalled::Unreadable)?;
-        let row = connection.id.to_string();
-        let place = Place {
-            tenant,
-            column: SealedColumn::ConnectionRefreshToken,
-            row: &row,
-            owner: connection.user.as_str(),
+        // A grant of our own is asked for anew: nothing is presented but the client.
+        let refresh_token = match &server.spec.auth {
+            Auth::ClientCredentials(_) => None,
+            _ => Some(self.open_refresh_token(connection).await?),
         };
-        let refresh_token: RefreshToken = self.0.vault.open(&place, sealed).await?;
         // The client's secret or key is the server's matter, not the grant's.
         let token_endpoint = &connection.token_endpoint;
         let auth = self.registration_auth(&server, &registration, token_endpoint);
@@ -129,12 +123,38 @@ impl App {
         };
         let profiles = &self.0.settings.profiles;
         let profile = connection.profile.as_deref();
+        let dialect = profiles.dialect(profile, &connection.issuer);
+        let resource = connection.resource.as_ref();
+        let Some(refresh_token) = refresh_token else {
+            let scopes = Some(&connection.scopes).filter(|scopes| !scopes.is_empty());
+            let grant = OwnGrant {
+                resource,
+                scopes,
+                dialect,
+            };
+            return Ok(oauth::client_credentials(&self.0.fetch, &endpoint, &grant).await);
+        };
         let grant = RefreshGrant {
             refresh_token: &refresh_token,
-            resource: connection.resource.as_ref(),
+            resource,
             scopes: None,
-            dialect: profiles.dialect(profile, &connection.issuer),
+            dialect,
         };
         Ok(oauth::refresh(&self.0.fetch, &endpoint, &grant).await)
+    }
+
+    async fn open_refresh_token(&self, connection: &Connection) -> Result<RefreshToken, Uncalled> {
+        let sealed = connection
+            .refresh_token
+            .as_ref()
+            .ok_or(Uncalled::Unreadable)?;
+        let row = connection.id.to_string();
+        let place = Place {
+            tenant: &connection.tenant,
+            column: SealedColumn::ConnectionRefreshToken,
+            row: &row,
+            owner: connection.user.as_str(),
+        };
+        Ok(self.0.vault.open(&place, sealed).await?)
     }
 }

@@ -107,6 +107,18 @@ impl World {
         with_auth(slug, self.idp.mcp(slug), Auth::Oauth2(oauth2))
     }
 
+    /// [`Self::manual`], whose endpoints may be anywhere.
+    pub(crate) fn manual_anywhere(&self, slug: &str) -> v1::Server {
+        let mut server = self.manual(slug);
+        if let Some(Auth::Oauth2(oauth2)) = &mut server.auth {
+            oauth2.overrides = Some(v1::OAuth2Overrides {
+                allow_foreign_endpoints: true,
+                ..v1::OAuth2Overrides::default()
+            });
+        }
+        server
+    }
+
     /// [`Self::automatic`], created.
     pub(crate) async fn found(&self, slug: &str) -> v1::Server {
         self.create(self.automatic(slug)).await.unwrap()

@@ -4,7 +4,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use stationmaster::domain::authorization::{Issuer, Scopes};
 use stationmaster::oauth::{
-    Discovery, Error, Finding, ForeignEndpoints, Hint, Legacy, MissingPkce, Target, discover,
+    Discovery, Error, Finding, ForeignEndpoints, Hint, Legacy, MissingPkce, Purpose, Target,
+    discover,
 };
 
 use super::{PATIENCE, clock, fetch};
@@ -47,6 +48,7 @@ fn target(url: &str) -> Target<'_> {
         trusted_origins: &[],
         legacy: Legacy::Refused,
         foreign_endpoints: ForeignEndpoints::Refused,
+        purpose: Purpose::Users,
         missing_pkce: MissingPkce::Refused,
         clock: clock(),
         deadline: PATIENCE,

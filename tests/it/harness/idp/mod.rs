@@ -335,6 +335,11 @@ impl Idp {
         self.presented("authorization_code").len()
     }
 
+    /// The requests of clients in their own name so far.
+    pub(crate) fn own_requests(&self) -> Vec<Seen> {
+        self.presented("client_credentials")
+    }
+
     /// The refresh tokens presented so far.
     pub(crate) fn redemptions(&self) -> Vec<String> {
         let seen = self.presented("refresh_token");

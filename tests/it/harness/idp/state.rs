@@ -263,6 +263,17 @@ impl State {
                 }
                 self.issue(number, grant, rotates)
             }
+            "client_credentials" => {
+                let grant = Grant {
+                    client,
+                    redirect_uri: String::new(),
+                    challenge: String::new(),
+                    resource: given("resource"),
+                    scope: given("scope"),
+                };
+                let number = self.next();
+                self.issue(number, grant, true)
+            }
             _ => refusal("unsupported_grant_type"),
         }
     }
