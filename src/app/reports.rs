@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::access::check_actor;
 use super::error::{Error, Result};
-use super::handshakes::{NewHandshake, Options, Started};
+use super::handshakes::{InVain, NewHandshake, Options, Started};
 use super::own_grants::own_key;
 use super::redeem::Key;
 use super::rejections::Verdict;
@@ -59,6 +59,8 @@ pub enum Denial {
     TokenRejected,
     /// Everything asked for was granted already.
     ScopesAlreadyGranted,
+    /// The user was asked for the same twice within the hour, in vain.
+    ScopeRetryLimit,
     /// This release does not serve the server's kind of authorisation.
     AuthKindUnsupported,
     /// The provider refuses our client: an administrator must act.
@@ -187,7 +189,12 @@ impl App {
         let looked = self.look_again(server).await?;
         if looked.auth_version != server.auth_version {
             return self
-                .authorize(caller, report, &looked, Scopes::default())
+                .authorize(
+                    caller,
+                    report,
+                    &looked,
+                    (Scopes::default(), InVain::Declined),
+                )
                 .await;
         }
         if awaits_approval(&looked) {
@@ -197,7 +204,11 @@ impl App {
         match self.after_rejection(&key, connection, version).await? {
             Verdict::Retry(credential_version) => Ok(Answer::Retry { credential_version }),
             Verdict::Denied(denial) => Ok(Answer::Denied(denial)),
-            Verdict::Consent(granted) => self.authorize(caller, report, &looked, granted).await,
+            // A user who connected is asked again when that did not help, but not for ever.
+            Verdict::Consent(granted) => {
+                self.authorize(caller, report, &looked, (granted, InVain::OrRejected))
+                    .await
+            }
         }
     }
 
@@ -212,8 +223,13 @@ impl App {
         if awaits_approval(&server) {
             return Ok(Answer::Denied(Denial::IssuerApprovalPending));
         }
-        self.authorize(caller, report, &server, Scopes::default())
-            .await
+        self.authorize(
+            caller,
+            report,
+            &server,
+            (Scopes::default(), InVain::Declined),
+        )
+        .await
     }
 
     /// A 403: more scopes help only where the challenge says so and they were not granted yet.
@@ -236,7 +252,8 @@ impl App {
         if asked.missing_from(&granted).is_empty() {
             return Ok(Answer::Denied(Denial::ScopesAlreadyGranted));
         }
-        self.authorize(caller, report, server, granted.union(&asked))
+        let more = granted.union(&asked);
+        self.authorize(caller, report, server, (more, InVain::OrNotEnough))
             .await
     }
 
@@ -246,7 +263,7 @@ impl App {
         caller: &Caller,
         report: &Report,
         server: &Server,
-        extra_scopes: Scopes,
+        (extra_scopes, in_vain): (Scopes, InVain),
     ) -> Result<Answer> {
         // Without options and without links a daemon has no way to connect anybody: that is no fault
         // of the report.
@@ -266,6 +283,9 @@ impl App {
         };
         if let Some(open) = self.pending_handshake(caller, &new, server).await? {
             return Ok(Answer::Authorize(Box::new(open)));
+        }
+        if self.asked_in_vain(caller, &new, server, in_vain).await? {
+            return Ok(Answer::Denied(Denial::ScopeRetryLimit));
         }
         Ok(Answer::Authorize(Box::new(
             self.start_handshake(caller, new).await?,

@@ -276,6 +276,11 @@ impl Idp {
         lock(&self.state).forgives = forgives;
     }
 
+    /// These scopes are granted, whatever is asked for.
+    pub(crate) fn grants_only(&self, scopes: &str) {
+        lock(&self.state).grants_only = Some(scopes.to_owned());
+    }
+
     /// Whether grants come with a refresh token.
     pub(crate) fn renews(&self, renews: bool) {
         lock(&self.state).renews = renews;

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) rotates: bool,
     /// Whether a refresh token that was redeemed is taken once more without harm.
     pub(super) forgives: bool,
+    /// What is granted, whatever was asked for.
+    pub(super) grants_only: Option<String>,
     /// Whether there are refresh tokens at all.
     pub(super) renews: bool,
     clients: HashMap<String, Client>,
@@ -71,6 +73,7 @@ impl State {
             lifetime: Some(3600),
             rotates: true,
             forgives: false,
+            grants_only: None,
             renews: true,
             clients: HashMap::new(),
             codes: HashMap::new(),
@@ -344,8 +347,9 @@ impl State {
         let access = format!("access-{made}");
         self.access_tokens.insert(access.clone(), number);
         let mut answer = json!({ "access_token": access, "token_type": "Bearer" });
-        if !grant.scope.is_empty() {
-            answer["scope"] = json!(grant.scope);
+        let scope = self.grants_only.as_ref().unwrap_or(&grant.scope);
+        if !scope.is_empty() {
+            answer["scope"] = json!(scope);
         }
         if let Some(lifetime) = self.lifetime {
             answer["expires_in"] = json!(lifetime);
