@@ -33,6 +33,7 @@ mod rediscovery;
 mod refresh;
 mod refresh_together;
 mod refusals;
+mod registration;
 mod replicas;
 mod reports;
 mod resolve;
