@@ -10,6 +10,7 @@ mod chats;
 mod client_documents;
 mod confirm;
 mod connect;
+mod connect_astray;
 mod connect_failures;
 mod create_server;
 mod crowd;
