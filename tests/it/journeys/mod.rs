@@ -48,6 +48,7 @@ mod revoke_unstored;
 mod signed;
 mod signed_judged;
 mod start;
+mod steady;
 mod tenants;
 mod unreadable;
 mod unstored_clients;
