@@ -12,6 +12,7 @@ mod imports;
 mod methods;
 mod paths;
 mod profiles;
+mod proofs;
 mod proto;
 mod proto_style;
 mod reasons;
