@@ -346,3 +346,18 @@ async fn endpoints_are_checked_and_optional_ones_dropped() {
         assert_eq!(error, Error::Metadata { member }, "{value}");
     }
 }
+
+#[tokio::test]
+async fn a_token_endpoint_elsewhere_is_taken_from_metadata_of_the_issuer() {
+    let (mcp, auth) = plain().await;
+    let elsewhere = Web::start().await;
+    let mut document = server(&auth.url(""));
+    document["token_endpoint"] = json!(elsewhere.url("/token"));
+    auth.on(RFC8414, Reply::json(200, &document));
+
+    let found = run(&mcp).await.result.unwrap();
+
+    let server = found.authorization_server;
+    assert_eq!(server.token_endpoint, elsewhere.url("/token"));
+    assert_eq!(found.warnings, Vec::<String>::new());
+}
