@@ -6,7 +6,7 @@ use super::App;
 use super::error::Result;
 use super::own_grants::own_key;
 use super::redeem::Key;
-use super::reports::{Answer, Denial};
+use super::reports::{Answer, Denial, awaits_approval};
 use super::resolve::Wanted;
 use crate::domain::authorization::Scopes;
 use crate::domain::connections::{Connection, Decision, Effect, Event, Status, Unusable, decide};
@@ -110,6 +110,11 @@ impl App {
         };
         if let Effect::Tell(Unusable::RefreshLimit(retry_after)) = noted {
             return Ok(Answer::Denied(Denial::RefreshLimit { retry_after }));
+        }
+        // A client made at one issuer is never shown to another.
+        if version == connection.life.generation && awaits_approval(&self.look_again(server).await?)
+        {
+            return Ok(Answer::Denied(Denial::IssuerApprovalPending));
         }
         Ok(
             match self.after_rejection(&key, connection, version).await? {

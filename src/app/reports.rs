@@ -294,7 +294,7 @@ impl App {
 }
 
 /// Whether an administrator must approve the issuer that the resource names now.
-fn awaits_approval(server: &Server) -> bool {
+pub(super) fn awaits_approval(server: &Server) -> bool {
     let found = server.discovered.as_ref();
     found.is_some_and(|found| found.pending_issuer.is_some())
 }

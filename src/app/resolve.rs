@@ -228,16 +228,18 @@ impl App {
             return Ok(Outcome::ConfigError(ConfigProblem::RegistrationRefused));
         }
         let outcome = self.resolve_grant(&own_key(server), server, wanted).await?;
-        Ok(match outcome {
-            // Changed, or gone, since it was looked at.
-            Outcome::NotConnected | Outcome::ReconnectRequired(Reconnect::ServerChanged) => {
-                unavailable(Trouble::StillWorking, ASK_AGAIN)
-            }
-            Outcome::ReconnectRequired(_) | Outcome::Expired => {
-                Outcome::ConfigError(ConfigProblem::RegistrationRefused)
-            }
-            outcome => outcome,
-        })
+        // Changed, or gone, since it was looked at.
+        let gone = matches!(
+            &outcome,
+            Outcome::NotConnected | Outcome::ReconnectRequired(Reconnect::ServerChanged)
+        );
+        if gone {
+            return Ok(unavailable(Trouble::StillWorking, ASK_AGAIN));
+        }
+        if matches!(&outcome, Outcome::ReconnectRequired(_) | Outcome::Expired) {
+            return Ok(Outcome::ConfigError(ConfigProblem::RegistrationRefused));
+        }
+        Ok(outcome)
     }
 
     /// The state of a grant, renewed first where that is needed and possible in time.

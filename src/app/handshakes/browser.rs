@@ -342,7 +342,8 @@ fn judge(
     }
     let code = callback.code.filter(|code| !code.0.is_empty());
     let code = code.ok_or(Failure::MalformedCallback)?;
-    if !server.spec.enabled || server.auth_version != handshake.auth_version {
+    let shut_out = server.spec.access.shuts_out(handshake.user.as_str());
+    if shut_out || !server.spec.enabled || server.auth_version != handshake.auth_version {
         return Err(Failure::ServerChanged);
     }
     Ok(AuthorizationCode::new(code.0.to_owned()))

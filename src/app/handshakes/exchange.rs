@@ -236,7 +236,9 @@ impl App {
             tx.servers_mut().hold(tenant, handshake.server).await?;
             let server = tx.servers().get(tenant, handshake.server).await?;
             let unchanged = server.filter(|server| {
-                server.spec.enabled && server.auth_version == handshake.auth_version
+                let spec = &server.spec;
+                let admitted = !spec.access.shuts_out(user.as_str());
+                admitted && spec.enabled && server.auth_version == handshake.auth_version
             });
             let Some(server) = unchanged else {
                 return Ok(Stored::ServerChanged);

@@ -8,11 +8,10 @@ use super::super::client_auth::{Unproven, missing};
 use super::super::error::Error;
 use super::super::insist::TRY;
 use super::super::vault::Unopened;
-use crate::domain::connections::{Connection, Settled};
+use crate::domain::connections::{Connection, Origin, Settled};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::RefreshToken;
-use crate::domain::servers::Auth;
 use crate::oauth::{self, Endpoint, Outcome, OwnGrant, RefreshGrant};
 use crate::store::{self, within};
 
@@ -90,9 +89,9 @@ impl App {
             return Err(Uncalled::ServerChanged);
         }
         // A grant of our own is asked for anew: nothing is presented but the client.
-        let refresh_token = match &server.spec.auth {
-            Auth::ClientCredentials(_) => None,
-            _ => Some(self.open_refresh_token(connection).await?),
+        let refresh_token = match connection.origin {
+            Origin::Automatic => None,
+            Origin::Handshake | Origin::Import => Some(self.open_refresh_token(connection).await?),
         };
         // The client's secret or key is the server's matter, not the grant's.
         let token_endpoint = &connection.token_endpoint;

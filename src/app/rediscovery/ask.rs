@@ -6,10 +6,10 @@ use super::super::discovery::{Findings, Seeking, Step, undiscovered};
 use super::super::error::{Error, Result};
 use super::super::replaced_clients::{By, Why};
 use super::super::servers::{ServerRef, ServerView, UPDATE_TRIES, check_etag, find, may_see};
-use super::{discovered, is_bound};
+use super::Standing;
 use crate::domain::access::Caller;
 use crate::domain::authorization::Issuer;
-use crate::domain::servers::{IssuerChange, Server};
+use crate::domain::servers::Server;
 use crate::oauth;
 use crate::store;
 
@@ -52,7 +52,8 @@ impl App {
             let current = current.ok_or(Error::ServerNotFound)?;
             check_etag(&current, ask.etag.as_deref())?;
             drop(tx);
-            if let Some(done) = self.rediscover(caller, current, ask, &mut steps).await? {
+            let done = Box::pin(self.rediscover(caller, current, ask, &mut steps));
+            if let Some(done) = done.await? {
                 return Ok(done);
             }
         }
@@ -67,19 +68,19 @@ impl App {
         steps: &mut Vec<Step>,
     ) -> Result<Option<Written<Rediscovered>>> {
         let auth_kind = current.spec.auth.kind();
-        let Some((oauth2, before)) = discovered(&current) else {
+        let Some(standing) = Standing::of(&current) else {
             return Err(Error::AuthNotDiscovered { auth_kind });
         };
-        if ask.approve.is_some() && is_bound(oauth2) {
+        if ask.approve.is_some() && standing.bound {
             let why = "the settings name the server's issuer: change them with UpdateServer";
             return Err(Error::invalid("approve_issuer", why));
         }
-        if ask.register_again && oauth2.preregistered.is_some() {
+        if ask.register_again && standing.by_hand {
             let why = "the server's client was made by hand";
             return Err(Error::invalid("register_again", why));
         }
-        let present = before.authorization_server.issuer.clone();
-        let seeking = Seeking::of(&current.spec.url, oauth2);
+        let present = standing.found.authorization_server.issuer.clone();
+        let seeking = standing.seeking;
         // Of several issuers the present one stays, as long as it is named.
         let wanted = seeking.issuer.or(ask.approve.as_ref()).or(Some(&present));
         let mut findings = self
@@ -89,7 +90,7 @@ impl App {
             })
             .await;
         let gone = matches!(findings.result, Err(oauth::Error::IssuerNotListed { .. }));
-        if gone && wanted == Some(&present) && !is_bound(oauth2) {
+        if gone && wanted == Some(&present) && !standing.bound {
             steps.extend(findings.steps(&current.spec.url));
             findings = self.seek(&seeking).await;
         }
@@ -101,7 +102,7 @@ impl App {
         };
         let next = &found.authorization_server.issuer;
         let approved = ask.approve.as_ref() == Some(next);
-        if *next != present && oauth2.issuer_change == IssuerChange::Approve && !approved {
+        if *next != present && standing.approves && !approved {
             let next = next.clone();
             if !self.note_pending(&current, Some(next)).await? {
                 return Ok(None);

@@ -16,13 +16,14 @@ use tracing::Instrument as _;
 use super::App;
 use super::discovery::Seeking;
 use super::error::{Error, Result};
+use super::handshakes::no_client;
 use super::provision::{Holds, Slot};
 use super::revocations::Unstored;
 use crate::domain::audit::Origin;
 use crate::domain::authorization::{Discovered, Issuer};
 use crate::domain::ids::ServerId;
 use crate::domain::registrations::Registration;
-use crate::domain::servers::{IssuerChange, OAuth2, Server};
+use crate::domain::servers::{Auth, IssuerChange, Server};
 use crate::domain::tenants::TenantId;
 use crate::store;
 
@@ -35,16 +36,54 @@ struct Taken {
     ended: usize,
 }
 
-/// The settings of a server that is discovered, and what was found; `None` for any other.
-fn discovered(server: &Server) -> Option<(&OAuth2, &Discovered)> {
-    let oauth2 = server.spec.auth.oauth2()?;
-    let found = server.discovered.as_ref()?;
-    oauth2.endpoints.is_none().then_some((oauth2, found))
+/// What was found of a server that is discovered, and what its settings say about another find.
+#[derive(Debug, Clone, Copy)]
+struct Standing<'a> {
+    found: &'a Discovered,
+    seeking: Seeking<'a>,
+    /// Whether only one issuer will do.
+    bound: bool,
+    /// Whether an administrator must approve another one.
+    approves: bool,
+    /// Whether its client was made by hand.
+    by_hand: bool,
 }
 
-/// Whether only one issuer will do, by the settings.
-fn is_bound(oauth2: &OAuth2) -> bool {
-    oauth2.preregistered.is_some() || oauth2.issuer.is_some()
+impl<'a> Standing<'a> {
+    /// `None` for a server that is not discovered.
+    fn of(server: &'a Server) -> Option<Self> {
+        let found = server.discovered.as_ref()?;
+        let url = &server.spec.url;
+        match &server.spec.auth {
+            Auth::OAuth2(oauth2) => Some(Self {
+                found,
+                seeking: Seeking::of(url, oauth2),
+                bound: oauth2.preregistered.is_some() || oauth2.issuer.is_some(),
+                approves: oauth2.issuer_change == IssuerChange::Approve,
+                by_hand: oauth2.preregistered.is_some(),
+            }),
+            // The client belongs to the issuer that it was made at.
+            Auth::ClientCredentials(client) => {
+                let issuer = &found.authorization_server.issuer;
+                Some(Self {
+                    found,
+                    seeking: Seeking {
+                        issuer: Some(issuer),
+                        ..Seeking::own(url, client)
+                    },
+                    bound: true,
+                    approves: true,
+                    by_hand: true,
+                })
+            }
+            Auth::None
+            | Auth::ApiKey(_)
+            | Auth::CustomHeaders(_)
+            | Auth::UserOidc(_)
+            | Auth::Enterprise(_)
+            | Auth::Workload(_) => None,
+        }
+    }
 }
 
 impl App {
@@ -52,9 +91,9 @@ impl App {
     /// followed where it does not. In one flight for each server. Where its metadata cannot be read,
     /// what is stored stands.
     pub(super) async fn look_again(&self, server: &Server) -> Result<Server> {
-        let published = discovered(server).is_some_and(|(_, found)| {
+        let published = Standing::of(server).is_some_and(|standing| {
             // A server of revision 2025-03-26 is its own issuer and cannot name another.
-            found.resource.metadata_url.is_some()
+            standing.found.resource.metadata_url.is_some()
         });
         if !published {
             return Ok(server.clone());
@@ -82,10 +121,10 @@ impl App {
         let server = tx.servers().get(tenant, id).await?;
         drop(tx);
         let Some(server) = server else { return Ok(()) };
-        let Some((oauth2, found)) = discovered(&server) else {
+        let Some(standing) = Standing::of(&server) else {
             return Ok(());
         };
-        let seeking = Seeking::of(&server.spec.url, oauth2);
+        let Standing { found, seeking, .. } = standing;
         let named = match self.look_at_resource(&seeking).await {
             Ok(resource) => resource.authorization_servers,
             Err(error) => {
@@ -99,7 +138,7 @@ impl App {
             }
             return Ok(());
         }
-        if is_bound(oauth2) || oauth2.issuer_change == IssuerChange::Approve {
+        if standing.bound || standing.approves {
             let first = named.into_iter().next();
             if found.pending_issuer != first {
                 self.note_pending(&server, first).await?;
@@ -151,7 +190,7 @@ impl App {
         current: Server,
         found: Discovered,
     ) -> Result<Option<Taken>> {
-        let Some((oauth2, before)) = discovered(&current) else {
+        let Some(Standing { found: before, .. }) = Standing::of(&current) else {
             return Ok(None);
         };
         let (tenant, id) = (current.tenant.clone(), current.id);
@@ -168,6 +207,7 @@ impl App {
         let client = if known.is_some() {
             None
         } else {
+            let oauth2 = current.spec.auth.oauth2().ok_or_else(no_client)?;
             let slot = Slot {
                 tenant: tenant.clone(),
                 server: id,

@@ -172,9 +172,9 @@ impl Profiles {
     /// The name of the profile that an issuer has.
     pub fn name_of(&self, issuer: &Issuer) -> Option<&str> {
         let found = self.of_issuer(issuer.as_str())?;
-        let mut names = self.names.iter();
-        let named = names.find(|(_, known)| Arc::ptr_eq(known, found));
-        named.map(|(name, _)| name.as_str())
+        let mut all = self.names.iter();
+        let own = all.find(|(_, known)| Arc::ptr_eq(known, found));
+        own.map(|(name, _)| name.as_str())
     }
 
     fn known(&self, name: Option<&str>, issuer: &Issuer) -> Option<&Known> {

@@ -10,9 +10,10 @@ use v1::{
 };
 
 use crate::harness::client::{actor, reason};
+use crate::harness::idp::Idp;
 use crate::harness::keys::Key;
 use crate::harness::service::{Engine, TestDatabase, TestService};
-use crate::harness::world::{World, on_both_engines, resolve, with_auth};
+use crate::harness::world::{World, on_both_engines, rediscover, resolve, with_auth};
 
 on_both_engines! {
     one_token_serves_all_users_and_is_had_anew_when_it_ends,
@@ -23,6 +24,7 @@ on_both_engines! {
     a_client_that_is_refused_is_an_administrators_matter,
     other_settings_have_another_token,
     a_deleted_server_gives_its_token_back,
+    another_issuer_is_never_shown_the_client,
 }
 
 const ID: &str = "machine";
@@ -247,6 +249,29 @@ async fn a_deleted_server_gives_its_token_back(engine: Engine) {
         !world.idp.accepts(&header)
     })
     .await;
+}
+
+async fn another_issuer_is_never_shown_the_client(engine: Engine) {
+    let world = set_up(engine).await;
+    world.header("ann", "tools").await;
+    let other = Idp::start().await;
+    world.idp.names("tools", &[other.issuer()]);
+
+    let denied = world.rejected("ann", "tools", 1).await;
+    let looked = rediscover(&world.admin, "tools", "").await;
+
+    assert_eq!(
+        (denied.action(), denied.reason()),
+        (Action::Denied, Reason::IssuerApprovalPending)
+    );
+    assert_eq!(reason(looked), "DISCOVERY_FAILED");
+    assert!(other.own_requests().is_empty());
+    world.idp.names("tools", &[world.idp.issuer()]);
+    let retried = world.rejected("ann", "tools", 1).await;
+    assert_eq!(retried.action(), Action::Retry);
+    let looked = rediscover(&world.admin, "tools", "").await.unwrap();
+    assert_eq!(looked.ended_connections, 0);
+    world.header("ann", "tools").await;
 }
 
 #[tokio::test]

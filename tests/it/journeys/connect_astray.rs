@@ -18,6 +18,7 @@ on_both_engines! {
     an_answer_of_another_issuer_is_not_shown_and_decides_nothing,
     two_tabs_both_finish_and_the_later_grant_stays,
     a_server_that_goes_meanwhile_gets_nothing_stored,
+    who_is_shut_out_meanwhile_gets_nothing_stored,
     a_callback_after_a_restart_is_answered_as_before,
     a_link_may_be_opened_on_another_device_and_comes_back_there_only,
     a_consent_after_the_chat_gave_up_is_stored_and_told,
@@ -143,6 +144,28 @@ async fn a_server_that_goes_meanwhile_gets_nothing_stored(engine: Engine) {
     );
     let connection = world.connection("alice", "off").await;
     assert_eq!(reason(connection), "CONNECTION_NOT_FOUND");
+}
+
+async fn who_is_shut_out_meanwhile_gets_nothing_stored(engine: Engine) {
+    let world = World::start(engine).await;
+    world.found("tools").await;
+    let started = world.begin("alice", "tools").await;
+    let browser = Browser::default();
+    let callback = browser.consent(&started.connect_url).await;
+    let only_bob = v1::Server {
+        id: "tools".to_owned(),
+        allowed_users: vec!["bob".to_owned()],
+        ..v1::Server::default()
+    };
+    let mask = ["allowed_users"];
+    world.update(only_bob, &mask).await.unwrap();
+
+    let page = browser.get(&callback).await;
+
+    assert!(page.status.is_client_error(), "{}", page.text);
+    assert_eq!(world.idp.exchanges(), 0);
+    let handshake = world.handshake(&started.handshake.unwrap().id).await;
+    assert_eq!(handshake.failure(), Failure::ServerChanged);
 }
 
 async fn a_callback_after_a_restart_is_answered_as_before(engine: Engine) {
