@@ -21,14 +21,19 @@ use crate::store::{self, Read};
 const TRIES: usize = 8;
 
 impl App {
-    /// One connection's metadata.
+    /// One connection's metadata: a user's, or the deployment's own for who sees all.
     pub async fn get_connection(
         &self,
         caller: &Caller,
-        actor: &Actor,
+        actor: Option<&Actor>,
         server: &ServerRef,
     ) -> Result<(Connection, Slug)> {
-        check_actor(caller, Some(actor))?;
+        check_actor(caller, actor)?;
+        let user = actor.map(|actor| &actor.user).or(caller.user.as_ref());
+        if user.is_none() && !caller.sees_configuration() {
+            return Err(Error::invalid("actor", "is required"));
+        }
+        let user = user.cloned().unwrap_or_else(UserId::nobody);
         let mut tx = self.0.store.read().await?;
         let server = find(&mut tx, &caller.tenant, server).await?;
         let server = server.filter(|server| caller.narrowing.admits_server(server.id));
@@ -37,12 +42,12 @@ impl App {
         };
         let found = tx
             .connections()
-            .get(&caller.tenant, &actor.user, server.id)
+            .get(&caller.tenant, &user, server.id)
             .await?;
         match found {
             Some(connection) => Ok((connection, server.spec.slug)),
             // Whoever lost access still sees their connection, and nothing else of the server.
-            None if may_see(caller, Some(actor), &server) => Err(Error::ConnectionNotFound),
+            None if may_see(caller, actor, &server) => Err(Error::ConnectionNotFound),
             None => Err(Error::ServerNotFound),
         }
     }

@@ -230,7 +230,7 @@ impl List {
     }
 }
 
-/// Revoke a key: calls that begin later are refused; streams that are open go on
+/// Revoke a key: calls that begin later are refused, and streams that are open end
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  stationmaster apikey revoke key_0190…")]
 struct Revoke {

@@ -8,7 +8,6 @@ use super::imports::Import;
 use super::output::{Format, Output, fields, table};
 use super::pages::{Page, Pages, more};
 use super::show::{list, time, word, yes};
-use super::tokens::Actor;
 use crate::client::{self, answer, json, v1};
 
 /// `connection …`.
@@ -62,8 +61,9 @@ Examples:
     Get {
         /// The server, by id or slug
         server: String,
-        #[command(flatten)]
-        actor: Actor,
+        /// Whose; without, the deployment's own (client credentials)
+        #[arg(long, short)]
+        user: Option<String>,
     },
     /// Take over a user's grant from another system
     ///
@@ -147,12 +147,10 @@ impl Command {
                     one(&made.connection.clone().unwrap_or_default())
                 });
             }
-            Action::Get { server, actor } => {
-                let client = self.caller.client(As::Daemon).await?;
-                let request = v1::GetConnectionRequest {
-                    actor: Some(actor.into()),
-                    server,
-                };
+            Action::Get { server, user } => {
+                let (role, actor) = about(user);
+                let client = self.caller.client(role).await?;
+                let request = v1::GetConnectionRequest { actor, server };
                 let found = answer(client.tokens().get_connection(request)).await?;
                 out.answer(&found, |found| {
                     one(&found.connection.clone().unwrap_or_default())

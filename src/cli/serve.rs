@@ -94,15 +94,23 @@ fn greet(config: &Config, service: &Service, profile: Option<dev::Profile>, out:
             file.as_ref()
                 .map_or_else(String::new, |file| file.display().to_string()),
         ),
-        ("admin key", key.clone().unwrap_or_default()),
+        ("operator key", key.clone().unwrap_or_default()),
     ]);
     let mut parts = vec![format!("stationmaster {version}"), indented(&where_it_is)];
     if key.is_some() {
         parts.push("The key is shown this once; the profile holds it too.".to_owned());
     }
-    if let Some(file) = &file {
-        parts.push("Next, in another terminal:".to_owned());
-        parts.push(indented(&next(file)));
+    match &file {
+        Some(file) if file.exists() => {
+            parts.push("Next, in another terminal (`make upstream` is something to connect to):".to_owned());
+            parts.push(indented(&next(file)));
+        }
+        Some(_) => parts.push(
+            "The profile is gone, and no key can be shown twice: give the keys that you kept, or begin anew \
+             in another --data-dir."
+                .to_owned(),
+        ),
+        None => {}
     }
     out.text(&format!("{}\n", parts.join("\n\n")));
 }

@@ -20,7 +20,10 @@ pub enum Error {
         position: usize,
     },
     /// The root key that wraps a data key is not among those given.
-    #[error("root key {0} is not configured")]
+    #[error(
+        "this database is sealed with root key {0}, which is not among those given; `--dev` keeps its own in \
+         `root.key` of the data directory"
+    )]
     UnknownRootKey(String),
     /// The envelope names another data key than the one it is opened with.
     #[error("sealed under data key {0}")]

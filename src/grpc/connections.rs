@@ -13,7 +13,7 @@ use super::resolve::connection_state;
 use crate::app::{
     App, ConnectionEvent, ConnectionWatch, Result, ServerRef, Told, WatchConnections,
 };
-use crate::domain::access::{Caller, Role};
+use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::connections::{Connection, Origin, StatusKind};
 use crate::domain::text::{self, Slug, UserId, Violations};
 use crate::pb::v1 as pb;
@@ -21,7 +21,11 @@ use crate::pb::v1 as pb;
 /// A connection on the server of this slug.
 pub(super) fn connection(connection: &Connection, slug: &Slug) -> pb::Connection {
     let life = &connection.life;
-    let (state, reason) = connection_state(life.status);
+    let (state, mut reason) = connection_state(life.status);
+    if life.client_refused && reason == pb::StatusReason::Unspecified {
+        reason = pb::StatusReason::RegistrationRefused;
+    }
+    let holds = connection.access_token.is_some() || connection.refresh_token.is_some();
     let resource = connection.resource.as_ref();
     pb::Connection {
         id: connection.id.to_string(),
@@ -38,7 +42,8 @@ pub(super) fn connection(connection: &Connection, slug: &Slug) -> pb::Connection
         obtain_time: Some(timestamp(connection.connected_at)),
         refresh_time: connection.refreshed_at.map(timestamp),
         last_use_time: connection.used_at.map(timestamp),
-        expire_time: life.expires_at.map(timestamp),
+        // The deployment's own grant is there before it holds anything.
+        expire_time: life.expires_at.filter(|_| holds).map(timestamp),
         renewable: life.renewable,
         failures: i32::try_from(life.failures).unwrap_or(i32::MAX),
         next_attempt_time: connection.next_attempt().map(timestamp),
@@ -60,6 +65,14 @@ fn origin(origin: Origin) -> pb::ConnectionOrigin {
     }
 }
 
+/// Whose connections are meant: a user's, or, by who sees all, anybody's.
+fn whose(found: &mut Violations, caller: &Caller, given: Option<pb::Actor>) -> Option<Actor> {
+    match caller.role {
+        Role::Daemon | Role::User => actor(found, caller, given),
+        Role::Admin | Role::Operator | Role::Auditor => optional_actor(found, caller, given),
+    }
+}
+
 /// Reads one.
 pub(super) async fn get(
     app: &App,
@@ -67,10 +80,10 @@ pub(super) async fn get(
     ask: pb::GetConnectionRequest,
 ) -> Result<pb::GetConnectionResponse> {
     let mut found = Violations::new();
-    let actor = actor(&mut found, caller, ask.actor);
+    let actor = whose(&mut found, caller, ask.actor);
     let server = server(&mut found, "server", &ask.server);
-    let (actor, server) = all(found, actor.zip(server))?;
-    let (read, slug) = app.get_connection(caller, &actor, &server?).await?;
+    let server = all(found, server)?;
+    let (read, slug) = app.get_connection(caller, actor.as_ref(), &server?).await?;
     Ok(pb::GetConnectionResponse {
         connection: Some(connection(&read, &slug)),
     })
@@ -93,12 +106,7 @@ pub(super) async fn list(
     ask: pb::ListConnectionsRequest,
 ) -> Result<pb::ListConnectionsResponse> {
     let mut found = Violations::new();
-    let actor = match caller.role {
-        Role::Daemon | Role::User => actor(&mut found, caller, ask.actor),
-        Role::Admin | Role::Operator | Role::Auditor => {
-            optional_actor(&mut found, caller, ask.actor)
-        }
-    };
+    let actor = whose(&mut found, caller, ask.actor);
     let state = choice(&mut found, "state", ask.state);
     let page = page(&mut found, ask.page_size, &ask.page_token);
     let (state, page) = all(found, state.zip(page))?;

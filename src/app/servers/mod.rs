@@ -8,12 +8,13 @@ use views::describe;
 pub use views::{ListServers, ServerView};
 
 use super::error::{Error, Result};
-use super::provision::{Holds, Provision, Slot};
+use super::provision::{Holds, Provision, Slot, client_issuer};
 use super::requests::Once;
 use super::revocations::Unstored;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::ids::ServerId;
+use crate::domain::registrations::Registration;
 use crate::domain::revocations::Reason;
 use crate::domain::servers::{
     Auth, AuthKind, Consequences, Draft, SealedSecrets, Server, Stored, check, consequences,
@@ -251,11 +252,26 @@ impl App {
             self.ring_outbox();
         }
         next.version += 1;
+        let registration = match registration {
+            Some(new) => Some(new),
+            None => self.client_now(&next).await?,
+        };
         let view = self.full_view(next, registration);
         Ok(Some(Written {
             value: UpdatedServer { view, ended },
             revision,
         }))
+    }
+
+    /// The client that a server's users connect with now.
+    async fn client_now(&self, server: &Server) -> Result<Option<Registration>> {
+        let Some(issuer) = client_issuer(server) else {
+            return Ok(None);
+        };
+        let mut tx = self.0.store.read().await?;
+        let mut registrations = tx.registrations();
+        let current = registrations.find_current(&server.tenant, server.id, &issuer);
+        Ok(current.await?)
     }
 
     /// Judges the merged result of an update as strictly as a creation.

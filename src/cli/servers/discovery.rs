@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
+use super::super::failure::Failure;
 use super::super::output::{Output, fields, table};
 use super::super::show::{list, word};
 use super::auth::Auth;
@@ -49,7 +50,8 @@ impl Discover {
     pub(super) async fn run(self, client: &Client, out: &Output) -> Result<()> {
         let oauth2 = match self.auth.whole()? {
             Some(v1::server::Auth::Oauth2(oauth2)) => Some(oauth2),
-            _ => None,
+            Some(_) => return Err(Failure::usage("only OAuth is discovered: --auth oauth2")),
+            None => None,
         };
         let request = v1::DiscoverServerRequest {
             url: self.url,

@@ -208,7 +208,7 @@ impl Create {
             request_id: self.request_id.unwrap_or_default(),
         };
         let made = answer(Box::pin(client.config().create_server(request))).await?;
-        out.answer(&made, |made| show::one(made.server.as_ref()));
+        out.answer(&made, |made| show::made(made.server.as_ref()));
         Ok(())
     }
 }

@@ -42,6 +42,14 @@ pub(super) fn one(server: Option<&v1::Server>) -> String {
     let server = server.cloned().unwrap_or_default();
     let found = match &server.auth {
         Some(v1::server::Auth::Oauth2(oauth2)) => oauth2.discovered.clone().unwrap_or_default(),
+        Some(v1::server::Auth::ClientCredentials(own)) => {
+            let mut found = own.discovered.clone().unwrap_or_default();
+            found.client_id.clone_from(&own.client_id);
+            if found.issuer.is_empty() {
+                found.issuer.clone_from(&own.issuer);
+            }
+            found
+        }
         _ => v1::Discovered::default(),
     };
     let registered = word(found.registration_kind().as_str_name(), "REGISTRATION_KIND");
@@ -97,6 +105,18 @@ pub(super) fn one(server: Option<&v1::Server>) -> String {
         ("changed", time(server.update_time.as_ref())),
         ("etag", server.etag.clone()),
     ])
+}
+
+/// One server that was made, and what to do about it next.
+pub(super) fn made(server: Option<&v1::Server>) -> String {
+    let one = one(server);
+    match server.filter(|server| !server.enabled) {
+        Some(server) => format!(
+            "{one}\n\nUsers and daemons do not see it yet: stationmaster server update {} --enabled",
+            server.slug
+        ),
+        None => one,
+    }
 }
 
 /// What became of the connections.

@@ -63,7 +63,45 @@ fn full(view: &ServerView) -> pb::Server {
     answer.created_by.clone_from(&server.created_by);
     answer.updated_by.clone_from(&server.updated_by);
     answer.etag = view.etag();
+    answer.problems = problems(server);
     output(answer, view)
+}
+
+/// What an administrator should mend.
+fn problems(server: &Server) -> Vec<pb::ServerProblem> {
+    let mut found = Vec::new();
+    let mut add = |reason: pb::StatusReason, detail: String| {
+        found.push(pb::ServerProblem {
+            reason: reason.into(),
+            detail,
+            since_time: None,
+        });
+    };
+    let pending = server.discovered.as_ref();
+    if let Some(issuer) = pending.and_then(|found| found.pending_issuer.as_ref()) {
+        let detail =
+            format!("the resource names {issuer} now; approve it, or give a client made there");
+        add(pb::StatusReason::IssuerApprovalPending, detail);
+    }
+    let secrets = &server.secrets;
+    match &server.spec.auth {
+        Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_) => {
+            let detail = "this release stores it and does not serve it".to_owned();
+            add(pb::StatusReason::AuthKindUnsupported, detail);
+        }
+        Auth::ApiKey(key) if !key.per_user && secrets.api_key.is_none() => {
+            add(
+                pb::StatusReason::SecretMissing,
+                "the key's value is missing".to_owned(),
+            );
+        }
+        Auth::None
+        | Auth::OAuth2(_)
+        | Auth::ApiKey(_)
+        | Auth::CustomHeaders(_)
+        | Auth::ClientCredentials(_) => {}
+    }
+    found
 }
 
 /// What users and daemons see: enough to choose a server and to connect, nothing of how it works.

@@ -190,6 +190,13 @@ async fn a_client_that_is_refused_is_an_administrators_matter(engine: Engine) {
             (Status::ConfigError, Reason::RegistrationRefused)
         );
     }
+    let listed = v1::ListConnectionsRequest::default();
+    let listed = answer(world.admin.tokens().list_connections(listed)).await;
+    let own = &listed.unwrap().connections[0];
+    assert_eq!(
+        (own.reason(), own.expire_time),
+        (Reason::RegistrationRefused, None)
+    );
 
     assert_eq!(world.idp.own_requests().len(), 1);
     let secret = patch(v1::ClientCredentialsAuth {
@@ -210,6 +217,14 @@ async fn other_settings_have_another_token(engine: Engine) {
     let listed = answer(world.admin.tokens().list_connections(listed)).await;
     let listed = listed.unwrap().connections;
     assert_eq!(listed.len(), 1);
+    let own = v1::GetConnectionRequest {
+        actor: None,
+        server: "tools".to_owned(),
+    };
+    let read = answer(world.admin.tokens().get_connection(own.clone())).await;
+    assert_eq!(read.unwrap().connection.unwrap().id, listed[0].id);
+    let daemons = answer(world.daemon.tokens().get_connection(own)).await;
+    assert_eq!(reason(daemons), "INVALID_ARGUMENT");
     assert_eq!(
         (listed[0].user.as_str(), listed[0].origin()),
         ("", ConnectionOrigin::Automatic)

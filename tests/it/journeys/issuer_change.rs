@@ -145,6 +145,8 @@ async fn another_issuer_waits_for_approval_where_it_must(engine: Engine) {
     }
     assert!(other.registered().is_empty());
     assert_eq!(found(&world).await.pending_issuer, other.issuer());
+    let problems = world.get("tools").await.unwrap().problems;
+    assert_eq!(problems[0].reason(), Reason::IssuerApprovalPending);
     let unapproved = rediscover(&world.admin, "tools", "").await.unwrap();
     assert_eq!(unapproved.ended_connections, 0);
     assert_eq!(found(&world).await.issuer, world.idp.issuer());

@@ -215,23 +215,18 @@ async fn what_users_must_supply_is_named(engine: Engine) {
 
 async fn kinds_of_later_releases_say_so(engine: Engine) {
     let world = World::start(engine).await;
-    let credentials = v1::ClientCredentialsAuth {
-        client_id: "us".to_owned(),
-        token_endpoint: "https://as.example.com/token".to_owned(),
-        issuer: "https://as.example.com".to_owned(),
-        client_secret: Some("hush".to_owned()),
-        ..v1::ClientCredentialsAuth::default()
+    let workload = v1::WorkloadAuth {
+        assertion: Some("header.claims.signature".to_owned()),
+        ..v1::WorkloadAuth::default()
     };
-    let auth = Auth::ClientCredentials(credentials);
-    world
-        .create(with_auth("robot", URL.to_owned(), auth))
-        .await
-        .unwrap();
+    let robot = with_auth("robot", URL.to_owned(), Auth::Workload(workload));
+    let made = world.create(robot).await.unwrap();
 
     let resolved = world.resolve("alice", "robot").await;
 
     assert_eq!(resolved.status(), Status::ConfigError);
     assert_eq!(resolved.reason(), Reason::AuthKindUnsupported);
+    assert_eq!(made.problems[0].reason(), Reason::AuthKindUnsupported);
 }
 
 async fn a_login_token_is_the_operators_to_configure(engine: Engine) {
