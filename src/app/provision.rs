@@ -10,7 +10,7 @@ use super::revocations::{Unstored, stays_registered};
 use crate::domain::authorization::{ClientAuthMethod, Discovered, Issuer, Scopes};
 use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::keys::{Place, SealedColumn};
-use crate::domain::registrations::{Registration, RegistrationKind};
+use crate::domain::registrations::{Registration, RegistrationKind, renewal};
 use crate::domain::servers::{Endpoints, OAuth2, Redirect, SecretEdits, Server, Spec};
 use crate::domain::tenants::TenantId;
 use crate::oauth::{self, Dialect, NewClient, RegisteredClient};
@@ -215,7 +215,9 @@ impl App {
             client_id: client.client_id,
             client_secret: None,
             secret_expires_at: None,
+            renew_at: None,
             auth_method: client.auth_method,
+            method_assumed: false,
             redirect_uri: client.redirect_uri,
             management_token: None,
             management_uri: None,
@@ -322,6 +324,8 @@ impl App {
             registration.management_token = Some(self.0.vault.seal(&place, token).await?);
         }
         registration.secret_expires_at = made.secret_expires_at;
+        let plan = |ends| renewal(registration.created_at, ends);
+        registration.renew_at = made.secret_expires_at.map(plan);
         registration
             .management_uri
             .clone_from(&made.registration_client_uri);
