@@ -143,7 +143,7 @@ fn about(redirect_uri: &str, client_name: &str, method: ClientAuthMethod) -> Val
 }
 
 /// The client's metadata (RFC 7591, section 2).
-fn document(client: &NewClient<'_>, method: ClientAuthMethod) -> Result<Value, Error> {
+pub(super) fn document(client: &NewClient<'_>, method: ClientAuthMethod) -> Result<Value, Error> {
     Url::parse(client.redirect_uri).map_err(|_error| Error::Endpoint {
         name: "redirect URI",
     })?;
