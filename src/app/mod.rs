@@ -24,6 +24,7 @@ mod readable;
 mod redeem;
 mod rediscovery;
 mod refused_clients;
+mod renewed_clients;
 mod replaced_clients;
 mod reports;
 mod requests;

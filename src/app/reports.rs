@@ -15,7 +15,7 @@ use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::authorization::Scopes;
 use crate::domain::connections::{Connection, Decision, Effect, Event, Status, Unusable, decide};
-use crate::domain::resolution::Reconnect;
+use crate::domain::resolution::{ConfigProblem, Reconnect};
 use crate::domain::servers::{Auth, Server};
 use crate::mcp::{BearerChallenge, Challenge};
 
@@ -63,6 +63,8 @@ pub enum Denial {
     AuthKindUnsupported,
     /// The provider refuses our client: an administrator must act.
     RegistrationRefused,
+    /// The secret of our client ended, and no other is to be had.
+    RegistrationExpired,
     /// The resource names another issuer, which an administrator must approve.
     IssuerApprovalPending,
     /// Too many of its credentials were rejected right after they were made.
@@ -245,7 +247,13 @@ impl App {
             Effect::Tell(Unusable::ClientRefused(_))
                 if !self.client_is_replaced(&connection).await? =>
             {
-                Ok(Answer::Denied(Denial::RegistrationRefused))
+                let problem = self.client_problem(&connection).await?;
+                let ended = problem == ConfigProblem::RegistrationExpired;
+                Ok(Answer::Denied(if ended {
+                    Denial::RegistrationExpired
+                } else {
+                    Denial::RegistrationRefused
+                }))
             }
             Effect::Redeem | Effect::Await { .. } => {
                 let wait = self.0.places.wait(&connection.token_endpoint);

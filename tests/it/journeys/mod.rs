@@ -15,6 +15,7 @@ mod create_server;
 mod crowd;
 mod deviations;
 mod disconnect;
+mod ending_secrets;
 mod feed;
 mod forgotten_clients;
 mod history;
