@@ -6,6 +6,7 @@
 //! exchange) runs on the task tracker.
 
 mod access;
+mod assumed_methods;
 mod chats;
 mod client_auth;
 mod client_documents;

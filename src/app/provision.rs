@@ -294,6 +294,7 @@ impl App {
             redirect_uri,
         };
         let mut registration = self.registration(slot, client);
+        registration.method_assumed = made.method_assumed;
         let sealed = self.seal_registered(&mut registration, &made).await;
         if let Err(error) = &sealed {
             stays_registered(&registration, error);

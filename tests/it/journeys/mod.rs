@@ -3,6 +3,7 @@
 mod access;
 mod ahead;
 mod ahead_together;
+mod assumed_methods;
 mod bad_input;
 mod breaker;
 mod browser;

@@ -253,3 +253,34 @@ async fn an_update_that_is_refused_is_told_from_one_that_may_come_later() {
         assert!(!format!("{error:?}").contains("hush"));
     }
 }
+
+#[tokio::test]
+async fn a_secret_without_a_method_is_sent_as_the_protocol_says_unless_metadata_knows() {
+    let web = Web::start().await;
+    let scopes = Scopes::default();
+    let post = [ClientAuthMethod::ClientSecretPost];
+    let silent = json!({"client_id": "c1", "client_secret": "s1"});
+    let mut said = silent.clone();
+    said["token_endpoint_auth_method"] = json!("client_secret_basic");
+    for (listed, answer, method, assumed) in [
+        (None, &silent, ClientAuthMethod::ClientSecretBasic, true),
+        (None, &said, ClientAuthMethod::ClientSecretBasic, false),
+        (
+            Some(&post[..]),
+            &silent,
+            ClientAuthMethod::ClientSecretPost,
+            false,
+        ),
+    ] {
+        web.once("/register", Reply::json(201, answer));
+        let wanted = NewClient {
+            auth_methods: listed,
+            ..client(&scopes)
+        };
+
+        let made = register(&fetch(), &web.url("/register"), &wanted).await;
+
+        let made = made.unwrap();
+        assert_eq!((made.auth_method, made.method_assumed), (method, assumed));
+    }
+}

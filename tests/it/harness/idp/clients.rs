@@ -17,6 +17,16 @@ impl Idp {
         self.publish(&metadata);
     }
 
+    /// From here on clients get a secret that they must send in the body. Neither metadata nor
+    /// registrations say so.
+    pub(crate) fn wants_secrets_in_the_body(&self) {
+        lock(&self.state).post_only = true;
+        let mut metadata = self.metadata();
+        let members = metadata.as_object_mut().unwrap();
+        members.remove("token_endpoint_auth_methods_supported");
+        self.publish(&metadata);
+    }
+
     /// The secrets given so far are void.
     pub(crate) fn void_secrets(&self) {
         for client in lock(&self.state).clients.values_mut() {
@@ -78,6 +88,10 @@ impl State {
     /// What is said of a client besides what it said of itself.
     fn described(&self, id: &str, client: &Client, mut answer: Value) -> Value {
         answer["client_id"] = json!(id);
+        if self.post_only {
+            let members = answer.as_object_mut().unwrap();
+            members.remove("token_endpoint_auth_method");
+        }
         if let Some(secret) = &client.secret {
             answer["client_secret"] = json!(secret);
             if let Some(ends) = self.secret_ends {

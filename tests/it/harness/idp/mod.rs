@@ -343,6 +343,11 @@ impl Idp {
         seen.iter().filter_map(token).collect()
     }
 
+    /// The requests to the token endpoint so far.
+    pub(crate) fn token_requests(&self) -> Vec<Seen> {
+        self.web.seen_at(TOKEN)
+    }
+
     /// The last request that presented a refresh token.
     pub(crate) fn last_redemption(&self) -> Option<Seen> {
         self.presented("refresh_token").pop()

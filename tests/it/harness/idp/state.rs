@@ -52,6 +52,8 @@ pub(super) struct State {
     made: u64,
     /// When secrets given from now on end, in seconds; zero for never.
     pub(super) secret_ends: Option<i64>,
+    /// Whether clients prove themselves in the body only, and nothing says so.
+    pub(super) post_only: bool,
     /// Where clients that register are managed, if they are.
     pub(super) managed_at: Option<String>,
     /// The clients deleted so far.
@@ -84,6 +86,7 @@ impl State {
             dead: HashSet::new(),
             made: 0,
             secret_ends: None,
+            post_only: false,
             managed_at: None,
             unregistered: Vec::new(),
             asserted: HashSet::new(),
@@ -274,6 +277,9 @@ impl State {
             let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
             Some((id.to_owned(), Some(secret.to_owned())))
         });
+        if self.post_only && basic.is_some() {
+            return None;
+        }
         let (id, secret) =
             basic.or_else(|| Some((seen.form("client_id")?, seen.form("client_secret"))))?;
         let known = self.clients.get(&id)?;
