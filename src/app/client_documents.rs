@@ -53,7 +53,6 @@ impl App {
             return None;
         }
         match &self.0.settings.client_documents {
-            ClientDocuments::None => None,
             ClientDocuments::Ours => Some(Documented {
                 client_id: self.document_url(server),
                 redirect_uri: self.redirect_uri(oauth2, server),
@@ -66,7 +65,7 @@ impl App {
                     Redirect::PerServer | Redirect::Shared => self.public_path("oauth2/callback"),
                 },
             }),
-            ClientDocuments::At(_) => None,
+            ClientDocuments::None | ClientDocuments::At(_) => None,
         }
     }
 

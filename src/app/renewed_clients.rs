@@ -375,7 +375,19 @@ fn heard(registration: &Registration, error: &oauth::Error) -> Heard {
             tracing::info!(registration.id = %id, %error, "a client is renewed later");
             Heard::Later(*retry_after)
         }
-        error => {
+        oauth::Error::Address
+        | oauth::Error::NoResourceMetadata
+        | oauth::Error::ResourceMismatch { .. }
+        | oauth::Error::NoAuthorizationServer
+        | oauth::Error::IssuerNotListed { .. }
+        | oauth::Error::NoServerMetadata { .. }
+        | oauth::Error::IssuerMismatch { .. }
+        | oauth::Error::Metadata { .. }
+        | oauth::Error::ForeignEndpoint { .. }
+        | oauth::Error::PkceUnsupported { .. }
+        | oauth::Error::RegistrationMalformed
+        | oauth::Error::ReservedParameter { .. }
+        | oauth::Error::Fetch(_) => {
             tracing::info!(registration.id = %id, %error, "a client is renewed later");
             Heard::Later(None)
         }

@@ -52,7 +52,8 @@ impl App {
             let current = current.ok_or(Error::ServerNotFound)?;
             check_etag(&current, ask.etag.as_deref())?;
             drop(tx);
-            if let Some(done) = self.rediscover(caller, current, ask, &mut steps).await? {
+            let done = Box::pin(self.rediscover(caller, current, ask, &mut steps));
+            if let Some(done) = done.await? {
                 return Ok(done);
             }
         }

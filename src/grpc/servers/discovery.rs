@@ -71,7 +71,7 @@ pub(super) async fn rediscover(
         approve: Some(ask.approve_issuer).filter(present).map(Issuer::new),
         register_again: ask.register_again,
     };
-    let written = app.rediscover_server(caller, &ask).await?;
+    let written = Box::pin(app.rediscover_server(caller, &ask)).await?;
     Ok(pb::RediscoverServerResponse {
         server: Some(to_proto::view(&written.value.view)),
         steps: written.value.steps.iter().map(step).collect(),

@@ -173,8 +173,8 @@ impl Profiles {
     pub fn name_of(&self, issuer: &Issuer) -> Option<&str> {
         let found = self.of_issuer(issuer.as_str())?;
         let mut names = self.names.iter();
-        let named = names.find(|(_, known)| Arc::ptr_eq(known, found));
-        named.map(|(name, _)| name.as_str())
+        let entry = names.find(|(_, known)| Arc::ptr_eq(known, found));
+        entry.map(|(name, _)| name.as_str())
     }
 
     fn known(&self, name: Option<&str>, issuer: &Issuer) -> Option<&Known> {
