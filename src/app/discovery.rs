@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::App;
 use super::error::{Error, Result};
 use crate::domain::authorization::{Discovered, Issuer, ProtectedResource};
-use crate::domain::servers::{OAuth2, Overrides};
+use crate::domain::servers::{ClientCredentials, OAuth2, Overrides};
 use crate::mcp::{self, BearerChallenge, Challenge, Probe};
-use crate::oauth::{self, Finding, ForeignEndpoints, Hint, Legacy, MissingPkce, Target};
+use crate::oauth::{self, Finding, ForeignEndpoints, Hint, Legacy, MissingPkce, Purpose, Target};
 
 /// What is to be discovered, and how strictly.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,8 @@ pub(super) struct Seeking<'a> {
     pub(super) server_url: &'a str,
     /// The only issuer that will do, if there is one.
     pub(super) issuer: Option<&'a Issuer>,
+    /// What the authorization server is needed for.
+    pub(super) purpose: Purpose,
     /// Rules weakened for the server.
     pub(super) overrides: Overrides,
     /// Origins besides the server's own that its challenge may point to.
@@ -30,8 +32,20 @@ impl<'a> Seeking<'a> {
         Self {
             server_url,
             issuer: preregistered.or(oauth2.issuer.as_ref()),
+            purpose: Purpose::Users,
             overrides: oauth2.overrides,
             trusted_origins: &oauth2.trusted_metadata_origins,
+        }
+    }
+
+    /// What the settings of a client of our own say.
+    pub(super) fn own(server_url: &'a str, client: &'a ClientCredentials) -> Self {
+        Self {
+            server_url,
+            issuer: client.issuer.as_ref(),
+            purpose: Purpose::Ourselves,
+            overrides: client.overrides,
+            trusted_origins: &[],
         }
     }
 }
@@ -189,6 +203,7 @@ impl App {
             } else {
                 ForeignEndpoints::Refused
             },
+            purpose: seeking.purpose,
             missing_pkce: if overrides.allow_missing_pkce_metadata {
                 MissingPkce::Allowed
             } else {

@@ -11,7 +11,9 @@ use crate::domain::authorization::{ClientAuthMethod, Discovered, Issuer, Scopes}
 use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind, renewal};
-use crate::domain::servers::{Endpoints, OAuth2, Redirect, SecretEdits, Server, Spec};
+use crate::domain::servers::{
+    Auth, ClientCredentials, Endpoints, OAuth2, Redirect, SecretEdits, Server, Spec,
+};
 use crate::domain::tenants::TenantId;
 use crate::oauth::{self, Dialect, NewClient, RegisteredClient};
 
@@ -71,9 +73,18 @@ struct Client {
 
 /// The issuer that a server's client belongs to, when it has a client.
 pub(super) fn client_issuer(server: &Server) -> Option<Issuer> {
-    let oauth2 = server.spec.auth.oauth2()?;
-    if oauth2.endpoints.is_some() {
-        return Some(oauth2.issuer.clone().unwrap_or_else(|| Issuer::new("")));
+    let (by_hand, issuer) = match &server.spec.auth {
+        Auth::OAuth2(oauth2) => (oauth2.endpoints.is_some(), &oauth2.issuer),
+        Auth::ClientCredentials(client) => (client.token_endpoint.is_some(), &client.issuer),
+        Auth::None
+        | Auth::ApiKey(_)
+        | Auth::CustomHeaders(_)
+        | Auth::UserOidc(_)
+        | Auth::Enterprise(_)
+        | Auth::Workload(_) => return None,
+    };
+    if by_hand {
+        return Some(issuer.clone().unwrap_or_else(|| Issuer::new("")));
     }
     server
         .discovered
@@ -100,11 +111,11 @@ pub(super) fn scopes(
 /// How a client made by hand authenticates, when nobody says: with its key if the server's metadata
 /// lists that or there is nothing else, else with its secret if it has one.
 pub(super) fn method_of(
-    oauth2: &OAuth2,
+    said: Option<ClientAuthMethod>,
     holds: Holds,
     found: Option<&Discovered>,
 ) -> ClientAuthMethod {
-    if let Some(method) = oauth2.token_endpoint_auth_method {
+    if let Some(method) = said {
         return method;
     }
     let signs = |listed: &[ClientAuthMethod]| listed.contains(&ClientAuthMethod::PrivateKeyJwt);
@@ -167,6 +178,9 @@ impl App {
     }
 
     async fn provision_now(&self, slot: &Slot, spec: &Spec) -> Result<Provision> {
+        if let Auth::ClientCredentials(client) = &spec.auth {
+            return self.provision_own(slot, &spec.url, client).await;
+        }
         let Some(oauth2) = spec.auth.oauth2() else {
             return Ok(Provision::default());
         };
@@ -176,7 +190,7 @@ impl App {
                 issuer: oauth2.issuer.clone().unwrap_or_else(|| Issuer::new("")),
                 kind: RegistrationKind::Preregistered,
                 client_id: client_id.clone(),
-                auth_method: method_of(oauth2, slot.holds, None),
+                auth_method: method_of(oauth2.token_endpoint_auth_method, slot.holds, None),
                 redirect_uri,
             };
             let registration = self.registration(slot, client);
@@ -191,7 +205,7 @@ impl App {
                 issuer: found.authorization_server.issuer.clone(),
                 kind: RegistrationKind::Preregistered,
                 client_id: preregistered.client_id.clone(),
-                auth_method: method_of(oauth2, slot.holds, Some(&found)),
+                auth_method: method_of(oauth2.token_endpoint_auth_method, slot.holds, Some(&found)),
                 redirect_uri,
             };
             self.registration(slot, client)
@@ -200,6 +214,36 @@ impl App {
         };
         Ok(Provision {
             discovered: Some(found),
+            client: Some(self.unstored(registration)),
+        })
+    }
+
+    /// The client of a grant of our own: it is made by hand, and never registered.
+    async fn provision_own(
+        &self,
+        slot: &Slot,
+        server_url: &str,
+        client: &ClientCredentials,
+    ) -> Result<Provision> {
+        let discovered = match &client.token_endpoint {
+            Some(_) => None,
+            None => Some(self.discover(&Seeking::own(server_url, client)).await?),
+        };
+        let found = discovered.as_ref();
+        let issuer = found.map(|found| found.authorization_server.issuer.clone());
+        let method = client.token_endpoint_auth_method;
+        let made = Client {
+            issuer: issuer
+                .or_else(|| client.issuer.clone())
+                .unwrap_or_else(|| Issuer::new("")),
+            kind: RegistrationKind::Preregistered,
+            client_id: client.client_id.clone(),
+            auth_method: method_of(method, slot.holds, found),
+            redirect_uri: String::new(),
+        };
+        let registration = self.registration(slot, made);
+        Ok(Provision {
+            discovered,
             client: Some(self.unstored(registration)),
         })
     }

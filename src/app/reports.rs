@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use super::access::check_actor;
 use super::error::{Error, Result};
-use super::handshakes::{NewHandshake, Options, Started};
+use super::handshakes::{InVain, NewHandshake, Options, Started};
+use super::own_grants::own_key;
 use super::redeem::Key;
-use super::resolve::Wanted;
+use super::rejections::Verdict;
 use super::servers::{ServerRef, find, may_see};
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::authorization::Scopes;
-use crate::domain::connections::{Connection, Decision, Effect, Event, Status, Unusable, decide};
-use crate::domain::resolution::{ConfigProblem, Reconnect};
+use crate::domain::connections::{Effect, Event, Unusable};
 use crate::domain::servers::{Auth, Server};
 use crate::mcp::{BearerChallenge, Challenge};
 
@@ -59,6 +59,8 @@ pub enum Denial {
     TokenRejected,
     /// Everything asked for was granted already.
     ScopesAlreadyGranted,
+    /// The user was asked for the same twice within the hour, in vain.
+    ScopeRetryLimit,
     /// This release does not serve the server's kind of authorisation.
     AuthKindUnsupported,
     /// The provider refuses our client: an administrator must act.
@@ -129,24 +131,22 @@ impl App {
         let value = match (*status, &server.spec.auth) {
             (401, Auth::OAuth2(_)) => self.unauthorized(caller, &report, &server, version).await?,
             (403, Auth::OAuth2(_)) => self.forbidden(caller, &report, &server, challenges).await?,
-            (
-                401 | 403,
-                Auth::UserOidc(_)
-                | Auth::ClientCredentials(_)
-                | Auth::Enterprise(_)
-                | Auth::Workload(_),
-            ) => Answer::Denied(Denial::AuthKindUnsupported),
+            (401, Auth::ClientCredentials(_)) => self.own_rejected(&server, version).await?,
+            (401 | 403, Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_)) => {
+                Answer::Denied(Denial::AuthKindUnsupported)
+            }
             (401, _) => Answer::Denied(Denial::TokenRejected),
             (403, _) => Answer::Denied(Denial::Forbidden),
             (200..=299, Auth::OAuth2(_)) => {
-                self.note(
-                    &report,
-                    &server,
-                    Event::Worked {
-                        generation: version,
-                    },
-                )
-                .await?;
+                let generation = version;
+                let worked = Event::Worked { generation };
+                self.note(&Self::key(&report, &server), worked).await?;
+                Answer::NotAuth
+            }
+            (200..=299, Auth::ClientCredentials(_)) => {
+                let generation = version;
+                self.note(&own_key(&server), Event::Worked { generation })
+                    .await?;
                 Answer::NotAuth
             }
             _ => Answer::NotAuth,
@@ -162,31 +162,6 @@ impl App {
         }
     }
 
-    /// Applies an event to the grant a report is about, and answers the grant as it is then and what
-    /// was said of it.
-    async fn note(
-        &self,
-        report: &Report,
-        server: &Server,
-        event: Event,
-    ) -> Result<Option<(Connection, Effect)>> {
-        let key = Self::key(report, server);
-        loop {
-            let Some(mut connection) = self.connection(&key).await? else {
-                return Ok(None);
-            };
-            let decision = decide(&connection.life, &event, &self.policy(&connection));
-            if decision.effect == Effect::Discard
-                || decision.next == connection.life
-                || self
-                    .save(&mut connection, &decision, rejection(&decision))
-                    .await?
-            {
-                return Ok(Some((connection, decision.effect)));
-            }
-        }
-    }
-
     async fn unauthorized(
         &self,
         caller: &Caller,
@@ -198,7 +173,8 @@ impl App {
             now: self.0.clock.now(),
             generation: version,
         };
-        let Some((connection, noted)) = self.note(report, server, rejected).await? else {
+        let noted = self.note(&Self::key(report, server), rejected).await?;
+        let Some((connection, noted)) = noted else {
             return self.begin_anew(caller, report, server).await;
         };
         if let Effect::Tell(Unusable::RefreshLimit(retry_after)) = noted {
@@ -215,63 +191,25 @@ impl App {
         let looked = self.look_again(server).await?;
         if looked.auth_version != server.auth_version {
             return self
-                .authorize(caller, report, &looked, Scopes::default())
+                .authorize(
+                    caller,
+                    report,
+                    &looked,
+                    (Scopes::default(), InVain::Declined),
+                )
                 .await;
         }
         if awaits_approval(&looked) {
             return Ok(Answer::Denied(Denial::IssuerApprovalPending));
         }
-        let server = &looked;
-        let key = Self::key(report, server);
-        let wanted = Wanted::new(Duration::ZERO, None);
-        let renewed = match self.peek(&connection, Duration::ZERO) {
-            Effect::Redeem | Effect::Await { .. } => self.renewed(&key, wanted).await?,
-            Effect::HandOut(_)
-            | Effect::Tell(_)
-            | Effect::Persist
-            | Effect::Note
-            | Effect::Discard => Some(connection),
-        };
-        let Some(connection) = renewed else {
-            return self
-                .authorize(caller, report, server, Scopes::default())
-                .await;
-        };
-        match self.peek(&connection, Duration::ZERO) {
-            Effect::HandOut(_) if connection.life.generation > version => Ok(Answer::Retry {
-                credential_version: connection.life.generation,
-            }),
-            Effect::Tell(
-                Unusable::RetryAfter(retry_after) | Unusable::RefreshLimit(retry_after),
-            ) => Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after })),
-            Effect::Tell(Unusable::ClientRefused(_))
-                if !self.client_is_replaced(&connection).await? =>
-            {
-                let problem = self.client_problem(&connection).await?;
-                let ended = problem == ConfigProblem::RegistrationExpired;
-                Ok(Answer::Denied(if ended {
-                    Denial::RegistrationExpired
-                } else {
-                    Denial::RegistrationRefused
-                }))
-            }
-            Effect::Redeem | Effect::Await { .. } => {
-                let wait = self.0.places.wait(&connection.token_endpoint);
-                let retry_after = wait.unwrap_or(Duration::from_secs(1));
-                Ok(Answer::Denied(Denial::UpstreamUnavailable { retry_after }))
-            }
-            Effect::HandOut(_)
-            | Effect::Tell(
-                Unusable::Reconnect(_)
-                | Unusable::Expired
-                | Unusable::Unreadable
-                | Unusable::ClientRefused(_),
-            )
-            | Effect::Persist
-            | Effect::Note
-            | Effect::Discard => {
-                let granted = connection.scopes.clone();
-                self.authorize(caller, report, server, granted).await
+        let key = Self::key(report, &looked);
+        match self.after_rejection(&key, connection, version).await? {
+            Verdict::Retry(credential_version) => Ok(Answer::Retry { credential_version }),
+            Verdict::Denied(denial) => Ok(Answer::Denied(denial)),
+            // A user who connected is asked again when that did not help, but not for ever.
+            Verdict::Consent(granted) => {
+                self.authorize(caller, report, &looked, (granted, InVain::OrRejected))
+                    .await
             }
         }
     }
@@ -287,8 +225,13 @@ impl App {
         if awaits_approval(&server) {
             return Ok(Answer::Denied(Denial::IssuerApprovalPending));
         }
-        self.authorize(caller, report, &server, Scopes::default())
-            .await
+        self.authorize(
+            caller,
+            report,
+            &server,
+            (Scopes::default(), InVain::Declined),
+        )
+        .await
     }
 
     /// A 403: more scopes help only where the challenge says so and they were not granted yet.
@@ -311,7 +254,8 @@ impl App {
         if asked.missing_from(&granted).is_empty() {
             return Ok(Answer::Denied(Denial::ScopesAlreadyGranted));
         }
-        self.authorize(caller, report, server, granted.union(&asked))
+        let more = granted.union(&asked);
+        self.authorize(caller, report, server, (more, InVain::OrNotEnough))
             .await
     }
 
@@ -321,7 +265,7 @@ impl App {
         caller: &Caller,
         report: &Report,
         server: &Server,
-        extra_scopes: Scopes,
+        (extra_scopes, in_vain): (Scopes, InVain),
     ) -> Result<Answer> {
         // Without options and without links a daemon has no way to connect anybody: that is no fault
         // of the report.
@@ -342,6 +286,9 @@ impl App {
         if let Some(open) = self.pending_handshake(caller, &new, server).await? {
             return Ok(Answer::Authorize(Box::new(open)));
         }
+        if self.asked_in_vain(caller, &new, server, in_vain).await? {
+            return Ok(Answer::Denied(Denial::ScopeRetryLimit));
+        }
         Ok(Answer::Authorize(Box::new(
             self.start_handshake(caller, new).await?,
         )))
@@ -352,10 +299,4 @@ impl App {
 fn awaits_approval(server: &Server) -> bool {
     let found = server.discovered.as_ref();
     found.is_some_and(|found| found.pending_issuer.is_some())
-}
-
-/// What is remembered of a rejection that ends a grant.
-fn rejection(decision: &Decision) -> Option<&'static str> {
-    let ended = Status::ReconnectRequired(Reconnect::TokenRejected);
-    (decision.next.status == ended).then_some("token_rejected")
 }

@@ -10,6 +10,7 @@ use super::App;
 use super::access::check_actor;
 use super::error::{Error, Result};
 use super::metrics::ResolveOutcome;
+use super::own_grants::own_key;
 use super::redeem::Key;
 use super::servers::{ServerRef, find, may_see};
 use super::vault::Unopened;
@@ -199,9 +200,17 @@ impl App {
                 return Ok(Outcome::MissingUserHeaders(names.collect()));
             }
             Auth::CustomHeaders(_) => self.open_custom_headers(server).await.map(Some),
-            Auth::OAuth2(_) => return self.resolve_grant(actor, server, wanted).await,
+            Auth::OAuth2(_) => {
+                let key = Key {
+                    tenant: server.tenant.clone(),
+                    user: actor.user.clone(),
+                    server: server.id,
+                };
+                return self.resolve_grant(&key, server, wanted).await;
+            }
+            Auth::ClientCredentials(_) => return self.resolve_own(server, wanted).await,
             Auth::UserOidc(_) => return Ok(Outcome::NoUserIdentity),
-            Auth::ClientCredentials(_) | Auth::Enterprise(_) | Auth::Workload(_) => {
+            Auth::Enterprise(_) | Auth::Workload(_) => {
                 return Ok(Outcome::ConfigError(ConfigProblem::AuthKindUnsupported));
             }
         };
@@ -213,25 +222,39 @@ impl App {
         }
     }
 
-    /// The state of a user's grant, renewed first where that is needed and possible in time.
-    async fn resolve_grant(
-        &self,
-        actor: &Actor,
-        server: &Server,
-        wanted: Wanted,
-    ) -> Result<Outcome> {
-        let key = Key {
-            tenant: server.tenant.clone(),
-            user: actor.user.clone(),
-            server: server.id,
-        };
-        let Some(mut connection) = self.connection(&key).await? else {
+    /// The state of the deployment's own grant. No user can mend what is wrong with it.
+    async fn resolve_own(&self, server: &Server, wanted: Wanted) -> Result<Outcome> {
+        if self.own_grant(server).await?.is_none() {
+            return Ok(Outcome::ConfigError(ConfigProblem::RegistrationRefused));
+        }
+        let outcome = self.resolve_grant(&own_key(server), server, wanted).await?;
+        Ok(match outcome {
+            // Changed, or gone, since it was looked at.
+            Outcome::NotConnected | Outcome::ReconnectRequired(Reconnect::ServerChanged) => {
+                unavailable(Trouble::StillWorking, ASK_AGAIN)
+            }
+            Outcome::ReconnectRequired(_) | Outcome::Expired => {
+                Outcome::ConfigError(ConfigProblem::RegistrationRefused)
+            }
+            outcome @ (Outcome::Ready { .. }
+            | Outcome::ScopeUpgradeRequired(_)
+            | Outcome::NoUserIdentity
+            | Outcome::MissingUserHeaders(_)
+            | Outcome::ConfigError(_)
+            | Outcome::UpstreamUnavailable { .. }
+            | Outcome::Unreadable) => outcome,
+        })
+    }
+
+    /// The state of a grant, renewed first where that is needed and possible in time.
+    async fn resolve_grant(&self, key: &Key, server: &Server, wanted: Wanted) -> Result<Outcome> {
+        let Some(mut connection) = self.connection(key).await? else {
             return Ok(Outcome::NotConnected);
         };
         let mut effect = self.peek(&connection, wanted.min_valid_for);
         let renewable = matches!(effect, Effect::Redeem | Effect::Await { .. });
         if renewable && connection.auth_version == server.auth_version {
-            let Some(renewed) = self.renewed(&key, wanted).await? else {
+            let Some(renewed) = self.renewed(key, wanted).await? else {
                 return Ok(Outcome::NotConnected);
             };
             connection = renewed;

@@ -180,6 +180,13 @@ caller_text! {
     ChatId;
 }
 
+impl UserId {
+    /// Whose the deployment's own things are: nobody's. No caller can name it.
+    pub fn nobody() -> Self {
+        Self(String::new())
+    }
+}
+
 /// A short name for machines: `[a-z0-9]([a-z0-9-]{0,62})`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slug(String);
@@ -267,6 +274,7 @@ mod tests {
         for bad in ["", " ", " ann", "ann\n", "a\0b", &"u".repeat(256)] {
             assert!(UserId::parse(bad).is_err(), "{bad:?}");
         }
+        assert!(UserId::parse(UserId::nobody().as_str()).is_err());
     }
 
     #[test]

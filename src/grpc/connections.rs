@@ -56,6 +56,7 @@ fn origin(origin: Origin) -> pb::ConnectionOrigin {
     match origin {
         Origin::Handshake => pb::ConnectionOrigin::Handshake,
         Origin::Import => pb::ConnectionOrigin::Import,
+        Origin::Automatic => pb::ConnectionOrigin::Automatic,
     }
 }
 

@@ -144,6 +144,7 @@ fn denied(denial: &Denial) -> (pb::StatusReason, Option<Duration>) {
     match denial {
         Denial::Forbidden => (pb::StatusReason::Forbidden, None),
         Denial::TokenRejected => (pb::StatusReason::TokenRejected, None),
+        Denial::ScopeRetryLimit => (pb::StatusReason::ScopeRetryLimit, None),
         Denial::ScopesAlreadyGranted => (pb::StatusReason::ScopesAlreadyGranted, None),
         Denial::AuthKindUnsupported => (pb::StatusReason::AuthKindUnsupported, None),
         Denial::IssuerApprovalPending => (pb::StatusReason::IssuerApprovalPending, None),

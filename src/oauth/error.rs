@@ -75,7 +75,7 @@ pub enum Error {
     #[error("client secret missing")]
     SecretMissing,
     /// Registration was refused (RFC 7591, section 3.2.2).
-    #[error("registration refused with status {status}")]
+    #[error("registration refused with status {status}{}", and_code(.code.as_deref()))]
     RegistrationRefused {
         /// The status.
         status: StatusCode,
@@ -114,6 +114,11 @@ pub enum Error {
     /// It could not be contacted, or gave no complete answer.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
+}
+
+/// A code after what else is said; nothing where there is none.
+fn and_code(code: Option<&str>) -> String {
+    code.map(|code| format!(" and {code}")).unwrap_or_default()
 }
 
 impl Error {

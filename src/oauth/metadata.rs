@@ -7,6 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::error::Error;
+use super::target::Purpose;
 use crate::domain::authorization::{
     AuthorizationServer, ClientAuthMethod, Issuer, ProtectedResource, Resource, Scopes,
 };
@@ -64,6 +65,7 @@ pub(super) fn authorization_server(
     document: &Map<String, Value>,
     metadata_url: &str,
     issuer: &Issuer,
+    purpose: Purpose,
 ) -> Result<AuthorizationServer, Error> {
     let found = identifier(document, "issuer").ok_or(Error::Metadata { member: "issuer" })?;
     if found != issuer.as_str() {
@@ -81,7 +83,11 @@ pub(super) fn authorization_server(
     Ok(AuthorizationServer {
         issuer: issuer.clone(),
         metadata_url: Some(metadata_url.to_owned()),
-        authorization_endpoint: required("authorization_endpoint")?,
+        authorization_endpoint: match purpose {
+            Purpose::Users => required("authorization_endpoint")?,
+            // RFC 8414, section 2: required unless no grant type needs it.
+            Purpose::Ourselves => optional("authorization_endpoint").unwrap_or_default(),
+        },
         token_endpoint: required("token_endpoint")?,
         registration_endpoint: optional("registration_endpoint"),
         revocation_endpoint: optional("revocation_endpoint"),
@@ -144,7 +150,8 @@ mod tests {
 
     fn read(document: &Value) -> Result<AuthorizationServer, Error> {
         let document = object(document.to_string().as_bytes()).unwrap();
-        authorization_server(&document, "https://as/m", &Issuer::new("https://as"))
+        let issuer = Issuer::new("https://as");
+        authorization_server(&document, "https://as/m", &issuer, Purpose::Users)
     }
 
     fn server() -> Value {
@@ -200,6 +207,22 @@ mod tests {
     }
 
     #[test]
+    fn an_authorization_endpoint_is_for_users_only() {
+        let mut document = server();
+        document["authorization_endpoint"] = json!(null);
+        let document = object(document.to_string().as_bytes()).unwrap();
+
+        let read = authorization_server(
+            &document,
+            "https://as/m",
+            &Issuer::new("https://as"),
+            Purpose::Ourselves,
+        );
+
+        assert_eq!(read.unwrap().authorization_endpoint, "");
+    }
+
+    #[test]
     fn required_members_are_named_when_missing_or_no_identifiers() {
         for member in ["authorization_endpoint", "token_endpoint", "issuer"] {
             let mut document = server();
@@ -216,7 +239,8 @@ mod tests {
         fn any_body_is_read_without_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Some(document) = object(&body) {
                 let _ = protected_resource(&document, "https://h/m");
-                let _ = authorization_server(&document, "https://as/m", &Issuer::new("https://as"));
+                let issuer = Issuer::new("https://as");
+                let _ = authorization_server(&document, "https://as/m", &issuer, Purpose::Users);
             }
         }
     }

@@ -42,5 +42,5 @@ pub use renewal::{ManagedClient, RenewedClient, SecretEnd, renew_registration};
 pub use report::{Attempt, Finding, Report, Sought};
 pub use revocation::{Revocation, Revoked, revoke, unregister};
 pub use scopes::choose_scopes;
-pub use target::{ForeignEndpoints, Hint, Legacy, MissingPkce, Target, may_name};
-pub use token::{CodeGrant, RefreshGrant, exchange, refresh};
+pub use target::{ForeignEndpoints, Hint, Legacy, MissingPkce, Purpose, Target, may_name};
+pub use token::{CodeGrant, OwnGrant, RefreshGrant, client_credentials, exchange, refresh};

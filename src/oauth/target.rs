@@ -46,6 +46,16 @@ pub enum MissingPkce {
     Allowed,
 }
 
+/// What the authorization server is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// To connect users: they are sent to its authorization endpoint, with PKCE.
+    #[default]
+    Users,
+    /// For a grant of our own: no browser goes there (RFC 6749, section 4.4).
+    Ourselves,
+}
+
 /// What is to be discovered.
 #[derive(Debug, Clone)]
 pub struct Target<'a> {
@@ -62,6 +72,8 @@ pub struct Target<'a> {
     pub legacy: Legacy,
     /// Whether it may then name endpoints elsewhere.
     pub foreign_endpoints: ForeignEndpoints,
+    /// What for.
+    pub purpose: Purpose,
     /// Whether PKCE metadata may be missing.
     pub missing_pkce: MissingPkce,
     /// The deadline of each document. At most eighteen are tried.

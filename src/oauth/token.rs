@@ -44,6 +44,17 @@ pub struct RefreshGrant<'a> {
     pub dialect: &'a Dialect,
 }
 
+/// A grant asked for in our own name.
+#[derive(Debug)]
+pub struct OwnGrant<'a> {
+    /// The resource, byte for byte; `None` where an administrator said to leave it out.
+    pub resource: Option<&'a Resource>,
+    /// What is asked for; `None` leaves the parameter out.
+    pub scopes: Option<&'a Scopes>,
+    /// How this provider's protocol deviates.
+    pub dialect: &'a Dialect,
+}
+
 /// Redeems a code at the token endpoint. Never more than once: repeat only what was not sent, or was
 /// refused for how the client authenticates.
 pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<'_>) -> Outcome {
@@ -114,6 +125,41 @@ pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGran
         // The same one again says no more than none does: the old one stays.
         let same = |token: &mut RefreshToken| token.expose_secret() == sent[0];
         tokens.refresh_token.take_if(same);
+    }
+    outcome
+}
+
+/// Asks for tokens in the name of the client itself (RFC 6749, section 4.4). Spends nothing.
+pub async fn client_credentials(
+    fetch: &Fetch,
+    endpoint: &Endpoint<'_>,
+    grant: &OwnGrant<'_>,
+) -> Outcome {
+    let bridge = match endpoint.bridge(fetch, "token endpoint", Reads::Tokens(grant.dialect)) {
+        Ok(bridge) => bridge,
+        Err(error) => return Outcome::NotSent(error),
+    };
+    let Ok(placeholder) = TokenUrl::new(PLACEHOLDER.to_owned()) else {
+        return Outcome::NotSent(Error::Endpoint {
+            name: "token endpoint",
+        });
+    };
+    let client = endpoint.client().set_token_uri(placeholder);
+    let scopes = grant.scopes.into_iter().flat_map(Scopes::iter);
+    let mut request = client
+        .exchange_client_credentials()
+        .add_scopes(scopes.map(|scope| Scope::new(scope.to_owned())));
+    if let Some(resource) = grant.dialect.resource(grant.resource) {
+        request = request.add_extra_param("resource", resource.as_str());
+    }
+    for (name, value) in endpoint.assertion() {
+        request = request.add_extra_param(name, value);
+    }
+    let typed = request.request_async(&bridge).await;
+    let mut outcome = outcome(typed, endpoint, grant.dialect, &[]);
+    if let Outcome::Granted(tokens) = &mut outcome {
+        // RFC 6749, section 4.4.3: there should be none, and none is needed.
+        tokens.refresh_token = None;
     }
     outcome
 }

@@ -45,8 +45,11 @@ impl Reading<'_> {
         self.some("tenant", TenantId::parse(text).ok())
     }
 
-    /// The user in the column `user_id`.
+    /// The user in the column `user_id`; nobody where it is empty.
     pub(super) fn user(&self, text: &str) -> Result<UserId> {
+        if text.is_empty() {
+            return Ok(UserId::nobody());
+        }
         self.some("user_id", UserId::parse(text).ok())
     }
 

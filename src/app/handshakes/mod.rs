@@ -5,10 +5,12 @@ mod browser;
 mod confirm;
 mod exchange;
 mod pages;
+mod past;
 mod start;
 
 pub(super) use confirm::parked_place;
 pub use pages::{Callback, Closed, LinkPage, ResultPage};
+pub(super) use past::InVain;
 pub(super) use start::{no_client, snapshot};
 
 use std::time::Duration;

@@ -243,7 +243,7 @@ struct Prepared {
 
 /// The scopes to ask for: a challenge that came with the call is fresher than the one that
 /// discovery saw.
-fn asked_scopes(
+pub(super) fn asked_scopes(
     oauth2: &OAuth2,
     server: &Server,
     new: &NewHandshake,

@@ -14,8 +14,8 @@ use crate::domain::connections::{Connection, Settled};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::RefreshToken;
-use crate::domain::servers::Server;
-use crate::oauth::{self, Endpoint, Outcome, RefreshGrant};
+use crate::domain::servers::{Auth, Server};
+use crate::oauth::{self, Endpoint, Outcome, OwnGrant, RefreshGrant};
 use crate::store::{self, within};
 
 /// Why no request was made.
@@ -62,7 +62,8 @@ impl From<Unopened> for Uncalled {
 struct Ask<'a> {
     connection: &'a Connection,
     server: &'a Server,
-    refresh_token: &'a RefreshToken,
+    /// `None` for a grant of our own.
+    refresh_token: Option<&'a RefreshToken>,
     started: Duration,
 }
 
@@ -100,22 +101,16 @@ impl App {
         if server.auth_version != connection.auth_version {
             return Err(Uncalled::ServerChanged);
         }
-        let sealed = connection
-            .refresh_token
-            .as_ref()
-            .ok_or(Uncalled::Unreadable)?;
-        let row = connection.id.to_string();
-        let place = Place {
-            tenant,
-            column: SealedColumn::ConnectionRefreshToken,
-            row: &row,
-            owner: connection.user.as_str(),
+        // A grant of our own is asked for anew: nothing is presented but the client.
+        let refresh_token = if let Auth::ClientCredentials(_) = &server.spec.auth {
+            None
+        } else {
+            Some(self.open_refresh_token(connection).await?)
         };
-        let refresh_token: RefreshToken = self.0.vault.open(&place, sealed).await?;
         let ask = Ask {
             connection,
             server: &server,
-            refresh_token: &refresh_token,
+            refresh_token: refresh_token.as_ref(),
             started,
         };
         let outcome = self.present(&ask, &registration).await?;
@@ -179,12 +174,38 @@ impl App {
         };
         let profiles = &self.0.settings.profiles;
         let profile = connection.profile.as_deref();
+        let dialect = profiles.dialect(profile, &connection.issuer);
+        let resource = connection.resource.as_ref();
+        let Some(refresh_token) = refresh_token else {
+            let scopes = Some(&connection.scopes).filter(|scopes| !scopes.is_empty());
+            let grant = OwnGrant {
+                resource,
+                scopes,
+                dialect,
+            };
+            return Ok(oauth::client_credentials(&self.0.fetch, &endpoint, &grant).await);
+        };
         let grant = RefreshGrant {
             refresh_token,
-            resource: connection.resource.as_ref(),
+            resource,
             scopes: None,
-            dialect: profiles.dialect(profile, &connection.issuer),
+            dialect,
         };
         Ok(oauth::refresh(&self.0.fetch, &endpoint, &grant).await)
+    }
+
+    async fn open_refresh_token(&self, connection: &Connection) -> Result<RefreshToken, Uncalled> {
+        let sealed = connection
+            .refresh_token
+            .as_ref()
+            .ok_or(Uncalled::Unreadable)?;
+        let row = connection.id.to_string();
+        let place = Place {
+            tenant: &connection.tenant,
+            column: SealedColumn::ConnectionRefreshToken,
+            row: &row,
+            owner: connection.user.as_str(),
+        };
+        Ok(self.0.vault.open(&place, sealed).await?)
     }
 }

@@ -16,7 +16,7 @@ use super::metrics::RefreshOutcome;
 use super::resolve::Wanted;
 use crate::domain::audit::{NewAuditEvent, Origin};
 use crate::domain::connections::{
-    Attempt, Connection, Decision, Effect, Event, Policy, Settled, decide,
+    self, Attempt, Connection, Decision, Effect, Event, Policy, Settled, decide,
 };
 use crate::domain::ids::IntentId;
 use crate::oauth::{About, Outcome};
@@ -91,8 +91,11 @@ impl App {
     /// The rules for one grant: the deployment's, and what is known of its provider.
     pub(super) fn policy(&self, connection: &Connection) -> Policy {
         let profiles = &self.0.settings.profiles;
+        let mut provider = profiles.find(connection.profile.as_deref(), &connection.issuer);
+        // What is asked for in our own name spends nothing: asking twice does no harm.
+        provider.keeps_refresh_tokens |= connection.origin == connections::Origin::Automatic;
         Policy {
-            provider: profiles.find(connection.profile.as_deref(), &connection.issuer),
+            provider,
             ..self.0.settings.tokens
         }
     }
@@ -322,7 +325,12 @@ impl App {
                 (Settled::NotSent, RefreshOutcome::NotSent, code)
             }
             Outcome::Refused(refused) => {
+                let own = tried.connection.origin == connections::Origin::Automatic;
                 let (settled, counted) = match refused.about {
+                    // There is no grant that could have ended: it is our client that may not.
+                    About::Grant | About::Other if own => {
+                        (Settled::ClientRefused, RefreshOutcome::RegistrationTrouble)
+                    }
                     About::Grant => (Settled::Refused, RefreshOutcome::Refused),
                     About::Client => (Settled::ClientRefused, RefreshOutcome::RegistrationTrouble),
                     About::Other => (Settled::Unclear, RefreshOutcome::Unclear),

@@ -40,7 +40,8 @@ fn endpoint(server: &Server, issuer: &Issuer) -> Option<String> {
     }
     let found = server.discovered.as_ref();
     let found = found.and_then(|found| found.authorization_server.revocation_endpoint.as_ref());
-    let configured = server.spec.auth.oauth2()?.revocation_endpoint.as_ref();
+    let oauth2 = server.spec.auth.oauth2();
+    let configured = oauth2.and_then(|oauth2| oauth2.revocation_endpoint.as_ref());
     let endpoint = configured.or(found);
     endpoint
         .filter(|endpoint| oauth::may_name(&server.spec.url, endpoint))

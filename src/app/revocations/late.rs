@@ -53,7 +53,9 @@ impl App {
             // One that was imported may be this very grant, renewed elsewhere.
             let provider = match current.origin {
                 connections::Origin::Import => Profile::default(),
-                connections::Origin::Handshake => self.provider_of(server.as_ref(), &ended.issuer),
+                connections::Origin::Handshake | connections::Origin::Automatic => {
+                    self.provider_of(server.as_ref(), &ended.issuer)
+                }
             };
             let apart = old
                 .zip(new)

@@ -120,7 +120,8 @@ impl App {
         let user = actor.map(|actor| &actor.user).or(caller.user.as_ref());
         let Some(user) = user else { return Ok(None) };
         Ok(Some(match &server.spec.auth {
-            Auth::None => true,
+            // What the deployment has, or nothing, serves everybody.
+            Auth::None | Auth::ClientCredentials(_) => true,
             Auth::ApiKey(api_key) => !api_key.per_user,
             Auth::CustomHeaders(custom) => custom.user_headers.is_empty(),
             Auth::OAuth2(_) => {
@@ -130,10 +131,7 @@ impl App {
                     .await?;
                 connection.is_some_and(|connection| connection.is_connected(self.0.clock.now()))
             }
-            Auth::UserOidc(_)
-            | Auth::ClientCredentials(_)
-            | Auth::Enterprise(_)
-            | Auth::Workload(_) => false,
+            Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_) => false,
         }))
     }
 

@@ -90,6 +90,9 @@ pub enum Origin {
     Handshake,
     /// It was taken over from another system.
     Import,
+    /// The deployment obtains it in its own name, anew whenever it ends (RFC 6749, section 4.4). Nobody's
+    /// user has it.
+    Automatic,
 }
 
 impl Origin {
@@ -98,12 +101,13 @@ impl Origin {
         match self {
             Self::Handshake => "handshake",
             Self::Import => "import",
+            Self::Automatic => "automatic",
         }
     }
 
     /// The origin of a stored name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Handshake, Self::Import]
+        [Self::Handshake, Self::Import, Self::Automatic]
             .into_iter()
             .find(|origin| origin.as_str() == name)
     }

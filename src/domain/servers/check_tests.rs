@@ -88,6 +88,64 @@ fn urls_that_cannot_be_used_are_refused() {
     }
 }
 
+/// A server that a daemon would launch has its credentials from the environment, not from here.
+#[test]
+fn a_server_that_would_be_launched_is_none() {
+    for command in [
+        "npx -y some-server",
+        "/usr/local/bin/server",
+        "stdio:server",
+        "stdio://server",
+        "file:///usr/local/bin/server",
+        "unix:/run/server.sock",
+    ] {
+        let mut draft = draft(Auth::OAuth2(Box::default()));
+        draft.spec.url = command.into();
+
+        assert_eq!(fields(&draft), ["server.url"], "{command}");
+    }
+}
+
+/// The consent comes back to the redirect URI with a code in it (MCP authorization, communication
+/// security).
+#[test]
+fn a_redirect_uri_is_https() {
+    let redirected = |uri: &str| {
+        let redirect = Redirect::Explicit(uri.to_owned());
+        draft(Auth::OAuth2(Box::new(OAuth2 {
+            redirect,
+            ..OAuth2::default()
+        })))
+    };
+    let field = "server.oauth2.explicit_redirect_uri";
+
+    for bad in ["http://app.example.com/cb", "app:/cb", "javascript:1", "cb"] {
+        assert_eq!(fields(&redirected(bad)), [field], "{bad}");
+    }
+    assert_eq!(fields(&redirected("https://app.example.com/cb")), [""; 0]);
+}
+
+/// No metadata stands for them, and they receive secrets.
+#[test]
+fn endpoints_by_hand_are_at_their_issuer_unless_that_is_allowed() {
+    let mut oauth2 = OAuth2 {
+        endpoints: Some(Endpoints {
+            client_id: "c".into(),
+            authorization_endpoint: "https://as.example.com/authorize".into(),
+            token_endpoint: "https://elsewhere.example.com/token".into(),
+        }),
+        issuer: Some(Issuer::new("https://as.example.com/tenant")),
+        ..OAuth2::default()
+    };
+    let by_hand = |oauth2: &OAuth2| fields(&draft(Auth::OAuth2(Box::new(oauth2.clone()))));
+
+    assert_eq!(by_hand(&oauth2), ["server.oauth2.token_endpoint"]);
+    oauth2.issuer = None;
+    assert_eq!(by_hand(&oauth2), ["server.oauth2.token_endpoint"]);
+    oauth2.overrides.allow_foreign_endpoints = true;
+    assert_eq!(by_hand(&oauth2), [""; 0]);
+}
+
 #[test]
 fn header_injection_is_refused_by_field() {
     let api_key = ApiKey {

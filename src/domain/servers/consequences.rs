@@ -59,7 +59,13 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
         }
         (before, after) => {
             entails.ends_grants = moved || without_key(before) != without_key(after);
-            entails.needs_provision = entails.clears_auth;
+            let (held, given) = (&old.secrets, &draft.secrets);
+            let (secret, key) = (held.client_secret.is_some(), held.private_key.is_some());
+            let by_proof = given.client_secret.leaves(secret) != secret
+                || given.private_key.leaves(key) != key;
+            let own = matches!(after, Auth::ClientCredentials(_));
+            entails.needs_provision =
+                entails.clears_auth || own && (entails.ends_grants || by_proof);
             if !entails.clears_auth && (moved || destinations(before) != destinations(after)) {
                 demand_again(&mut found, old, draft);
             }

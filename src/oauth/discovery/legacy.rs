@@ -37,10 +37,14 @@ impl Search<'_> {
             let issuer = named
                 .filter(|named| *named == rooted)
                 .map_or(origin, str::to_owned);
-            let judged =
-                metadata::authorization_server(&document, url.as_str(), &Issuer::new(issuer))
-                    .and_then(|found| self.own(server, found))
-                    .and_then(|found| self.vet(found, self.target.missing_pkce));
+            let judged = metadata::authorization_server(
+                &document,
+                url.as_str(),
+                &Issuer::new(issuer),
+                self.target.purpose,
+            )
+            .and_then(|found| self.own(server, found))
+            .and_then(|found| self.vet(found, self.target.missing_pkce));
             self.conclude(Sought::Server, &url, &judged);
             judged?
         } else {

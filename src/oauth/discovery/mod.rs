@@ -12,7 +12,7 @@ use super::error::Error;
 use super::metadata;
 use super::places::{self, Fit, Form};
 use super::report::{Asked, Finding, Report, Sought};
-use super::target::{Legacy, MissingPkce, Target};
+use super::target::{Legacy, MissingPkce, Purpose, Target};
 use crate::domain::authorization::{AuthorizationServer, Discovered, Issuer, ProtectedResource};
 use crate::fetch::{Fetch, Policy, ReadBody, Request, is_loopback};
 
@@ -214,8 +214,13 @@ impl Search<'_> {
             let Some(document) = self.document(Sought::Server, &url, request).await? else {
                 continue;
             };
-            let judged = metadata::authorization_server(&document, url.as_str(), issuer)
-                .and_then(|server| self.vet(server, self.target.missing_pkce));
+            let judged = metadata::authorization_server(
+                &document,
+                url.as_str(),
+                issuer,
+                self.target.purpose,
+            )
+            .and_then(|server| self.vet(server, self.target.missing_pkce));
             self.conclude(Sought::Server, &url, &judged);
             match judged {
                 Ok(server) => return Ok(server),
@@ -238,12 +243,15 @@ impl Search<'_> {
                 .ok()
                 .filter(|url| self.fetch.check(policy, url).is_ok())
         };
+        let users = self.target.purpose == Purpose::Users;
         // A browser goes there, not we; in clear text only on this machine.
-        usable(&server.authorization_endpoint)
-            .filter(|url| url.scheme() == "https" || is_loopback(url))
-            .ok_or(Error::Metadata {
+        let opens = usable(&server.authorization_endpoint)
+            .is_some_and(|url| url.scheme() == "https" || is_loopback(&url));
+        if users && !opens {
+            return Err(Error::Metadata {
                 member: "authorization_endpoint",
-            })?;
+            });
+        }
         usable(&server.token_endpoint).ok_or(Error::Metadata {
             member: "token_endpoint",
         })?;
@@ -267,7 +275,7 @@ impl Search<'_> {
             .code_challenge_methods
             .as_ref()
             .is_some_and(|methods| methods.iter().any(|method| method == "S256"));
-        if !s256 {
+        if users && !s256 {
             if missing_pkce == MissingPkce::Refused {
                 return Err(Error::PkceUnsupported {
                     issuer: server.issuer,

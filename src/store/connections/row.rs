@@ -135,10 +135,12 @@ impl TryFrom<Row> for Connection {
             table: "connections",
             id: &row.id,
         };
+        let origin = reading.some("origin", Origin::parse(&row.origin))?;
         let life = Lifecycle {
             generation: row.generation,
             status: reading.some("status", status(&row.status, row.reason.as_deref()))?,
-            renewable: row.refresh_token.is_some(),
+            // The deployment's own is asked for anew.
+            renewable: row.refresh_token.is_some() || origin == Origin::Automatic,
             obtained_at: Timestamp::from_micros(row.obtained_at),
             expires_at: time(row.expires_at),
             rejected: row.rejected,
@@ -174,7 +176,7 @@ impl TryFrom<Row> for Connection {
                 row.refresh_token,
                 row.refresh_token_key,
             )?,
-            origin: reading.some("origin", Origin::parse(&row.origin))?,
+            origin,
             profile: row.profile,
             connected_at: Timestamp::from_micros(row.connected_at),
             refreshed_at: time(row.refreshed_at),

@@ -1,5 +1,6 @@
 //! Rows of handshakes. Secrets that arrive from outside are looked up by their hashes.
 
+mod past;
 mod row;
 
 use row::{Row, carried, state_name};
@@ -32,6 +33,8 @@ statements! {
     FIND_PENDING = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 AND user_id = $2 \
         AND server = $3 AND created_by = $4 AND state = 'pending' AND expires_at > $5 \
         ORDER BY created_at DESC, id DESC LIMIT 1");
+    LIST_FINISHED = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 AND user_id = $2 \
+        AND server = $3 AND finished_at >= $4 ORDER BY finished_at DESC, id DESC LIMIT $5");
     LIST_PARKED = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 AND server = $2 \
         AND parked IS NOT NULL ORDER BY id");
     LIST_PARKED_OF_USER = concat!("SELECT ", columns!(), " FROM handshakes WHERE tenant = $1 \

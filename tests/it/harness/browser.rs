@@ -56,6 +56,17 @@ impl Browser {
         answer
     }
 
+    /// From here on it takes one site for another, of which it knows the cookies: the same service at
+    /// another address.
+    pub(crate) fn takes_for(&self, known: &str, site: &str) {
+        let mut jar = self.jar.lock().unwrap();
+        let own = jar.iter().filter(|(at, ..)| *at == origin(known));
+        let copied: Vec<_> = own
+            .map(|(_, name, value)| (origin(site), name.clone(), value.clone()))
+            .collect();
+        jar.extend(copied);
+    }
+
     /// From a connect link to the consent page: its URL. The button is pressed if there is one.
     pub(crate) async fn depart(&self, link: &str) -> String {
         let mut page = self.get(link).await;

@@ -107,6 +107,18 @@ impl World {
         with_auth(slug, self.idp.mcp(slug), Auth::Oauth2(oauth2))
     }
 
+    /// [`Self::manual`], whose endpoints may be anywhere.
+    pub(crate) fn manual_anywhere(&self, slug: &str) -> v1::Server {
+        let mut server = self.manual(slug);
+        if let Some(Auth::Oauth2(oauth2)) = &mut server.auth {
+            oauth2.overrides = Some(v1::OAuth2Overrides {
+                allow_foreign_endpoints: true,
+                ..v1::OAuth2Overrides::default()
+            });
+        }
+        server
+    }
+
     /// [`Self::automatic`], created.
     pub(crate) async fn found(&self, slug: &str) -> v1::Server {
         self.create(self.automatic(slug)).await.unwrap()
@@ -177,8 +189,23 @@ impl World {
         server: &str,
         version: i64,
     ) -> v1::ReportResponseResponse {
+        self.answered((401, &[]), (user, server, version)).await
+    }
+
+    /// A daemon says that a credential of this version worked.
+    pub(crate) async fn worked(&self, user: &str, server: &str, version: i64) {
+        self.answered((200, &[]), (user, server, version)).await;
+    }
+
+    /// A daemon says how a server answered to a credential of this version, and with which challenges.
+    pub(crate) async fn answered(
+        &self,
+        (status, challenges): (i32, &[&str]),
+        (user, server, version): (&str, &str, i64),
+    ) -> v1::ReportResponseResponse {
         let response = v1::HttpResponse {
-            status: 401,
+            status,
+            www_authenticate: challenges.iter().map(|&line| line.to_owned()).collect(),
             credential_version: version,
             ..v1::HttpResponse::default()
         };
@@ -190,24 +217,6 @@ impl World {
         };
         let answered = answer(self.daemon.tokens().report_response(request)).await;
         answered.unwrap()
-    }
-
-    /// A daemon says that a credential of this version worked.
-    pub(crate) async fn worked(&self, user: &str, server: &str, version: i64) {
-        let response = v1::HttpResponse {
-            status: 200,
-            credential_version: version,
-            ..v1::HttpResponse::default()
-        };
-        let request = v1::ReportResponseRequest {
-            actor: actor(user),
-            server: server.to_owned(),
-            outcome: Some(v1::report_response_request::Outcome::HttpResponse(response)),
-            ..v1::ReportResponseRequest::default()
-        };
-        answer(self.daemon.tokens().report_response(request))
-            .await
-            .unwrap();
     }
 
     pub(crate) async fn connection(

@@ -2,7 +2,7 @@
 //! deployment publishes; and what happens where they are not taken.
 
 use serde_json::{Value, json};
-use stationmaster::client::v1;
+use stationmaster::client::{answer, v1};
 use v1::server::Auth;
 use v1::{HandshakeState, RegistrationKind};
 
@@ -17,6 +17,7 @@ on_both_engines! {
     a_document_of_the_deployments_own_serves_all_servers,
     a_document_is_used_only_where_it_is_said_to_be_taken,
     a_client_whose_document_is_refused_is_registered,
+    where_no_document_is_ever_fetched_an_administrator_has_a_client_registered,
     nothing_is_published_where_no_server_is_known_by_it,
 }
 
@@ -189,6 +190,37 @@ async fn a_client_whose_document_is_refused_is_registered(engine: Engine) {
     world.connect("alice", "tools").await;
     world.header("alice", "tools").await;
     assert_eq!(world.idp.registered().len(), 1);
+}
+
+async fn where_no_document_is_ever_fetched_an_administrator_has_a_client_registered(
+    engine: Engine,
+) {
+    let world = at(engine).await;
+    let server = world.found("tools").await;
+    assert_eq!(found(&server).client_id, OWN);
+    let started = world.begin("alice", "tools").await;
+    let browser = Browser::default();
+    let consent = browser.depart(&started.connect_url).await;
+    // It says that it takes documents, never looks at one, and shows its own page.
+    let page = browser.get(&consent).await;
+    assert_eq!((page.status.as_u16(), page.header("location")), (400, ""));
+
+    let request = v1::RediscoverServerRequest {
+        server: "tools".to_owned(),
+        register_again: true,
+        ..v1::RediscoverServerRequest::default()
+    };
+    answer(world.admin.config().rediscover_server(request))
+        .await
+        .unwrap();
+
+    let server = world.get("tools").await.unwrap();
+    assert_eq!(
+        found(&server).registration_kind(),
+        RegistrationKind::Dynamic
+    );
+    world.connect("alice", "tools").await;
+    world.header("alice", "tools").await;
 }
 
 async fn nothing_is_published_where_no_server_is_known_by_it(engine: Engine) {

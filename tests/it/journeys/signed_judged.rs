@@ -162,7 +162,12 @@ async fn an_update_is_judged_with_the_key_that_is_stored(engine: Engine) {
 
 async fn a_key_is_demanded_again_before_it_speaks_to_others(engine: Engine) {
     let world = World::start(engine).await;
-    let server = with_key(&world, Key::Es256.pem());
+    let mut server = with_key(&world, Key::Es256.pem());
+    if let (Some(Auth::Oauth2(oauth2)), Some(Auth::Oauth2(anywhere))) =
+        (&mut server.auth, world.manual_anywhere("tools").auth)
+    {
+        oauth2.overrides = anywhere.overrides;
+    }
     world.create(server).await.unwrap();
     let elsewhere = |key: Option<&str>| {
         let auth = v1::OAuth2Auth {

@@ -178,7 +178,7 @@ async fn another_path_keeps_the_key_and_ends_grants(engine: Engine) {
 
 async fn a_new_token_endpoint_demands_the_secret_and_ends_connections(engine: Engine) {
     let world = World::start(engine).await;
-    let server = world.create(world.manual("tools")).await.unwrap();
+    let server = world.create(world.manual_anywhere("tools")).await.unwrap();
     world
         .idp
         .add_client("by-hand", "hush", &server.redirect_uri);

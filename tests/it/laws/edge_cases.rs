@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::proofs::{is_there, quoted, test};
 use super::source::{Source, hold, sources};
 
 /// A line of the page: its number, what happens, and the cell of tests.
@@ -16,20 +17,6 @@ fn rows(page: &str) -> Vec<(&str, &str, &str)> {
     rows.collect()
 }
 
-/// The tests of a cell, each as file and name.
-fn named(tests: &str) -> Vec<(&str, &str)> {
-    let quoted = tests.split('`').skip(1).step_by(2);
-    quoted.filter_map(|test| test.split_once("::")).collect()
-}
-
-/// Whether a function of this name is in the file.
-fn is_there(sources: &[Source], path: &str, name: &str) -> bool {
-    let file = sources.iter().find(|source| source.path == path);
-    let tokens = file.map(Source::tokens).unwrap_or_default();
-    let mut pairs = tokens.iter().zip(tokens.iter().skip(1));
-    pairs.any(|(word, next)| word.text == "fn" && next.text == name)
-}
-
 fn offences(page: &str, sources: &[Source]) -> Vec<String> {
     let mut offences = Vec::new();
     let mut tell = |what: String| offences.push(format!("docs/edge-cases.md: {what}"));
@@ -42,11 +29,12 @@ fn offences(page: &str, sources: &[Source]) -> Vec<String> {
         if number != expected.to_string() {
             tell(format!("E{number} stands where E{expected} belongs"));
         }
-        let named = named(tests);
+        let quoted = quoted(tests);
+        let named: Vec<_> = quoted.iter().filter_map(|name| test(name)).collect();
         if what.trim().is_empty() || named.is_empty() {
             tell(format!("E{number} says nothing or names no test"));
         }
-        if tests.matches('`').count() != 2 * named.len() {
+        if quoted.len() != named.len() || tests.matches('`').count() % 2 == 1 {
             tell(format!("E{number} names something that is no `file::test`"));
         }
         for (path, name) in named {

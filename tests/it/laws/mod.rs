@@ -3,6 +3,7 @@
 //! Each law is a pure function from the sources to the offences it finds, and is itself tested on
 //! sources that break it.
 
+mod conformance_page;
 mod contracts;
 mod dependencies;
 mod dependencies_page;
@@ -12,6 +13,7 @@ mod imports;
 mod methods;
 mod paths;
 mod profiles;
+mod proofs;
 mod proto;
 mod proto_style;
 mod reasons;

@@ -4,7 +4,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use stationmaster::domain::authorization::{Issuer, Scopes};
 use stationmaster::oauth::{
-    Discovery, Error, Finding, ForeignEndpoints, Hint, Legacy, MissingPkce, Target, discover,
+    Discovery, Error, Finding, ForeignEndpoints, Hint, Legacy, MissingPkce, Purpose, Target,
+    discover,
 };
 
 use super::{PATIENCE, clock, fetch};
@@ -47,6 +48,7 @@ fn target(url: &str) -> Target<'_> {
         trusted_origins: &[],
         legacy: Legacy::Refused,
         foreign_endpoints: ForeignEndpoints::Refused,
+        purpose: Purpose::Users,
         missing_pkce: MissingPkce::Refused,
         clock: clock(),
         deadline: PATIENCE,
@@ -343,4 +345,19 @@ async fn endpoints_are_checked_and_optional_ones_dropped() {
         let error = run(&mcp).await.result.unwrap_err();
         assert_eq!(error, Error::Metadata { member }, "{value}");
     }
+}
+
+#[tokio::test]
+async fn a_token_endpoint_elsewhere_is_taken_from_metadata_of_the_issuer() {
+    let (mcp, auth) = plain().await;
+    let elsewhere = Web::start().await;
+    let mut document = server(&auth.url(""));
+    document["token_endpoint"] = json!(elsewhere.url("/token"));
+    auth.on(RFC8414, Reply::json(200, &document));
+
+    let found = run(&mcp).await.result.unwrap();
+
+    let server = found.authorization_server;
+    assert_eq!(server.token_endpoint, elsewhere.url("/token"));
+    assert_eq!(found.warnings, Vec::<String>::new());
 }

@@ -11,7 +11,7 @@ use stationmaster::fetch::{
     Error, Fetch, FetchRules, Names, PlainHttp, Policy, Request, Response, Route, Why,
 };
 use stationmaster::oauth::{
-    self, Discovery, Endpoint, ForeignEndpoints, Legacy, MissingPkce, NewClient, Outcome,
+    self, Discovery, Endpoint, ForeignEndpoints, Legacy, MissingPkce, NewClient, Outcome, Purpose,
     Revocation, Revoked, Target, discover, register, revoke, unregister,
 };
 use url::Url;
@@ -190,6 +190,7 @@ async fn discovered(fetch: &Fetch, server_url: &str) -> Discovery {
         trusted_origins: &[],
         legacy: Legacy::Refused,
         foreign_endpoints: ForeignEndpoints::Refused,
+        purpose: Purpose::Users,
         missing_pkce: MissingPkce::Refused,
         clock: clock(),
         deadline: PATIENCE,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stationmaster::domain::authorization::Issuer;
 use stationmaster::oauth::{
-    Discovery, Error, ForeignEndpoints, Legacy, MissingPkce, Target, discover,
+    Discovery, Error, ForeignEndpoints, Legacy, MissingPkce, Purpose, Target, discover,
 };
 
 use super::{PATIENCE, clock, fetch};
@@ -21,6 +21,7 @@ fn target(url: &str) -> Target<'_> {
         trusted_origins: &[],
         legacy: Legacy::Spoken,
         foreign_endpoints: ForeignEndpoints::Refused,
+        purpose: Purpose::Users,
         missing_pkce: MissingPkce::Refused,
         clock: clock(),
         deadline: PATIENCE,

@@ -15,6 +15,7 @@ mod feed_old;
 mod file;
 mod handshakes;
 mod handshakes_parked;
+mod handshakes_past;
 mod keys;
 mod migrations;
 mod registrations;

@@ -277,6 +277,11 @@ impl Idp {
         lock(&self.state).forgives = forgives;
     }
 
+    /// These scopes are granted, whatever is asked for.
+    pub(crate) fn grants_only(&self, scopes: &str) {
+        lock(&self.state).grants_only = Some(scopes.to_owned());
+    }
+
     /// Whether grants come with a refresh token.
     pub(crate) fn renews(&self, renews: bool) {
         lock(&self.state).renews = renews;
@@ -334,6 +339,11 @@ impl Idp {
     /// The codes presented so far.
     pub(crate) fn exchanges(&self) -> usize {
         self.presented("authorization_code").len()
+    }
+
+    /// The requests of clients in their own name so far.
+    pub(crate) fn own_requests(&self) -> Vec<Seen> {
+        self.presented("client_credentials")
     }
 
     /// The refresh tokens presented so far.

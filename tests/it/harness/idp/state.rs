@@ -32,6 +32,10 @@ struct Grant {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent habits of a provider"
+)]
 pub(super) struct State {
     issuer: String,
     pub(super) consent: Consent,
@@ -40,6 +44,8 @@ pub(super) struct State {
     pub(super) rotates: bool,
     /// Whether a refresh token that was redeemed is taken once more without harm.
     pub(super) forgives: bool,
+    /// What is granted, whatever was asked for.
+    pub(super) grants_only: Option<String>,
     /// Whether there are refresh tokens at all.
     pub(super) renews: bool,
     pub(super) clients: HashMap<String, Client>,
@@ -77,6 +83,7 @@ impl State {
             lifetime: Some(3600),
             rotates: true,
             forgives: false,
+            grants_only: None,
             renews: true,
             clients: HashMap::new(),
             codes: HashMap::new(),
@@ -245,6 +252,17 @@ impl State {
                 }
                 self.issue(number, grant, rotates)
             }
+            "client_credentials" => {
+                let grant = Grant {
+                    client,
+                    redirect_uri: String::new(),
+                    challenge: String::new(),
+                    resource: given("resource"),
+                    scope: given("scope"),
+                };
+                let number = self.next();
+                self.issue(number, grant, true)
+            }
             _ => refusal("unsupported_grant_type"),
         }
     }
@@ -305,8 +323,9 @@ impl State {
         let access = format!("access-{made}");
         self.access_tokens.insert(access.clone(), number);
         let mut answer = json!({ "access_token": access, "token_type": "Bearer" });
-        if !grant.scope.is_empty() {
-            answer["scope"] = json!(grant.scope);
+        let scope = self.grants_only.as_ref().unwrap_or(&grant.scope);
+        if !scope.is_empty() {
+            answer["scope"] = json!(scope);
         }
         if let Some(lifetime) = self.lifetime {
             answer["expires_in"] = json!(lifetime);

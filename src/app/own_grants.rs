@@ -1,0 +1,179 @@
+//! Grants of the deployment itself: one for each server that takes client credentials (RFC 6749,
+//! section 4.4; the MCP extension), shared by all users. It is a connection of nobody's, kept fresh as
+//! users' are, but for what a redemption presents: the client alone.
+
+use std::time::Duration;
+
+use super::App;
+use super::error::{Error, Result};
+use super::provision::client_issuer;
+use super::redeem::Key;
+use crate::domain::audit::Origin;
+use crate::domain::authorization::{Issuer, Resource, Scopes};
+use crate::domain::connections::{self, Connection, Lifecycle, Status};
+use crate::domain::ids::ConnectionId;
+use crate::domain::registrations::Registration;
+use crate::domain::servers::{Auth, ClientCredentials, Server};
+use crate::domain::text::UserId;
+use crate::oauth::{self, OfflineAccess};
+use crate::store;
+
+/// How long ago a grant that was not asked for yet is taken to have ended: more than clocks differ.
+const LONG_OVER: Duration = Duration::from_mins(5);
+/// How often it is tried again when others write at the same time.
+const TRIES: usize = 4;
+
+/// The grant of the deployment on a server.
+pub(super) fn own_key(server: &Server) -> Key {
+    Key {
+        tenant: server.tenant.clone(),
+        user: UserId::nobody(),
+        server: server.id,
+    }
+}
+
+/// What is asked for.
+pub(super) fn own_scopes(server: &Server, client: &ClientCredentials) -> Option<Scopes> {
+    let configured = Some(&client.scopes).filter(|scopes| !scopes.is_empty());
+    let found = server.discovered.as_ref();
+    oauth::choose_scopes(
+        configured,
+        found.and_then(|found| found.challenged_scopes.as_ref()),
+        found.and_then(|found| found.resource.scopes_supported.as_ref()),
+        None,
+        // Nothing is renewed that could be had anew.
+        OfflineAccess::Never,
+    )
+}
+
+impl App {
+    /// The grant of the deployment on a server, of the settings that it has now. It may hold no token
+    /// yet. `None` where the server has no client for it.
+    pub(super) async fn own_grant(&self, server: &Server) -> Result<Option<Connection>> {
+        let Auth::ClientCredentials(client) = &server.spec.auth else {
+            return Ok(None);
+        };
+        let key = own_key(server);
+        for _ in 0..TRIES {
+            let held = self.connection(&key).await?;
+            if let Some(held) = held.filter(|held| self.stands(held, server)) {
+                return Ok(Some(held));
+            }
+            let Some(made) = self.new_own_grant(server, client).await? else {
+                return Ok(None);
+            };
+            if let Some(made) = self.store_own_grant(server, made).await? {
+                return Ok(Some(made));
+            }
+        }
+        Err(Error::StoreUnavailable(store::Error::Conflict))
+    }
+
+    /// Whether a grant is of the server's settings, and not given up: what a user would have to
+    /// consent to again is tried anew after a pause, and a refused client once an administrator
+    /// changed anything.
+    fn stands(&self, held: &Connection, server: &Server) -> bool {
+        let pause = self.0.settings.tokens.max_backoff;
+        let ended = held.life.status != Status::Active;
+        let waited = self.0.clock.now().since(held.updated_at) >= pause;
+        let mended = held.life.client_refused && held.updated_at < server.updated_at;
+        held.auth_version >= server.auth_version && !(ended && waited) && !mended
+    }
+
+    async fn new_own_grant(
+        &self,
+        server: &Server,
+        client: &ClientCredentials,
+    ) -> Result<Option<Connection>> {
+        let Some(issuer) = client_issuer(server) else {
+            return Ok(None);
+        };
+        let mut tx = self.0.store.read().await?;
+        let mut registrations = tx.registrations();
+        let registration = registrations.find_current(&server.tenant, server.id, &issuer);
+        let Some(registration) = registration.await? else {
+            return Ok(None);
+        };
+        drop(tx);
+        Ok(self.own_connection(server, client, (issuer, registration)))
+    }
+
+    fn own_connection(
+        &self,
+        server: &Server,
+        client: &ClientCredentials,
+        (issuer, registration): (Issuer, Registration),
+    ) -> Option<Connection> {
+        let found = server.discovered.as_ref();
+        let token_endpoint = match &client.token_endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => found?.authorization_server.token_endpoint.clone(),
+        };
+        let resource = match found {
+            Some(found) => found.resource.resource.clone(),
+            None => Resource::new(server.spec.url.as_str()),
+        };
+        let now = self.0.clock.now();
+        Some(Connection {
+            id: ConnectionId::mint(&*self.0.clock, &*self.0.random),
+            tenant: server.tenant.clone(),
+            user: UserId::nobody(),
+            server: server.id,
+            registration: registration.id,
+            issuer,
+            resource: (!client.overrides.omit_resource).then_some(resource),
+            scopes: own_scopes(server, client).unwrap_or_default(),
+            token_type: "Bearer".to_owned(),
+            token_endpoint,
+            auth_version: server.auth_version,
+            life: Lifecycle::granted(now, Some(now.before(LONG_OVER)), true),
+            access_token: None,
+            refresh_token: None,
+            origin: connections::Origin::Automatic,
+            profile: server.spec.auth.profile().map(str::to_owned),
+            connected_at: now,
+            refreshed_at: None,
+            used_at: None,
+            reconnect_before: None,
+            last_error: None,
+            failed_at: None,
+            due_at: None,
+            updated_at: now,
+            version: 1,
+        })
+    }
+
+    /// Stores it in the place of one of other settings. `None` when somebody else wrote meanwhile.
+    async fn store_own_grant(
+        &self,
+        server: &Server,
+        mut made: Connection,
+    ) -> Result<Option<Connection>> {
+        let (tenant, user) = (&made.tenant, &made.user);
+        let mut event = self.event(tenant, Origin::service(), "connection.connect", made.id);
+        event.detail = serde_json::json!({
+            "server": server.id.to_string(),
+            "issuer": made.issuer.as_str(),
+            "scopes": made.scopes.to_string(),
+        });
+        let mut tx = self.0.store.write().await?;
+        tx.servers_mut().hold(tenant, server.id).await?;
+        let now = tx.servers().get(tenant, server.id).await?;
+        if now.is_none_or(|now| now.auth_version != server.auth_version) {
+            return Ok(None);
+        }
+        let held = tx.connections().get(tenant, user, server.id).await?;
+        if held.is_some_and(|held| self.stands(&held, server)) {
+            return Ok(None);
+        }
+        tx.connections_mut().delete(tenant, user, server.id).await?;
+        let mut connections = tx.connections();
+        made.life.generation = connections.last_generation(tenant, user, server.id).await?;
+        match tx.connections_mut().insert(&made).await {
+            Err(store::Error::Conflict) => return Ok(None),
+            inserted => inserted?,
+        }
+        tx.commit(&event).await?;
+        Ok(Some(made))
+    }
+}
