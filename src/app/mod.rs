@@ -6,6 +6,7 @@
 //! exchange) runs on the task tracker.
 
 mod access;
+mod assumed_methods;
 mod chats;
 mod client_auth;
 mod client_documents;
@@ -26,6 +27,7 @@ mod redeem;
 mod rediscovery;
 mod refused_clients;
 mod rejections;
+mod renewed_clients;
 mod replaced_clients;
 mod reports;
 mod requests;

@@ -10,7 +10,7 @@ use super::revocations::{Unstored, stays_registered};
 use crate::domain::authorization::{ClientAuthMethod, Discovered, Issuer, Scopes};
 use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::keys::{Place, SealedColumn};
-use crate::domain::registrations::{Registration, RegistrationKind};
+use crate::domain::registrations::{Registration, RegistrationKind, renewal};
 use crate::domain::servers::{
     Auth, ClientCredentials, Endpoints, OAuth2, Redirect, SecretEdits, Server, Spec,
 };
@@ -259,7 +259,9 @@ impl App {
             client_id: client.client_id,
             client_secret: None,
             secret_expires_at: None,
+            renew_at: None,
             auth_method: client.auth_method,
+            method_assumed: false,
             redirect_uri: client.redirect_uri,
             management_token: None,
             management_uri: None,
@@ -336,6 +338,7 @@ impl App {
             redirect_uri,
         };
         let mut registration = self.registration(slot, client);
+        registration.method_assumed = made.method_assumed;
         let sealed = self.seal_registered(&mut registration, &made).await;
         if let Err(error) = &sealed {
             stays_registered(&registration, error);
@@ -366,6 +369,8 @@ impl App {
             registration.management_token = Some(self.0.vault.seal(&place, token).await?);
         }
         registration.secret_expires_at = made.secret_expires_at;
+        let plan = |ends| renewal(registration.created_at, ends);
+        registration.renew_at = made.secret_expires_at.map(plan);
         registration
             .management_uri
             .clone_from(&made.registration_client_uri);

@@ -17,11 +17,13 @@ use tracing::Instrument as _;
 use super::App;
 use super::error::Result;
 use super::provision::client_issuer;
+use super::renewed_clients::Renewal;
 use super::replaced_clients::{By, Why};
 use crate::domain::audit::Origin;
 use crate::domain::connections::Connection;
 use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::registrations::{Registration, RegistrationKind};
+use crate::domain::resolution::ConfigProblem;
 use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Timestamp;
@@ -97,6 +99,18 @@ impl App {
         }))
     }
 
+    /// What an administrator is told of a grant whose client is refused and that no newer one replaced.
+    pub(super) async fn client_problem(&self, connection: &Connection) -> Result<ConfigProblem> {
+        let (tenant, id) = (&connection.tenant, connection.registration);
+        let mut tx = self.0.store.read().await?;
+        let client = tx.registrations().get(tenant, id).await?;
+        let now = self.0.clock.now();
+        Ok(match client {
+            Some(client) if client.secret_has_ended(now) => ConfigProblem::RegistrationExpired,
+            Some(_) | None => ConfigProblem::RegistrationRefused,
+        })
+    }
+
     /// Does what can be done about a client that its provider does not know any more, if users still
     /// connect with it. Goes on by itself; what is answered ends with it. Not begun at the end of this
     /// process.
@@ -142,6 +156,13 @@ impl App {
         if by_hand {
             tracing::warn!(server.id = %id, client.id = client, "the provider refuses the client of a server: an administrator must act");
             return Ok(());
+        }
+        if refused.id == current.id && refused.secret_has_ended(now) {
+            let renewed = self.renew_client(refused).await?;
+            return match renewed {
+                Renewal::Renewed | Renewal::NotOurs => Ok(()),
+                Renewal::Not => self.replace_ended(&server, &current).await,
+            };
         }
         let registered = current.kind == RegistrationKind::Dynamic;
         if registered && now.since(current.created_at) <= GENERATION {

@@ -10,7 +10,7 @@ use super::reports::{Answer, Denial, awaits_approval};
 use super::resolve::Wanted;
 use crate::domain::authorization::Scopes;
 use crate::domain::connections::{Connection, Decision, Effect, Event, Status, Unusable, decide};
-use crate::domain::resolution::Reconnect;
+use crate::domain::resolution::{ConfigProblem, Reconnect};
 use crate::domain::servers::Server;
 
 /// What can be done about a rejected credential.
@@ -76,7 +76,13 @@ impl App {
             Effect::Tell(Unusable::ClientRefused(_))
                 if !self.client_is_replaced(&connection).await? =>
             {
-                Verdict::Denied(Denial::RegistrationRefused)
+                let problem = self.client_problem(&connection).await?;
+                let ended = problem == ConfigProblem::RegistrationExpired;
+                Verdict::Denied(if ended {
+                    Denial::RegistrationExpired
+                } else {
+                    Denial::RegistrationRefused
+                })
             }
             Effect::Redeem | Effect::Await { .. } => {
                 let wait = self.0.places.wait(&connection.token_endpoint);

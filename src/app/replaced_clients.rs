@@ -1,5 +1,5 @@
-//! Clients of ours that take the place of others: for a server whose client is refused, whose redirect
-//! URI is another today, or whose administrator wants another one. No grant is touched: each keeps the
+//! Clients of ours that take the place of others: for a server whose client is refused or has a secret
+//! that ends, whose redirect URI is another today, or whose administrator wants another one. No grant is touched: each keeps the
 //! client that obtained it.
 
 use super::App;
@@ -30,8 +30,8 @@ pub(super) struct Why {
 
 impl App {
     /// A server's client for a handshake that begins now: with the redirect URI that it has today. A
-    /// client that we registered with another one is replaced first; one that was made by hand is
-    /// presumed to have been changed by hand as well.
+    /// client that we registered with another one, or whose secret has ended, is replaced first; one
+    /// that was made by hand is presumed to have been changed by hand as well.
     pub(super) async fn present_client(
         &self,
         server: &Server,
@@ -39,6 +39,7 @@ impl App {
         client: Registration,
     ) -> Result<Registration> {
         let redirect_uri = self.redirect_uri(oauth2, server.id);
+        let ended = client.secret_has_ended(self.0.clock.now());
         let stands = match client.kind {
             RegistrationKind::Preregistered => {
                 return Ok(Registration {
@@ -47,7 +48,7 @@ impl App {
                 });
             }
             RegistrationKind::Imported => true,
-            RegistrationKind::Dynamic => client.redirect_uri == redirect_uri,
+            RegistrationKind::Dynamic => client.redirect_uri == redirect_uri && !ended,
             RegistrationKind::MetadataDocument => server.discovered.as_ref().is_some_and(|found| {
                 let documented = self.documented(oauth2, server.id, &found.authorization_server);
                 documented.is_some_and(|documented| {
@@ -59,12 +60,16 @@ impl App {
         if stands {
             return Ok(client);
         }
+        let (by, reason) = if ended {
+            (By::Registration, "secret_expires")
+        } else {
+            (By::WhatFits, "redirect_uri_changed")
+        };
         let why = Why {
-            reason: "redirect_uri_changed",
+            reason,
             origin: Origin::service(),
         };
-        self.replace_client(server, &client, By::WhatFits, why)
-            .await?;
+        self.replace_client(server, &client, by, why).await?;
         let mut tx = self.0.store.read().await?;
         let mut registrations = tx.registrations();
         let present = registrations.find_current(&server.tenant, server.id, &client.issuer);

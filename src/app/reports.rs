@@ -65,6 +65,8 @@ pub enum Denial {
     AuthKindUnsupported,
     /// The provider refuses our client: an administrator must act.
     RegistrationRefused,
+    /// The secret of our client ended, and no other is to be had.
+    RegistrationExpired,
     /// The resource names another issuer, which an administrator must approve.
     IssuerApprovalPending,
     /// Too many of its credentials were rejected right after they were made.

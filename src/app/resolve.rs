@@ -298,7 +298,8 @@ impl App {
                 Ok(Outcome::ReconnectRequired(Reconnect::ServerChanged))
             }
             Effect::Tell(Unusable::ClientRefused(_)) => {
-                Ok(Outcome::ConfigError(ConfigProblem::RegistrationRefused))
+                let problem = self.client_problem(connection).await?;
+                Ok(Outcome::ConfigError(problem))
             }
             Effect::Redeem
             | Effect::Await {

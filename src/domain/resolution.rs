@@ -60,6 +60,8 @@ pub enum ConfigProblem {
     SecretMissing,
     /// The authorization server refuses our client.
     RegistrationRefused,
+    /// The secret of our client ended, and no other is to be had.
+    RegistrationExpired,
 }
 
 /// Why a credential cannot be renewed right now.

@@ -24,6 +24,8 @@ fn client(issuer: &str, client_id: &str) -> Registration {
         client_id: client_id.to_owned(),
         client_secret: None,
         secret_expires_at: None,
+        renew_at: None,
+        method_assumed: false,
         auth_method: ClientAuthMethod::None,
         redirect_uri: String::new(),
         management_token: None,

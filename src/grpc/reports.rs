@@ -148,6 +148,7 @@ fn denied(denial: &Denial) -> (pb::StatusReason, Option<Duration>) {
         Denial::ScopesAlreadyGranted => (pb::StatusReason::ScopesAlreadyGranted, None),
         Denial::AuthKindUnsupported => (pb::StatusReason::AuthKindUnsupported, None),
         Denial::IssuerApprovalPending => (pb::StatusReason::IssuerApprovalPending, None),
+        Denial::RegistrationExpired => (pb::StatusReason::RegistrationExpired, None),
         Denial::RegistrationRefused => (pb::StatusReason::RegistrationRefused, None),
         Denial::RefreshLimit { retry_after } => {
             (pb::StatusReason::RefreshLimit, Some(*retry_after))

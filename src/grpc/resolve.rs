@@ -29,6 +29,7 @@ pub(super) fn reason(outcome: &Outcome) -> pb::StatusReason {
         Outcome::ConfigError(problem) => match problem {
             ConfigProblem::AuthKindUnsupported => pb::StatusReason::AuthKindUnsupported,
             ConfigProblem::SecretMissing => pb::StatusReason::SecretMissing,
+            ConfigProblem::RegistrationExpired => pb::StatusReason::RegistrationExpired,
             ConfigProblem::RegistrationRefused => pb::StatusReason::RegistrationRefused,
         },
         Outcome::UpstreamUnavailable { why, .. } => match why {

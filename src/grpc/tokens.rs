@@ -47,7 +47,7 @@ impl TokenService for Tokens {
         if let Some(options) = &ask.handshake_options {
             super::handshakes::name_options(&mut call, options.binding, options.flow);
         }
-        call.answer(reports::report(&self.0, &call.caller, ask).await)
+        call.answer(Box::pin(reports::report(&self.0, &call.caller, ask)).await)
     }
 
     async fn get_connection(

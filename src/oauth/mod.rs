@@ -7,7 +7,7 @@
 //! something is written at most once.
 //!
 //! In order of use: [`discover`], [`choose_scopes`], [`register`], [`authorization_url`],
-//! [`exchange`], [`refresh`], [`revoke`], [`unregister`].
+//! [`exchange`], [`refresh`], [`renew_registration`], [`revoke`], [`unregister`].
 
 mod answer;
 mod assertion;
@@ -22,6 +22,7 @@ mod outcome;
 mod places;
 mod profiles;
 mod registration;
+mod renewal;
 mod report;
 mod revocation;
 mod scopes;
@@ -37,6 +38,7 @@ pub use error::Error;
 pub use outcome::{About, Lost, Outcome, Refused};
 pub use profiles::{ProfileError, Profiles};
 pub use registration::{NewClient, RegisteredClient, client_document, register};
+pub use renewal::{ManagedClient, RenewedClient, SecretEnd, renew_registration};
 pub use report::{Attempt, Finding, Report, Sought};
 pub use revocation::{Revocation, Revoked, revoke, unregister};
 pub use scopes::choose_scopes;

@@ -43,6 +43,9 @@ pub struct RegisteredClient {
     pub client_secret: Option<ClientSecret>,
     /// How it authenticates: what the answer says, else what was asked for.
     pub auth_method: ClientAuthMethod,
+    /// Whether neither the answer nor the server's metadata says so: it is the default then (RFC 7591,
+    /// section 2).
+    pub method_assumed: bool,
     /// When the secret ends; `None` means never or no secret.
     pub secret_expires_at: Option<Timestamp>,
     /// The token that manages the registration (RFC 7592).
@@ -80,7 +83,10 @@ pub async fn register(
         if managed.is_some_and(|uri| !may_name(client.on_behalf_of, uri)) {
             answer.remove("registration_client_uri");
         }
-        let made = read(&answer, asked);
+        let made = read(&answer, asked).map(|made| RegisteredClient {
+            method_assumed: made.method_assumed && client.auth_methods.is_none(),
+            ..made
+        });
         if made.is_err()
             && let (Some(uri), Some(token)) = management(&answer)
         {
@@ -143,7 +149,7 @@ fn about(redirect_uri: &str, client_name: &str, method: ClientAuthMethod) -> Val
 }
 
 /// The client's metadata (RFC 7591, section 2).
-fn document(client: &NewClient<'_>, method: ClientAuthMethod) -> Result<Value, Error> {
+pub(super) fn document(client: &NewClient<'_>, method: ClientAuthMethod) -> Result<Value, Error> {
     Url::parse(client.redirect_uri).map_err(|_error| Error::Endpoint {
         name: "redirect URI",
     })?;
@@ -180,10 +186,12 @@ fn read(answer: &Map<String, Value>, asked: ClientAuthMethod) -> Result<Register
         return Err(Error::SecretMissing);
     }
     let (registration_client_uri, registration_access_token) = management(answer);
+    let silent = text(answer, "token_endpoint_auth_method").is_none();
     Ok(RegisteredClient {
         client_id: client_id.to_owned(),
         client_secret,
         auth_method,
+        method_assumed: silent && auth_method != ClientAuthMethod::None,
         secret_expires_at: answer
             .get("client_secret_expires_at")
             .and_then(Value::as_i64)

@@ -108,6 +108,13 @@ pub async fn revoke(fetch: &Fetch, endpoint: &Endpoint<'_>, token: Revoked<'_>) 
     }
 }
 
+/// The header that proves the right to manage a registration (RFC 7592, section 2).
+pub(super) fn bearer(token: &RegistrationAccessToken) -> Option<HeaderValue> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
+    bearer.set_sensitive(true);
+    Some(bearer)
+}
+
 /// Deletes a client at its `registration_client_uri` (RFC 7592, section 2.3). Idempotent.
 ///
 /// A client or a token for it that is unknown there (401, 404) is gone already; 403 means that the
@@ -128,10 +135,9 @@ pub async fn unregister(
         return unusable();
     };
     let secret = token.expose_secret();
-    let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {secret}")) else {
+    let Some(bearer) = bearer(token) else {
         return unusable();
     };
-    bearer.set_sensitive(true);
     let request = Request::new(Method::DELETE, url)
         .policy(Policy::on_behalf_of(on_behalf_of))
         .header(AUTHORIZATION, bearer)

@@ -55,7 +55,8 @@ pub struct OwnGrant<'a> {
     pub dialect: &'a Dialect,
 }
 
-/// Redeems a code at the token endpoint. Never more than once: repeat only what was not sent.
+/// Redeems a code at the token endpoint. Never more than once: repeat only what was not sent, or was
+/// refused for how the client authenticates.
 pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<'_>) -> Outcome {
     let bridge = match endpoint.bridge(fetch, "token endpoint", Reads::Tokens(grant.dialect)) {
         Ok(bridge) => bridge,
@@ -91,7 +92,7 @@ pub async fn exchange(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &CodeGrant<
 }
 
 /// Redeems a refresh token at the token endpoint. Never more than once: repeat only what was not
-/// sent. An answer that repeats the refresh token, or has none, leaves the old one in use.
+/// sent, or was refused for how the client authenticates. An answer that repeats the refresh token, or has none, leaves the old one in use.
 pub async fn refresh(fetch: &Fetch, endpoint: &Endpoint<'_>, grant: &RefreshGrant<'_>) -> Outcome {
     let bridge = match endpoint.bridge(fetch, "token endpoint", Reads::Tokens(grant.dialect)) {
         Ok(bridge) => bridge,

@@ -38,6 +38,7 @@ const HISTORY: &[Twin] = &[
     twin!(2, "0002_lifecycle"),
     twin!(3, "0003_feed"),
     twin!(4, "0004_revocations"),
+    twin!(5, "0005_renewal"),
 ];
 
 /// What a database still lacks.

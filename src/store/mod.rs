@@ -350,6 +350,11 @@ impl Upkeep {
         retired_clients::Keeper(&mut self.tx)
     }
 
+    /// Who renews which registration, until when.
+    pub fn registration_claims(&mut self) -> registrations::Keeper<'_> {
+        registrations::Keeper(&mut self.tx)
+    }
+
     /// When API keys were last used.
     pub fn key_sightings(&mut self) -> access::Keeper<'_> {
         access::Keeper(&mut self.tx)

@@ -32,7 +32,7 @@ pub struct Worker {
 }
 
 /// All of them.
-pub const WORKERS: [Worker; 4] = [
+pub const WORKERS: [Worker; 5] = [
     // Deletes what nobody can use any more.
     Worker {
         name: "sweeper",
@@ -46,6 +46,13 @@ pub const WORKERS: [Worker; 4] = [
         every: Duration::from_secs(1),
         at_the_end: false,
         tick: |app| Box::pin(async move { app.renew_due().await }),
+    },
+    // Renews our clients before their secrets end.
+    Worker {
+        name: "registrar",
+        every: Duration::from_mins(1),
+        at_the_end: false,
+        tick: |app| Box::pin(async move { app.renew_clients().await }),
     },
     // Clears up after revoking, and counts what is left.
     Worker {

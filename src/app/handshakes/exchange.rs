@@ -2,6 +2,7 @@
 //! stored in one transaction with the handshake's end.
 
 use super::super::App;
+use super::super::assumed_methods::other_method;
 use super::super::error::{Error, Result};
 use super::super::insist::{Insist, TRY};
 use super::super::metrics::HandshakeOutcome;
@@ -16,8 +17,9 @@ use crate::domain::connections::{self as lifecycle, Connection, Lifecycle};
 use crate::domain::handshakes::{Binding, Failure, Handshake, State};
 use crate::domain::ids::ConnectionId;
 use crate::domain::random;
+use crate::domain::registrations::RegistrationKind;
 use crate::domain::revocations::Reason;
-use crate::domain::secrets::AuthorizationCode;
+use crate::domain::secrets::{AuthorizationCode, PkceVerifier};
 use crate::domain::text::Slug;
 use crate::oauth::{self, About, CodeGrant, Endpoint, Outcome};
 use crate::store::{self, within};
@@ -41,6 +43,14 @@ pub(super) enum Stored {
     ServerChanged,
     /// The handshake reached another end meanwhile: nothing is stored.
     TooLate,
+}
+
+/// What is presented, and for whom.
+struct Ask<'a> {
+    handshake: &'a Handshake,
+    on_behalf_of: &'a str,
+    code: &'a AuthorizationCode,
+    verifier: &'a PkceVerifier,
 }
 
 impl App {
@@ -151,7 +161,8 @@ impl App {
         }))
     }
 
-    /// Presents the code, once, unless that can be seen to be of no use before it is sent.
+    /// Presents the code, once, unless that can be seen to be of no use before it is sent; and once
+    /// more where that was refused for a way to authenticate that was only assumed.
     async fn redeem_code(
         &self,
         handshake: &Handshake,
@@ -171,13 +182,17 @@ impl App {
             return Ok(Err(Failure::ServerChanged));
         };
         let snapshot = &handshake.snapshot;
-        let (id, method) = (&snapshot.client_id, snapshot.auth_method);
+        let id = &snapshot.client_id;
+        let method = match registration.kind {
+            // Learned or changed since, perhaps; it is the same client still.
+            RegistrationKind::Dynamic => registration.auth_method,
+            RegistrationKind::Preregistered
+            | RegistrationKind::MetadataDocument
+            | RegistrationKind::Imported => snapshot.auth_method,
+        };
         let how = (method, snapshot.token_endpoint.as_str());
         let proof = self.registration_proof(&server, &registration, how).await?;
-        let Ok(auth) = self.client_auth(id, method, &proof) else {
-            return Ok(Err(Failure::ClientRefused));
-        };
-        let client = GrantClient {
+        let mut client = GrantClient {
             issuer: registration.issuer.clone(),
             client_id: id.clone(),
             auth_method: method,
@@ -185,24 +200,46 @@ impl App {
             endpoint: snapshot.revocation_endpoint.clone(),
         };
         let flow = self.open_flow(handshake).await?;
+        let ask = Ask {
+            handshake,
+            on_behalf_of: &server.spec.url,
+            code,
+            verifier: &flow.verifier,
+        };
+        let Some(mut outcome) = self.present_code(&ask, &client).await else {
+            return Ok(Err(Failure::ClientRefused));
+        };
+        if let Some(other) = other_method(&registration, method, &outcome) {
+            client.auth_method = other;
+            let second = self.present_code(&ask, &client).await;
+            outcome = second.unwrap_or(outcome);
+        }
+        self.method_met(&registration, client.auth_method, &outcome);
+        Ok(Ok((outcome, client)))
+    }
+
+    /// One request; `None` where the client cannot prove itself.
+    async fn present_code(&self, ask: &Ask<'_>, client: &GrantClient) -> Option<Outcome> {
+        let snapshot = &ask.handshake.snapshot;
+        let auth = self.client_auth(&client.client_id, client.auth_method, &client.proof);
+        let auth = auth.ok()?;
         let endpoint = Endpoint {
             url: &snapshot.token_endpoint,
-            on_behalf_of: &server.spec.url,
-            client_id: id,
+            on_behalf_of: ask.on_behalf_of,
+            client_id: &client.client_id,
             auth: &auth,
             deadline: self.0.settings.request_timeout,
             send_before: None,
             now: self.0.clock.now(),
         };
         let grant = CodeGrant {
-            code,
-            verifier: &flow.verifier,
+            code: ask.code,
+            verifier: ask.verifier,
             redirect_uri: &snapshot.redirect_uri,
             resource: snapshot.resource.as_ref(),
             dialect: self.dialect_at(snapshot),
         };
-        let outcome = oauth::exchange(&self.0.fetch, &endpoint, &grant).await;
-        Ok(Ok((outcome, client)))
+        Some(oauth::exchange(&self.0.fetch, &endpoint, &grant).await)
     }
 
     /// Stores a grant and ends its handshake, in one transaction. A user's older connection to the

@@ -201,7 +201,9 @@ impl App {
             Some(issuer) => {
                 let mut registrations = tx.registrations();
                 let found = registrations.find_current(&caller.tenant, server.id, &issuer);
-                found.await?.map(|client| client.id)
+                let found = found.await?;
+                let good = found.filter(|client| !client.secret_has_ended(now));
+                good.map(|client| client.id)
             }
             None => None,
         };

@@ -1,9 +1,11 @@
-//! The one request of a redemption: everything it needs is opened, the lease is checked once more,
-//! and it is written at most once.
+//! The request of a redemption: everything it needs is opened, the lease is checked once more, and it is
+//! written at most once. One that was refused for how our client authenticates may be followed by
+//! another, under the same attempt and the same lease.
 
 use std::time::Duration;
 
 use super::super::App;
+use super::super::assumed_methods::other_method;
 use super::super::client_auth::{Unproven, missing};
 use super::super::error::Error;
 use super::super::insist::TRY;
@@ -12,6 +14,7 @@ use crate::domain::connections::{Connection, Origin, Settled};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::RefreshToken;
+use crate::domain::servers::Server;
 use crate::oauth::{self, Endpoint, Outcome, OwnGrant, RefreshGrant};
 use crate::store::{self, within};
 
@@ -55,9 +58,19 @@ impl From<Unopened> for Uncalled {
     }
 }
 
+/// What is presented, and since when the lease counts.
+struct Ask<'a> {
+    connection: &'a Connection,
+    server: &'a Server,
+    /// `None` for a grant of our own.
+    refresh_token: Option<&'a RefreshToken>,
+    started: Duration,
+}
+
 impl App {
-    /// Presents the refresh token, once. `started` is when the lease was asked for, on the monotonic
-    /// clock.
+    /// Presents the refresh token, once; and once more where the first request was refused for a
+    /// way to authenticate that was only assumed, which spends nothing. `started` is when the lease was
+    /// asked for, on the monotonic clock.
     pub(super) async fn call(
         &self,
         connection: &Connection,
@@ -93,9 +106,47 @@ impl App {
             Origin::Automatic => None,
             Origin::Handshake | Origin::Import => Some(self.open_refresh_token(connection).await?),
         };
+        let ask = Ask {
+            connection,
+            server: &server,
+            refresh_token: refresh_token.as_ref(),
+            started,
+        };
+        let outcome = self.present(&ask, &registration).await?;
+        let method = registration.auth_method;
+        let Some(other) = other_method(&registration, method, &outcome) else {
+            self.method_met(&registration, method, &outcome);
+            return Ok(outcome);
+        };
+        let otherwise = Registration {
+            auth_method: other,
+            ..registration.clone()
+        };
+        match self.present(&ask, &otherwise).await {
+            Ok(second) => {
+                self.method_met(&registration, other, &second);
+                Ok(second)
+            }
+            // The lease may be too short for another one: the refusal stands.
+            Err(_) => Ok(outcome),
+        }
+    }
+
+    /// One request, if the lease is long enough for it.
+    async fn present(
+        &self,
+        ask: &Ask<'_>,
+        registration: &Registration,
+    ) -> Result<Outcome, Uncalled> {
+        let Ask {
+            connection,
+            server,
+            refresh_token,
+            started,
+        } = *ask;
         // The client's secret or key is the server's matter, not the grant's.
         let token_endpoint = &connection.token_endpoint;
-        let auth = self.registration_auth(&server, &registration, token_endpoint);
+        let auth = self.registration_auth(server, registration, token_endpoint);
         let auth = auth.await.map_err(|unproven| match unproven {
             Unproven::Unreadable | Unproven::Missing => {
                 Uncalled::Client(missing(registration.auth_method))
@@ -134,7 +185,7 @@ impl App {
             return Ok(oauth::client_credentials(&self.0.fetch, &endpoint, &grant).await);
         };
         let grant = RefreshGrant {
-            refresh_token: &refresh_token,
+            refresh_token,
             resource,
             scopes: None,
             dialect,

@@ -93,6 +93,9 @@ statements! {
         intent = NULL, lease_owner = NULL, lease_until = NULL, access_token = NULL, \
         access_token_key = NULL, refresh_token = NULL, refresh_token_key = NULL, due_at = NULL, \
         updated_at = $4, version = version + 1 WHERE tenant = $1 AND server = $2 RETURNING id, user_id";
+    RETRY_OF_REGISTRATION = "UPDATE connections SET next_attempt_at = NULL, client_refused = FALSE, \
+        failures = 0, version = version + 1 WHERE tenant = $1 AND registration = $2 AND client_refused \
+        AND intent IS NULL";
     SUSPEND_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, due_at = NULL, \
         updated_at = $4, version = version + 1 WHERE tenant = $1 AND server = $2 AND status = 'active' \
         RETURNING id, user_id";

@@ -1,10 +1,11 @@
 //! What is written of connections.
 
 use super::row::{forced_column, status_columns};
-use super::{INSERT, RENEW, SAVE_LIFE};
+use super::{INSERT, RENEW, RETRY_OF_REGISTRATION, SAVE_LIFE};
 use crate::domain::authorization::Resource;
 use crate::domain::changes::{NewChange, Op};
 use crate::domain::connections::Connection;
+use crate::domain::registrations::Registration;
 use crate::store::columns::{micros, sealed_columns, text, to_json};
 use crate::store::engine::{Tx, on};
 use crate::store::error::{Result, conflict};
@@ -49,6 +50,19 @@ pub struct Writer<'t> {
 }
 
 impl Writer<'_> {
+    /// Has the grants of a client tried again at once that wait because it was refused. One that is being
+    /// redeemed is left alone. Answers how many.
+    pub async fn retry_of_registration(&mut self, registration: &Registration) -> Result<u64> {
+        Ok(on!(&mut *self.tx, |conn| sqlx::query(
+            RETRY_OF_REGISTRATION
+        )
+        .bind(registration.tenant.as_str())
+        .bind(registration.id.to_string())
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?)
+    }
+
     /// Adds a connection. A user has one per server: take the old one away first; a conflict means
     /// that another one was stored at the same time.
     pub async fn insert(&mut self, connection: &Connection) -> Result<()> {

@@ -104,7 +104,7 @@ async fn another_root_key_does_not_start_on_the_same_rows() {
     assert!(matches!(error, Error::Start(_)), "{error}");
     let reason = error.source().and_then(std::error::Error::source);
     let reason = reason.expect("the vault says why").to_string();
-    assert!(reason.contains("is not configured"), "{reason}");
+    assert!(reason.contains("not among those given"), "{reason}");
 }
 
 /// The file of a database, and what the tenant of a new one has in it.

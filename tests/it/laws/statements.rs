@@ -78,6 +78,7 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
     ("changes", "DELETE_UPTO", "sweeps all tenants"),
     ("handshakes", "LIST_UNCONFIRMED", "sweeps all tenants"),
     ("registrations", "LIST_REPLACED", "sweeps all tenants"),
+    ("registrations", "LIST_ENDING", "renews for all tenants"),
     (
         "revocations",
         "COUNT",

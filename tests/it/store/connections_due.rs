@@ -8,6 +8,7 @@ use crate::harness::database::{Db, on_both_engines};
 use crate::harness::fixtures::{Home, later};
 
 on_both_engines! {
+    grants_of_a_refused_client_are_tried_again,
     what_is_due_is_found_in_order_and_in_every_tenant,
     what_cannot_be_read_is_due_no_more_and_holds_up_nothing,
     a_use_is_noted_unless_a_later_one_is_known,
@@ -162,4 +163,43 @@ async fn what_nobody_planned_for_is_found_page_by_page(db: &Db) {
     }
 
     assert_eq!(found, expected);
+}
+
+async fn grants_of_a_refused_client_are_tried_again(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let registration = home.store_registration(db, "one").await;
+    let other = home.store_registration(db, "two").await;
+    let mut paused = home.connection(&registration, "ann");
+    paused.life.client_refused = true;
+    paused.life.failures = 3;
+    paused.life.next_attempt_at = Some(later(60));
+    let mut elsewhere = home.connection(&other, "ann");
+    elsewhere.life = paused.life;
+    let mut failing = home.connection(&registration, "bob");
+    failing.life = paused.life;
+    failing.life.client_refused = false;
+    for connection in [&paused, &elsewhere, &failing] {
+        home.store_connection(db, connection).await;
+    }
+
+    let mut tx = db.write().await.unwrap();
+    let mut at = tx.connections_mut();
+    let count = at.retry_of_registration(&registration).await.unwrap();
+    tx.commit(&home.event()).await.unwrap();
+
+    assert_eq!(count, 1);
+    let mut tx = db.read().await.unwrap();
+    let mut at = tx.connections();
+    let again = at
+        .find_by_id(&home.tenant, paused.id)
+        .await
+        .unwrap()
+        .unwrap();
+    let life = again.life;
+    assert_eq!((life.client_refused, life.failures), (false, 0));
+    assert_eq!(life.next_attempt_at, None);
+    for untouched in [&elsewhere, &failing] {
+        let found = at.find_by_id(&home.tenant, untouched.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(untouched));
+    }
 }

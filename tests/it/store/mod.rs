@@ -20,6 +20,7 @@ mod keys;
 mod migrations;
 mod registrations;
 mod registrations_end;
+mod registrations_renew;
 mod requests;
 mod retired_clients;
 mod revocations;

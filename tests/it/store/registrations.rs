@@ -31,7 +31,9 @@ async fn a_registration_reads_back_as_it_was_written(db: &Db) {
         kind: RegistrationKind::MetadataDocument,
         client_secret: home.sealed(b"secret"),
         secret_expires_at: Some(later(5)),
+        renew_at: Some(later(4)),
         auth_method: ClientAuthMethod::ClientSecretBasic,
+        method_assumed: true,
         management_token: home.sealed(b"token"),
         management_uri: Some("https://as.test/reg/1".into()),
         ..home.registration(&server)

@@ -3,6 +3,7 @@
 //! PKCE, and refresh tokens that rotate and whose reuse ends the grant. Its clock stands still: an
 //! access token is good until its grant ends. Every request stays in the journal.
 
+mod clients;
 mod manners;
 mod state;
 
@@ -100,7 +101,7 @@ impl Idp {
         self.publish(&metadata);
     }
 
-    /// From here on clients that register can be deleted (RFC 7592).
+    /// From here on clients that register can be managed (RFC 7592).
     pub(crate) fn manages(&self) {
         self.serve(CLIENT, State::manage);
         lock(&self.state).managed_at = Some(self.web.url(CLIENT));
@@ -350,6 +351,11 @@ impl Idp {
         let seen = self.presented("refresh_token");
         let token = |seen: &Seen| seen.form("refresh_token");
         seen.iter().filter_map(token).collect()
+    }
+
+    /// The requests to the token endpoint so far.
+    pub(crate) fn token_requests(&self) -> Vec<Seen> {
+        self.web.seen_at(TOKEN)
     }
 
     /// The last request that presented a refresh token.

@@ -13,11 +13,13 @@ use crate::harness::keys::Key;
 use crate::harness::web::{Reply, Seen};
 
 #[derive(Debug, Default)]
-struct Client {
-    redirect_uris: Vec<String>,
-    secret: Option<String>,
+pub(super) struct Client {
+    pub(super) redirect_uris: Vec<String>,
+    pub(super) secret: Option<String>,
     /// Its key, and whom its assertions must be for.
-    key: Option<(Key, String)>,
+    pub(super) key: Option<(Key, String)>,
+    /// The token that manages it.
+    pub(super) managed_by: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -30,6 +32,10 @@ struct Grant {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent habits of a provider"
+)]
 pub(super) struct State {
     issuer: String,
     pub(super) consent: Consent,
@@ -42,7 +48,7 @@ pub(super) struct State {
     pub(super) grants_only: Option<String>,
     /// Whether there are refresh tokens at all.
     pub(super) renews: bool,
-    clients: HashMap<String, Client>,
+    pub(super) clients: HashMap<String, Client>,
     codes: HashMap<String, Grant>,
     /// Refresh tokens, with the number of their grant, and those used already.
     refresh_tokens: HashMap<String, (u64, Grant)>,
@@ -50,6 +56,10 @@ pub(super) struct State {
     access_tokens: HashMap<String, u64>,
     dead: HashSet<u64>,
     made: u64,
+    /// When secrets given from now on end, in seconds; zero for never.
+    pub(super) secret_ends: Option<i64>,
+    /// Whether clients prove themselves in the body only, and nothing says so.
+    pub(super) post_only: bool,
     /// Where clients that register are managed, if they are.
     pub(super) managed_at: Option<String>,
     /// The clients deleted so far.
@@ -82,6 +92,8 @@ impl State {
             access_tokens: HashMap::new(),
             dead: HashSet::new(),
             made: 0,
+            secret_ends: None,
+            post_only: false,
             managed_at: None,
             unregistered: Vec::new(),
             asserted: HashSet::new(),
@@ -92,7 +104,7 @@ impl State {
         let client = Client {
             redirect_uris: vec![redirect_uri.to_owned()],
             secret: Some(secret.to_owned()),
-            key: None,
+            ..Client::default()
         };
         self.clients.insert(id.to_owned(), client);
     }
@@ -113,8 +125,8 @@ impl State {
     ) {
         let client = Client {
             redirect_uris: vec![redirect_uri.to_owned()],
-            secret: None,
             key: Some((key, audience.to_owned())),
+            ..Client::default()
         };
         self.clients.insert(id.to_owned(), client);
     }
@@ -128,7 +140,7 @@ impl State {
         self.clients.clear();
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.made += 1;
         self.made
     }
@@ -154,32 +166,6 @@ impl State {
         let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
         let grant = self.access_tokens.get(token);
         grant.is_some_and(|grant| !self.dead.contains(grant))
-    }
-
-    pub(super) fn register(&mut self, seen: &Seen) -> Reply {
-        let wanted = seen.json();
-        let redirect_uris = wanted["redirect_uris"].as_array().into_iter().flatten();
-        let redirect_uris = redirect_uris.filter_map(|uri| uri.as_str().map(str::to_owned));
-        let redirect_uris = redirect_uris.collect();
-        let id = format!("client-{}", self.next());
-        let by_secret = wanted["token_endpoint_auth_method"] != "none";
-        let secret = by_secret.then(|| format!("secret-of-{id}"));
-        let mut answer = wanted;
-        answer["client_id"] = json!(id);
-        if let Some(secret) = &secret {
-            answer["client_secret"] = json!(secret);
-        }
-        let client = Client {
-            redirect_uris,
-            secret,
-            ..Client::default()
-        };
-        self.clients.insert(id.clone(), client);
-        if let Some(at) = &self.managed_at {
-            answer["registration_client_uri"] = json!(format!("{at}?id={id}"));
-            answer["registration_access_token"] = json!(format!("manage-{id}"));
-        }
-        Reply::json(201, &answer)
     }
 
     pub(super) fn authorize(&mut self, seen: &Seen) -> Reply {
@@ -293,19 +279,6 @@ impl State {
         Reply::status(200)
     }
 
-    /// Deletes a client that proves itself by its token (RFC 7592, section 2.3).
-    pub(super) fn manage(&mut self, seen: &Seen) -> Reply {
-        let query = seen.query.clone().unwrap_or_default();
-        let id = query.strip_prefix("id=").unwrap_or_default();
-        let proof = format!("Bearer manage-{id}");
-        let proven = seen.header("authorization") == Some(proof.as_str());
-        if seen.method != "DELETE" || !proven || self.clients.remove(id).is_none() {
-            return Reply::status(401);
-        }
-        self.unregistered.push(id.to_owned());
-        Reply::status(204)
-    }
-
     /// How many grants are good.
     pub(super) fn grants(&self) -> usize {
         let all: HashSet<u64> = self.access_tokens.values().copied().collect();
@@ -322,6 +295,9 @@ impl State {
             let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
             Some((id.to_owned(), Some(secret.to_owned())))
         });
+        if self.post_only && basic.is_some() {
+            return None;
+        }
         let (id, secret) =
             basic.or_else(|| Some((seen.form("client_id")?, seen.form("client_secret"))))?;
         let known = self.clients.get(&id)?;

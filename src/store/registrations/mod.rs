@@ -5,18 +5,22 @@ use sqlx::FromRow;
 use super::columns::{Reading, micros, sealed_columns, time};
 use super::engine::{Tx, on, statements};
 use super::error::{Error, Result, conflict};
+
+mod renew;
+
 use crate::domain::authorization::{ClientAuthMethod, Issuer};
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Timestamp;
+pub(super) use renew::Keeper;
 
 macro_rules! columns {
     () => {
         "id, tenant, server, issuer, generation, kind, client_id, client_secret, \
-         client_secret_key, secret_expires_at, auth_method, redirect_uri, management_token, \
-         management_token_key, management_uri, created_at"
+         client_secret_key, secret_expires_at, renew_at, auth_method, method_assumed, redirect_uri, \
+         management_token, management_token_key, management_uri, created_at"
     };
 }
 
@@ -37,7 +41,28 @@ statements! {
     LAST_GENERATION = "SELECT COALESCE(MAX(generation), 0) FROM registrations \
         WHERE tenant = $1 AND server = $2";
     INSERT = concat!("INSERT INTO registrations (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
-        $9, $10, $11, $12, $13, $14, $15, $16)");
+        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)");
+    LIST_ENDING = concat!("SELECT ", columns!(), " FROM registrations AS own WHERE kind = 'dynamic' \
+        AND secret_expires_at IS NOT NULL AND auth_method IN ('client_secret_basic', 'client_secret_post') \
+        AND COALESCE(renew_at, created_at) <= $1 AND (renewing_until IS NULL OR renewing_until <= $2) \
+        AND (NOT EXISTS (SELECT 1 FROM registrations WHERE tenant = own.tenant AND server = own.server \
+        AND issuer = own.issuer AND generation > own.generation AND kind <> 'imported') \
+        OR management_uri IS NOT NULL AND EXISTS (SELECT 1 FROM connections \
+        WHERE registration = own.id AND refresh_token IS NOT NULL)) \
+        ORDER BY COALESCE(renew_at, created_at), id LIMIT $3");
+    PLAN = "UPDATE registrations SET renew_at = $3 WHERE tenant = $1 AND id = $2 AND renew_at IS NULL";
+    CLAIM = "UPDATE registrations SET renewing_until = $3 WHERE tenant = $1 AND id = $2 AND renew_at = $4 \
+        AND (renewing_until IS NULL OR renewing_until <= $5)";
+    PUT_OFF = "UPDATE registrations SET renew_at = $3, renewing_until = NULL WHERE tenant = $1 AND id = $2 \
+        AND renewing_until = $4";
+    RENEW = "UPDATE registrations SET client_secret = COALESCE($4, client_secret), \
+        client_secret_key = COALESCE($5, client_secret_key), secret_expires_at = $6, renew_at = $7, \
+        auth_method = $8, management_token = COALESCE($9, management_token), \
+        management_token_key = COALESCE($10, management_token_key), management_uri = $11, \
+        renewing_until = NULL WHERE tenant = $1 AND id = $2 AND renewing_until = $3 \
+        AND management_uri IS NOT NULL";
+    SETTLE_METHOD = "UPDATE registrations SET auth_method = $3, method_assumed = FALSE \
+        WHERE tenant = $1 AND id = $2 AND auth_method = $4 AND method_assumed";
 }
 
 #[derive(FromRow)]
@@ -52,7 +77,9 @@ struct Row {
     client_secret: Option<Vec<u8>>,
     client_secret_key: Option<String>,
     secret_expires_at: Option<i64>,
+    renew_at: Option<i64>,
     auth_method: String,
+    method_assumed: bool,
     redirect_uri: String,
     management_token: Option<Vec<u8>>,
     management_token_key: Option<String>,
@@ -82,7 +109,9 @@ impl TryFrom<Row> for Registration {
                 row.client_secret_key,
             )?,
             secret_expires_at: time(row.secret_expires_at),
+            renew_at: time(row.renew_at),
             auth_method: reading.some("auth_method", ClientAuthMethod::parse(&row.auth_method))?,
+            method_assumed: row.method_assumed,
             redirect_uri: row.redirect_uri,
             management_token: reading.sealed(
                 "management_token",
@@ -198,7 +227,9 @@ impl Writer<'_> {
             .bind(secret)
             .bind(secret_key)
             .bind(micros(registration.secret_expires_at))
+            .bind(micros(registration.renew_at))
             .bind(registration.auth_method.as_str())
+            .bind(registration.method_assumed)
             .bind(&registration.redirect_uri)
             .bind(token)
             .bind(token_key)
@@ -208,6 +239,11 @@ impl Writer<'_> {
             .await
             .map(drop))
         .map_err(conflict)?;
+        self.changed(registration);
+        Ok(())
+    }
+
+    fn changed(&mut self, registration: &Registration) {
         self.changes.push(NewChange {
             tenant: registration.tenant.clone(),
             kind: ChangeKind::Registration,
@@ -215,7 +251,6 @@ impl Writer<'_> {
             op: Op::Put,
             owner: None,
         });
-        Ok(())
     }
 
     /// Forgets how a registration is managed, which somebody else does from now on. `false` when
