@@ -18,6 +18,7 @@ mod flights;
 mod handshakes;
 mod imports;
 mod insist;
+mod lately;
 pub mod metrics;
 mod own_grants;
 mod profiles;
@@ -147,7 +148,10 @@ struct Inner {
     flights: flights::Flights<redeem::Key>,
     looks: flights::Flights<(TenantId, ServerId)>,
     places: redeem::Places,
-    refused_clients: refused_clients::RefusedClients,
+    /// Servers whose client is refused.
+    refused_clients: lately::Lately,
+    /// Servers whose issuer waits for approval.
+    pending: lately::Lately,
     walk: redeem::Walk,
     uses: uses::Uses,
     feed: feed::Feed,

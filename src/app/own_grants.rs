@@ -13,7 +13,7 @@ use crate::domain::authorization::{Issuer, Resource, Scopes};
 use crate::domain::connections::{self, Connection, Lifecycle, Status};
 use crate::domain::ids::ConnectionId;
 use crate::domain::registrations::Registration;
-use crate::domain::servers::{Auth, ClientCredentials, Server};
+use crate::domain::servers::{Auth, Server};
 use crate::domain::text::UserId;
 use crate::oauth::{self, OfflineAccess};
 use crate::store;
@@ -33,7 +33,10 @@ pub(super) fn own_key(server: &Server) -> Key {
 }
 
 /// What is asked for.
-pub(super) fn own_scopes(server: &Server, client: &ClientCredentials) -> Option<Scopes> {
+pub(super) fn own_scopes(server: &Server) -> Option<Scopes> {
+    let Auth::ClientCredentials(client) = &server.spec.auth else {
+        return None;
+    };
     let configured = Some(&client.scopes).filter(|scopes| !scopes.is_empty());
     let found = server.discovered.as_ref();
     oauth::choose_scopes(
@@ -46,20 +49,35 @@ pub(super) fn own_scopes(server: &Server, client: &ClientCredentials) -> Option<
     )
 }
 
+/// Where it is asked for, and for which resource; `None` where that is not known.
+fn place(server: &Server) -> Option<(String, Option<Resource>)> {
+    let Auth::ClientCredentials(client) = &server.spec.auth else {
+        return None;
+    };
+    let found = server.discovered.as_ref();
+    let token_endpoint = match &client.token_endpoint {
+        Some(endpoint) => endpoint.clone(),
+        None => found?.authorization_server.token_endpoint.clone(),
+    };
+    let resource = match found {
+        Some(found) => found.resource.resource.clone(),
+        None => Resource::new(server.spec.url.as_str()),
+    };
+    let resource = (!client.overrides.omit_resource).then_some(resource);
+    Some((token_endpoint, resource))
+}
+
 impl App {
     /// The grant of the deployment on a server, of the settings that it has now. It may hold no token
     /// yet. `None` where the server has no client for it.
     pub(super) async fn own_grant(&self, server: &Server) -> Result<Option<Connection>> {
-        let Auth::ClientCredentials(client) = &server.spec.auth else {
-            return Ok(None);
-        };
         let key = own_key(server);
         for _ in 0..TRIES {
             let held = self.connection(&key).await?;
             if let Some(held) = held.filter(|held| self.stands(held, server)) {
                 return Ok(Some(held));
             }
-            let Some(made) = self.new_own_grant(server, client).await? else {
+            let Some(made) = self.new_own_grant(server).await? else {
                 return Ok(None);
             };
             if let Some(made) = self.store_own_grant(server, made).await? {
@@ -77,14 +95,15 @@ impl App {
         let ended = held.life.status != Status::Active;
         let waited = self.0.clock.now().since(held.updated_at) >= pause;
         let mended = held.life.client_refused && held.updated_at < server.updated_at;
-        held.auth_version >= server.auth_version && !(ended && waited) && !mended
+        let elsewhere = place(server).is_some_and(|(endpoint, resource)| {
+            held.token_endpoint != endpoint || held.resource != resource
+        });
+        let newer = held.auth_version > server.auth_version;
+        let same = held.auth_version == server.auth_version && !elsewhere;
+        newer || same && !(ended && waited) && !mended
     }
 
-    async fn new_own_grant(
-        &self,
-        server: &Server,
-        client: &ClientCredentials,
-    ) -> Result<Option<Connection>> {
+    async fn new_own_grant(&self, server: &Server) -> Result<Option<Connection>> {
         let Some(issuer) = client_issuer(server) else {
             return Ok(None);
         };
@@ -95,24 +114,15 @@ impl App {
             return Ok(None);
         };
         drop(tx);
-        Ok(self.own_connection(server, client, (issuer, registration)))
+        Ok(self.own_connection(server, (issuer, registration)))
     }
 
     fn own_connection(
         &self,
         server: &Server,
-        client: &ClientCredentials,
         (issuer, registration): (Issuer, Registration),
     ) -> Option<Connection> {
-        let found = server.discovered.as_ref();
-        let token_endpoint = match &client.token_endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => found?.authorization_server.token_endpoint.clone(),
-        };
-        let resource = match found {
-            Some(found) => found.resource.resource.clone(),
-            None => Resource::new(server.spec.url.as_str()),
-        };
+        let (token_endpoint, resource) = place(server)?;
         let now = self.0.clock.now();
         Some(Connection {
             id: ConnectionId::mint(&*self.0.clock, &*self.0.random),
@@ -121,8 +131,8 @@ impl App {
             server: server.id,
             registration: registration.id,
             issuer,
-            resource: (!client.overrides.omit_resource).then_some(resource),
-            scopes: own_scopes(server, client).unwrap_or_default(),
+            resource,
+            scopes: own_scopes(server).unwrap_or_default(),
             token_type: "Bearer".to_owned(),
             token_endpoint,
             auth_version: server.auth_version,
@@ -163,8 +173,12 @@ impl App {
             return Ok(None);
         }
         let held = tx.connections().get(tenant, user, server.id).await?;
-        if held.is_some_and(|held| self.stands(&held, server)) {
+        if held.as_ref().is_some_and(|held| self.stands(held, server)) {
             return Ok(None);
+        }
+        // The limit of forced renewals outlasts the row.
+        if let Some(held) = held {
+            made.life.forced_at = held.life.forced_at;
         }
         tx.connections_mut().delete(tenant, user, server.id).await?;
         let mut connections = tx.connections();

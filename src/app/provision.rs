@@ -37,6 +37,8 @@ pub(super) struct Slot {
     pub(super) generation: i64,
     /// What is or will be stored with the server.
     pub(super) holds: Holds,
+    /// The issuer to stay with: another one is a look's to find.
+    pub(super) stays: Option<Issuer>,
 }
 
 /// What a server has for its client to prove itself with.
@@ -199,7 +201,9 @@ impl App {
                 client: Some(self.unstored(registration)),
             });
         }
-        let found = self.discover(&Seeking::of(&spec.url, oauth2)).await?;
+        let seeking = Seeking::of(&spec.url, oauth2);
+        let issuer = seeking.issuer.or(slot.stays.as_ref());
+        let found = self.discover(&Seeking { issuer, ..seeking }).await?;
         let registration = if let Some(preregistered) = &oauth2.preregistered {
             let client = Client {
                 issuer: found.authorization_server.issuer.clone(),

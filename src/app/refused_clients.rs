@@ -7,8 +7,6 @@
 //! pause, for a provider may come to itself. Meanwhile its user is asked to connect again, which
 //! the new client serves.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -26,38 +24,17 @@ use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::resolution::ConfigProblem;
 use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
-use crate::domain::time::Timestamp;
 use crate::store::Read;
 
 /// A client of ours is left alone for so long after it was registered: a provider may refuse them all.
 const GENERATION: Duration = Duration::from_hours(1);
-/// How often this process looks into the refused client of one server, and says so.
-const QUIET: Duration = Duration::from_mins(10);
-
-/// The servers whose client was refused lately, and when this was looked into.
-#[derive(Debug, Default)]
-pub(super) struct RefusedClients(Mutex<HashMap<ServerId, Timestamp>>);
-
-impl RefusedClients {
-    /// Whether this is the first refusal in a while. Of many at once one is.
-    fn is_news(&self, server: ServerId, now: Timestamp) -> bool {
-        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lately.retain(|_, at| now.since(*at) < QUIET);
-        let news = !lately.contains_key(&server);
-        if news {
-            lately.insert(server, now);
-        }
-        news
-    }
-}
-
 /// Whether two registrations are one client to its provider.
 fn same_client(one: &Registration, other: &Registration) -> bool {
     one.issuer == other.issuer && one.client_id == other.client_id
 }
 
 /// Whether it is we who can have another client in its place.
-fn is_ours(client: &Registration) -> bool {
+pub(super) fn is_ours(client: &Registration) -> bool {
     use RegistrationKind::{Dynamic, Imported, MetadataDocument, Preregistered};
     match client.kind {
         Dynamic | MetadataDocument => true,
@@ -180,23 +157,5 @@ impl App {
             "the provider refused our client: a new one is registered, and users of the old one must connect again"
         );
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_is_news_once_in_a_while_for_each_server() {
-        let refused = RefusedClients::default();
-        let (one, two) = ([1; 16], [2; 16]);
-        let (one, two) = (ServerId::from_bytes(one), ServerId::from_bytes(two));
-        let at = |minutes| Timestamp::default().after(Duration::from_mins(minutes));
-
-        assert!(refused.is_news(one, at(0)));
-        assert!(!refused.is_news(one, at(9)));
-        assert!(refused.is_news(two, at(9)));
-        assert!(refused.is_news(one, at(10)));
     }
 }

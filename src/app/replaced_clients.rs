@@ -97,6 +97,7 @@ impl App {
             server: id,
             generation: last + 1,
             holds: Holds::default(),
+            stays: None,
         };
         // What was discovered stands: another issuer would be another server, and its users' business.
         let client = match by {

@@ -10,6 +10,7 @@ use super::error::{Error, Result};
 use super::handshakes::{InVain, NewHandshake, Options, Started};
 use super::own_grants::own_key;
 use super::redeem::Key;
+use super::rediscovery::awaits_approval;
 use super::rejections::Verdict;
 use super::servers::{ServerRef, find, may_see};
 use super::{App, Written};
@@ -203,11 +204,18 @@ impl App {
             return Ok(Answer::Denied(Denial::IssuerApprovalPending));
         }
         let key = Self::key(report, &looked);
+        let of_before = connection.auth_version < looked.auth_version;
         match self.after_rejection(&key, connection, version).await? {
             Verdict::Retry(credential_version) => Ok(Answer::Retry { credential_version }),
             Verdict::Denied(denial) => Ok(Answer::Denied(denial)),
             // A user who connected is asked again when that did not help, but not for ever.
             Verdict::Consent(granted) => {
+                // What another issuer granted is not to be asked of this one.
+                let granted = if of_before {
+                    Scopes::default()
+                } else {
+                    granted
+                };
                 self.authorize(caller, report, &looked, (granted, InVain::OrRejected))
                     .await
             }
@@ -249,6 +257,7 @@ impl App {
         };
         let connection = self.connection(&Self::key(report, server)).await?;
         let granted = connection
+            .filter(|connection| connection.auth_version >= server.auth_version)
             .map(|connection| connection.scopes)
             .unwrap_or_default();
         if asked.missing_from(&granted).is_empty() {
@@ -293,10 +302,4 @@ impl App {
             self.start_handshake(caller, new).await?,
         )))
     }
-}
-
-/// Whether an administrator must approve the issuer that the resource names now.
-pub(super) fn awaits_approval(server: &Server) -> bool {
-    let found = server.discovered.as_ref();
-    found.is_some_and(|found| found.pending_issuer.is_some())
 }

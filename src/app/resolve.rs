@@ -12,6 +12,7 @@ use super::error::{Error, Result};
 use super::metrics::ResolveOutcome;
 use super::own_grants::own_key;
 use super::redeem::Key;
+use super::rediscovery::awaits_approval;
 use super::servers::{ServerRef, find, may_see};
 use super::vault::Unopened;
 use crate::domain::access::{Actor, Caller};
@@ -186,6 +187,10 @@ impl App {
     }
 
     async fn resolve_one(&self, actor: &Actor, server: &Server, wanted: Wanted) -> Result<Outcome> {
+        if awaits_approval(server) {
+            self.look_now_and_then(server);
+            return Ok(Outcome::ConfigError(ConfigProblem::IssuerApprovalPending));
+        }
         let found = match &server.spec.auth {
             Auth::None => return Ok(fixed(Vec::new())),
             Auth::ApiKey(api_key) if api_key.per_user => {
@@ -237,7 +242,7 @@ impl App {
             return Ok(unavailable(Trouble::StillWorking, ASK_AGAIN));
         }
         if matches!(&outcome, Outcome::ReconnectRequired(_) | Outcome::Expired) {
-            return Ok(Outcome::ConfigError(ConfigProblem::RegistrationRefused));
+            return Ok(Outcome::ConfigError(ConfigProblem::TokenRejected));
         }
         Ok(outcome)
     }

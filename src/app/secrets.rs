@@ -6,7 +6,7 @@ use super::error::Result;
 use super::vault::Unopened;
 use crate::crypto::{HeaderValues, Payload};
 use crate::domain::authorization::TokenSet;
-use crate::domain::connections::Connection;
+use crate::domain::connections::{Connection, Origin};
 use crate::domain::ids::ServerId;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::Registration;
@@ -208,7 +208,8 @@ impl App {
         if let Some(scopes) = &tokens.scopes {
             connection.scopes = scopes.clone();
         }
-        connection.life.renewable = connection.refresh_token.is_some();
+        let own = connection.origin == Origin::Automatic;
+        connection.life.renewable = own || connection.refresh_token.is_some();
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,9 +10,9 @@ use super::access::default_tenant;
 use super::error::Result;
 use super::feed::Feed;
 use super::flights::Flights;
+use super::lately::Lately;
 use super::metrics::Metrics;
 use super::redeem::{Places, Walk};
-use super::refused_clients::RefusedClients;
 use super::revocations::Outbox;
 use super::uses::Uses;
 use super::vault::Vault;
@@ -20,6 +21,11 @@ use crate::domain::audit::{NewAuditEvent, Origin};
 use crate::domain::ids::ReplicaId;
 use crate::domain::tenants::{Tenant, TenantId, TenantState};
 use crate::store;
+
+/// How often the refused client of one server is looked into, and told of.
+const REFUSED: Duration = Duration::from_mins(10);
+/// How often a server whose issuer waits for approval is looked at again, while its users ask.
+const PENDING: Duration = Duration::from_mins(1);
 
 impl App {
     /// Puts the use cases together on a migrated store: makes the default tenant if this is a new
@@ -57,7 +63,8 @@ impl App {
             flights: Flights::default(),
             looks: Flights::default(),
             places,
-            refused_clients: RefusedClients::default(),
+            refused_clients: Lately::new(REFUSED),
+            pending: Lately::new(PENDING),
             walk: Walk::default(),
             uses: Uses::default(),
             feed,

@@ -258,6 +258,14 @@ pub struct Discovered {
     pub found_at: Option<Timestamp>,
 }
 
+impl Discovered {
+    /// Whether the resource names another issuer now, which nobody approved: what the one of before
+    /// granted is not sent meanwhile.
+    pub fn awaits_approval(&self) -> bool {
+        self.pending_issuer.is_some()
+    }
+}
+
 /// What a token endpoint granted (RFC 6749, section 5.1), read but not yet sealed.
 #[derive(Debug)]
 pub struct TokenSet {

@@ -58,6 +58,10 @@ pub enum ConfigProblem {
     AuthKindUnsupported,
     /// A secret that the configuration needs is missing.
     SecretMissing,
+    /// The resource names another issuer, which an administrator must approve.
+    IssuerApprovalPending,
+    /// The upstream rejects what the deployment itself obtains.
+    TokenRejected,
     /// The authorization server refuses our client.
     RegistrationRefused,
     /// The secret of our client ended, and no other is to be had.

@@ -30,6 +30,8 @@ pub(super) fn reason(outcome: &Outcome) -> pb::StatusReason {
             ConfigProblem::AuthKindUnsupported => pb::StatusReason::AuthKindUnsupported,
             ConfigProblem::SecretMissing => pb::StatusReason::SecretMissing,
             ConfigProblem::RegistrationExpired => pb::StatusReason::RegistrationExpired,
+            ConfigProblem::IssuerApprovalPending => pb::StatusReason::IssuerApprovalPending,
+            ConfigProblem::TokenRejected => pb::StatusReason::TokenRejected,
             ConfigProblem::RegistrationRefused => pb::StatusReason::RegistrationRefused,
         },
         Outcome::UpstreamUnavailable { why, .. } => match why {

@@ -192,11 +192,6 @@ impl App {
             Ok(code) => self.run_exchange(handshake, server, code).await,
             Err(failure) => {
                 self.fail(&handshake, failure).await?;
-                if failure == Failure::ProviderError && refuses_client(callback.error) {
-                    let whose = (handshake.tenant.clone(), handshake.server);
-                    // It goes on by itself: who connects again meets what comes of it.
-                    drop(self.client_refused(whose, handshake.registration));
-                }
                 self.first_result(&handshake, &server).await
             }
         }
@@ -317,12 +312,6 @@ impl App {
         }
         Ok(ended)
     }
-}
-
-/// Whether an error of the authorization response is about our client (RFC 6749, section 4.1.2.1).
-/// Other clients are known by their documents or by registration, and may be forgotten.
-fn refuses_client(error: Option<&str>) -> bool {
-    matches!(error, Some("unauthorized_client" | "invalid_client"))
 }
 
 /// The code of an answer, or why there is none to redeem. The issuer is judged before anything else

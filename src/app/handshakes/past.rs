@@ -45,7 +45,7 @@ impl App {
             return Ok(false);
         };
         let asked = asked_scopes(oauth2, server, new, self.dialect_of(server));
-        let issuer = client_issuer(server);
+        let issuer = client_issuer(server).filter(|issuer| !issuer.as_str().is_empty());
         let since = self.0.clock.now().before(WHILE);
         let whose = (&caller.tenant, &new.actor.user, server.id);
         let mut tx = self.0.store.read().await?;

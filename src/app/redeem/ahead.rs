@@ -7,7 +7,7 @@ use super::super::App;
 use super::super::error::{Error, Result};
 use super::places::AHEAD_AT_ONCE;
 use super::{Claim, Key};
-use crate::domain::connections::{AHEAD, Connection};
+use crate::domain::connections::{AHEAD, Connection, Origin};
 use crate::domain::servers::Spec;
 use crate::domain::time::Timestamp;
 use crate::store;
@@ -106,7 +106,8 @@ impl App {
         // What is switched off is not kept alive, nor what its user may not use any more. Who belongs
         // to which group is not known here.
         let user = connection.user.as_str();
-        let wanted = |spec: &Spec| spec.enabled && !spec.access.shuts_out(user);
+        let own = connection.origin == Origin::Automatic;
+        let wanted = |spec: &Spec| spec.enabled && (own || !spec.access.shuts_out(user));
         if server.is_none_or(|server| !wanted(&server.spec)) {
             return self.put_off(connection).await;
         }

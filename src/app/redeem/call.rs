@@ -9,6 +9,8 @@ use super::super::assumed_methods::other_method;
 use super::super::client_auth::{Unproven, missing};
 use super::super::error::Error;
 use super::super::insist::TRY;
+use super::super::own_grants::own_scopes;
+use super::super::rediscovery::awaits_approval;
 use super::super::vault::Unopened;
 use crate::domain::connections::{Connection, Origin, Settled};
 use crate::domain::keys::{Place, SealedColumn};
@@ -98,7 +100,8 @@ impl App {
                 && newest.client_id == registration.client_id
         };
         let registration = newest.filter(same).unwrap_or(registration);
-        if server.auth_version != connection.auth_version {
+        // What another issuer may have taken over is not renewed at the one of before.
+        if server.auth_version != connection.auth_version || awaits_approval(&server) {
             return Err(Uncalled::ServerChanged);
         }
         // A grant of our own is asked for anew: nothing is presented but the client.
@@ -176,10 +179,10 @@ impl App {
         let dialect = profiles.dialect(profile, &connection.issuer);
         let resource = connection.resource.as_ref();
         let Some(refresh_token) = refresh_token else {
-            let scopes = Some(&connection.scopes).filter(|scopes| !scopes.is_empty());
+            let scopes = own_scopes(server);
             let grant = OwnGrant {
                 resource,
-                scopes,
+                scopes: scopes.as_ref(),
                 dialect,
             };
             return Ok(oauth::client_credentials(&self.0.fetch, &endpoint, &grant).await);

@@ -96,11 +96,9 @@ impl App {
         let Some(mut next) = self.standing(tried).await? else {
             return self.queue_late(&tried.connection, tokens).await;
         };
-        // A provider that no longer says how long is taken to mean as long as before.
-        let before = next
-            .life
-            .expires_at
-            .map(|end| end.since(next.life.obtained_at));
+        // A provider that no longer says how long is taken to mean as long as before, if there was any.
+        let end = next.life.expires_at.filter(|_| next.access_token.is_some());
+        let before = end.map(|end| end.since(next.life.obtained_at));
         let lifetime = tokens.expires_in.or(before);
         let redemption = Redemption {
             obtained_at: tried.sent_at,

@@ -9,6 +9,7 @@ use super::super::servers::{ServerRef, ServerView, UPDATE_TRIES, check_etag, fin
 use super::Standing;
 use crate::domain::access::Caller;
 use crate::domain::authorization::Issuer;
+use crate::domain::registrations::RegistrationKind;
 use crate::domain::servers::Server;
 use crate::oauth;
 use crate::store;
@@ -72,7 +73,8 @@ impl App {
             return Err(Error::AuthNotDiscovered { auth_kind });
         };
         if ask.approve.is_some() && standing.bound {
-            let why = "the settings name the server's issuer: change them with UpdateServer";
+            let why = "the server's client, or its settings, belong to one issuer: give the client and issuer \
+                       of another with UpdateServer";
             return Err(Error::invalid("approve_issuer", why));
         }
         if ask.register_again && standing.by_hand {
@@ -104,7 +106,10 @@ impl App {
         let approved = ask.approve.as_ref() == Some(next);
         if *next != present && standing.approves && !approved {
             let next = next.clone();
-            if !self.note_pending(&current, Some(next)).await? {
+            if !self
+                .note_pending(caller.origin(), &current, Some(next))
+                .await?
+            {
                 return Ok(None);
             }
             return self.now(caller, ask, steps, 0).await.map(Some);
@@ -118,8 +123,14 @@ impl App {
                 reason: "asked_for",
                 origin: caller.origin(),
             };
-            self.replace_client(&taken.server, client, By::Registration, why)
-                .await?;
+            // In the place of a document a client is registered, and back.
+            let by = match client.kind {
+                RegistrationKind::MetadataDocument => By::Registration,
+                RegistrationKind::Dynamic
+                | RegistrationKind::Preregistered
+                | RegistrationKind::Imported => By::WhatFits,
+            };
+            self.replace_client(&taken.server, client, by, why).await?;
         }
         self.now(caller, ask, steps, taken.ended).await.map(Some)
     }

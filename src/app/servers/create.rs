@@ -89,6 +89,7 @@ impl App {
                 server: id,
                 generation: 1,
                 holds: Holds::after(&draft.secrets, Holds::default()),
+                stays: None,
             };
             self.provision(slot, &draft.spec).await?
         };

@@ -171,27 +171,7 @@ impl App {
             }
         }
         let before = describe(&current);
-        let provision = if entails.needs_provision {
-            let holds = Holds::after(&draft.secrets, held(&current, entails));
-            let mut tx = self.0.store.read().await?;
-            let last = tx
-                .registrations()
-                .last_generation(&caller.tenant, current.id)
-                .await?;
-            drop(tx);
-            let slot = Slot {
-                tenant: caller.tenant.clone(),
-                server: current.id,
-                generation: last + 1,
-                holds,
-            };
-            self.provision(slot, &draft.spec).await?
-        } else {
-            Provision {
-                discovered: current.discovered.clone(),
-                client: None,
-            }
-        };
+        let provision = self.provision_again(&current, &draft, entails).await?;
         // Grants end at the old endpoint, by the old client.
         let ending = if entails.ends_grants {
             let reason = Reason::ServerChanged;
@@ -261,6 +241,41 @@ impl App {
             value: UpdatedServer { view, ended },
             revision,
         }))
+    }
+
+    /// Discovery and client for what an update needs; what there is, where it needs nothing.
+    async fn provision_again(
+        &self,
+        current: &Server,
+        draft: &Draft,
+        entails: Consequences,
+    ) -> Result<Provision> {
+        if !entails.needs_provision {
+            return Ok(Provision {
+                discovered: current.discovered.clone(),
+                client: None,
+            });
+        }
+        let holds = Holds::after(&draft.secrets, held(current, entails));
+        let mut tx = self.0.store.read().await?;
+        let last = tx
+            .registrations()
+            .last_generation(&current.tenant, current.id)
+            .await?;
+        drop(tx);
+        let slot = Slot {
+            tenant: current.tenant.clone(),
+            server: current.id,
+            generation: last + 1,
+            holds,
+            // Grants that go on go on at their issuer.
+            stays: current
+                .discovered
+                .as_ref()
+                .filter(|_| !entails.ends_grants)
+                .map(|found| found.authorization_server.issuer.clone()),
+        };
+        self.provision(slot, &draft.spec).await
     }
 
     /// The client that a server's users connect with now.

@@ -85,7 +85,7 @@ impl Search<'_> {
         let server = Url::parse(self.target.server_url).map_err(|_error| Error::Address)?;
         let (resource, authorization_server) = match self.resource(&server).await {
             Err(Error::NoResourceMetadata | Error::Metadata { .. })
-                if self.target.legacy == Legacy::Spoken =>
+                if self.target.legacy == Legacy::Spoken && !self.is_pointed_to() =>
             {
                 self.legacy(&server).await?
             }
@@ -103,6 +103,12 @@ impl Search<'_> {
             pending_issuer: None,
             found_at: None,
         })
+    }
+
+    /// Whether a challenge named resource metadata, wherever.
+    fn is_pointed_to(&self) -> bool {
+        let hint = self.target.hint;
+        hint.is_some_and(|hint| hint.resource_metadata.is_some())
     }
 
     async fn resource(&mut self, server: &Url) -> Result<ProtectedResource, Error> {

@@ -4,9 +4,10 @@
 use super::super::engine::on;
 use super::super::error::Result;
 use super::{
-    BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INVALIDATE_OF_SERVER, SUSPEND_OF_SERVER, TAKE,
-    Writer,
+    BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INVALIDATE_OF_SERVER, RESUME_OF_SERVER,
+    SUSPEND_OF_SERVER, TAKE, Writer,
 };
+use crate::domain::authorization::Issuer;
 use crate::domain::changes::{Op, Owner};
 use crate::domain::connections::Connection;
 use crate::domain::ids::ServerId;
@@ -121,6 +122,27 @@ impl Writer<'_> {
             .bind(tenant.as_str())
             .bind(server.to_string())
             .bind(Reconnect::IssuerChanged.as_str())
+            .bind(now.as_micros())
+            .fetch_all(conn)
+            .await)?;
+        self.changed_of_server(tenant, server, rows, Op::Put)
+    }
+
+    /// Takes up again what was set aside of an issuer that the resource names once more: as of this
+    /// `auth_version`. Answers how many.
+    pub async fn resume_of_server(
+        &mut self,
+        tenant: &TenantId,
+        server: ServerId,
+        (issuer, auth_version): (&Issuer, i64),
+        now: Timestamp,
+    ) -> Result<usize> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query_as(RESUME_OF_SERVER)
+            .bind(tenant.as_str())
+            .bind(server.to_string())
+            .bind(issuer.as_str())
+            .bind(Reconnect::IssuerChanged.as_str())
+            .bind(auth_version)
             .bind(now.as_micros())
             .fetch_all(conn)
             .await)?;

@@ -99,6 +99,9 @@ statements! {
     SUSPEND_OF_SERVER = "UPDATE connections SET status = 'reconnect_required', reason = $3, due_at = NULL, \
         updated_at = $4, version = version + 1 WHERE tenant = $1 AND server = $2 AND status = 'active' \
         RETURNING id, user_id";
+    RESUME_OF_SERVER = "UPDATE connections SET status = 'active', reason = NULL, auth_version = $5, \
+        updated_at = $6, version = version + 1 WHERE tenant = $1 AND server = $2 AND issuer = $3 \
+        AND status = 'reconnect_required' AND reason = $4 RETURNING id, user_id";
 }
 
 /// Reads connections.

@@ -32,7 +32,7 @@ statements! {
         ORDER BY generation, id");
     LIST_REPLACED = concat!("SELECT ", columns!(), " FROM registrations AS old WHERE management_uri IS NOT NULL \
         AND EXISTS (SELECT 1 FROM registrations WHERE tenant = old.tenant AND server = old.server \
-        AND generation > old.generation AND kind <> 'imported') AND NOT EXISTS (SELECT 1 FROM connections \
+        AND issuer = old.issuer AND generation > old.generation AND kind <> 'imported') AND NOT EXISTS (SELECT 1 FROM connections \
         WHERE registration = old.id AND (access_token IS NOT NULL OR refresh_token IS NOT NULL)) \
         AND NOT EXISTS (SELECT 1 FROM handshakes WHERE registration = old.id AND (parked IS NOT NULL \
         OR state IN ('pending', 'exchanging') AND created_at >= $1)) ORDER BY id LIMIT $2");

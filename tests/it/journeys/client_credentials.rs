@@ -25,6 +25,7 @@ on_both_engines! {
     other_settings_have_another_token,
     a_deleted_server_gives_its_token_back,
     another_issuer_is_never_shown_the_client,
+    a_token_whose_end_is_not_told_is_used_until_it_is_rejected,
 }
 
 const ID: &str = "machine";
@@ -172,7 +173,10 @@ async fn a_token_that_is_rejected_for_ever_is_tried_again_after_a_pause(engine: 
         (Action::Denied, Reason::TokenRejected)
     );
     let resolved = world.resolve("ann", "tools").await;
-    assert_eq!(resolved.status(), Status::ConfigError);
+    assert_eq!(
+        (resolved.status(), resolved.reason()),
+        (Status::ConfigError, Reason::TokenRejected)
+    );
     assert_eq!(world.idp.own_requests().len(), 2);
     world.pass(301);
     let header = world.header("bob", "tools").await;
@@ -264,6 +268,23 @@ async fn a_deleted_server_gives_its_token_back(engine: Engine) {
         !world.idp.accepts(&header)
     })
     .await;
+}
+
+async fn a_token_whose_end_is_not_told_is_used_until_it_is_rejected(engine: Engine) {
+    let world = set_up(engine).await;
+    world.idp.lifetime(None);
+
+    let first = world.header("ann", "tools").await;
+    world.pass(4 * 3600);
+    let second = world.header("bob", "tools").await;
+
+    assert_eq!(first, second);
+    assert_eq!(world.idp.own_requests().len(), 1);
+    assert_eq!(
+        world.rejected("ann", "tools", 1).await.action(),
+        Action::Retry
+    );
+    assert_ne!(world.header("ann", "tools").await, first);
 }
 
 async fn another_issuer_is_never_shown_the_client(engine: Engine) {

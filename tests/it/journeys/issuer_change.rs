@@ -23,6 +23,10 @@ on_both_engines! {
     another_issuer_waits_for_approval_where_it_must,
     a_client_made_by_hand_is_never_shown_to_another_issuer,
     a_callback_of_the_issuer_of_before_comes_to_nothing,
+    grants_of_an_issuer_that_comes_back_are_good_again,
+    what_waits_for_approval_is_looked_at_now_and_then,
+    an_update_never_moves_a_server_to_another_issuer,
+    scopes_of_one_issuer_are_not_asked_of_another,
 }
 
 const RESOURCE: &str = "/.well-known/oauth-protected-resource/mcp/tools";
@@ -60,6 +64,7 @@ fn told(resolved: &v1::ResolvedServer) -> (Status, Reason) {
     (resolved.status(), resolved.reason())
 }
 
+const WAITS: (Status, Reason) = (Status::ConfigError, Reason::IssuerApprovalPending);
 const SET_ASIDE: (Status, Reason) = (Status::ReconnectRequired, Reason::IssuerChanged);
 
 async fn another_issuer_is_followed_and_old_grants_go_nowhere(engine: Engine) {
@@ -145,6 +150,12 @@ async fn another_issuer_waits_for_approval_where_it_must(engine: Engine) {
     }
     assert!(other.registered().is_empty());
     assert_eq!(found(&world).await.pending_issuer, other.issuer());
+    // What is in use is neither sent nor renewed meanwhile.
+    world.pass(3600);
+    for user in ["alice", "bob"] {
+        assert_eq!(told(&world.resolve(user, "tools").await), WAITS);
+    }
+    assert!(world.idp.redemptions().is_empty());
     let problems = world.get("tools").await.unwrap().problems;
     assert_eq!(problems[0].reason(), Reason::IssuerApprovalPending);
     let unapproved = rediscover(&world.admin, "tools", "").await.unwrap();
@@ -218,6 +229,98 @@ async fn a_callback_of_the_issuer_of_before_comes_to_nothing(engine: Engine) {
     assert_eq!(world.idp.exchanges(), 2);
     let failed = world.handshake(&started.handshake.unwrap().id).await;
     assert_eq!(failed.failure(), v1::HandshakeFailure::ServerChanged);
+}
+
+async fn grants_of_an_issuer_that_comes_back_are_good_again(engine: Engine) {
+    let (world, other) = connected(engine, automatic).await;
+    world.idp.names("tools", &[other.issuer()]);
+    world.rejected("alice", "tools", 1).await;
+    world.connect("alice", "tools").await;
+    assert_eq!(told(&world.resolve("bob", "tools").await), SET_ASIDE);
+    world.idp.names("tools", &[world.idp.issuer()]);
+
+    let answer = world.rejected("alice", "tools", 2).await;
+
+    assert_eq!(answer.action(), Action::Authorize);
+    assert_eq!(told(&world.resolve("alice", "tools").await), SET_ASIDE);
+    let header = world.header("bob", "tools").await;
+    assert!(world.idp.accepts(&header));
+    world.pass(3600);
+    let header = world.header("bob", "tools").await;
+    assert!(world.idp.accepts(&header));
+    // The client of then serves again, and stays.
+    world.connect("alice", "tools").await;
+    world.work().await;
+    assert_eq!(world.idp.registered().len(), 1);
+}
+
+async fn what_waits_for_approval_is_looked_at_now_and_then(engine: Engine) {
+    let (world, other) = connected(engine, approving).await;
+    world.idp.names("tools", &[other.issuer()]);
+    world.rejected("alice", "tools", 1).await;
+    assert_eq!(told(&world.resolve("bob", "tools").await), WAITS);
+    world.idp.names("tools", &[world.idp.issuer()]);
+    world.pass(61);
+
+    World::until("nothing waits any more", async || {
+        world.resolve("bob", "tools").await.status() == Status::Ready
+    })
+    .await;
+
+    assert_eq!(found(&world).await.pending_issuer, "");
+    let header = world.header("alice", "tools").await;
+    assert!(world.idp.accepts(&header));
+}
+
+async fn an_update_never_moves_a_server_to_another_issuer(engine: Engine) {
+    let (world, other) = connected(engine, automatic).await;
+    let overriding = v1::Server {
+        id: "tools".to_owned(),
+        auth: Some(Auth::Oauth2(v1::OAuth2Auth {
+            overrides: Some(v1::OAuth2Overrides {
+                omit_resource: true,
+                ..v1::OAuth2Overrides::default()
+            }),
+            ..v1::OAuth2Auth::default()
+        })),
+        ..v1::Server::default()
+    };
+    let mask = ["oauth2.overrides"];
+    let both = [other.issuer(), world.idp.issuer()];
+    world.idp.names("tools", &both);
+
+    let stays = world.update(overriding.clone(), &mask).await.unwrap();
+    world.idp.names("tools", &[other.issuer()]);
+    let refused = world.update(
+        v1::Server {
+            auth: Some(Auth::Oauth2(v1::OAuth2Auth::default())),
+            ..overriding
+        },
+        &mask,
+    );
+
+    assert_eq!(stays.ended_connections, 0);
+    assert_eq!(reason(refused.await), "DISCOVERY_FAILED");
+    assert_eq!(found(&world).await.issuer, world.idp.issuer());
+    assert!(other.registered().is_empty());
+}
+
+async fn scopes_of_one_issuer_are_not_asked_of_another(engine: Engine) {
+    let world = World::start(engine).await;
+    world.idp.grants_only("of-before");
+    world.found("tools").await;
+    for user in ["alice", "bob"] {
+        world.connect(user, "tools").await;
+    }
+    let other = Idp::start().await;
+    world.idp.names("tools", &[other.issuer()]);
+
+    for user in ["alice", "bob"] {
+        let answer = world.rejected(user, "tools", 1).await;
+
+        let step = answer.authorize.unwrap();
+        assert!(step.scopes.is_empty(), "{user}: {:?}", step.scopes);
+    }
 }
 
 #[tokio::test]

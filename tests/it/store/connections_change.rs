@@ -1,5 +1,6 @@
 //! Connections that change: only at the version they were read with.
 
+use stationmaster::domain::authorization::Issuer;
 use stationmaster::domain::authorization::Scopes;
 use stationmaster::domain::changes::{ChangeKind, Revision};
 use stationmaster::domain::connections::{Connection, Lifecycle, Status};
@@ -269,6 +270,13 @@ async fn a_connection_of_another_issuer_is_set_aside_with_its_tokens(db: &Db) {
     let again = again.await.unwrap();
     tx.commit(&home.event()).await.unwrap();
 
+    let mut tx = db.write().await.unwrap();
+    let elsewhere = Issuer::new("https://other.test");
+    let mut at = tx.connections_mut();
+    let other = at.resume_of_server(&home.tenant, ann.server, (&elsewhere, 7), later(60));
+    assert_eq!(other.await.unwrap(), 0);
+    tx.commit(&home.event()).await.unwrap();
+
     assert_eq!((first, again), (1, 0));
     let mut new = ann.clone();
     new.life.status = Status::ReconnectRequired(Reconnect::IssuerChanged);
@@ -277,6 +285,17 @@ async fn a_connection_of_another_issuer_is_set_aside_with_its_tokens(db: &Db) {
     new.version += 1;
     assert_eq!(get(db, &ann).await, new);
     assert_eq!(get(db, &kept).await, kept);
+    let mut tx = db.write().await.unwrap();
+    let back = (&ann.issuer, 7);
+    let mut at = tx.connections_mut();
+    let resumed = at.resume_of_server(&home.tenant, ann.server, back, later(70));
+    assert_eq!(resumed.await.unwrap(), 1);
+    tx.commit(&home.event()).await.unwrap();
+    new.life.status = Status::Active;
+    new.auth_version = 7;
+    new.updated_at = later(70);
+    new.version += 1;
+    assert_eq!(get(db, &ann).await, new);
 }
 
 async fn a_changed_server_ends_its_connections_and_no_others(db: &Db) {
