@@ -7,7 +7,7 @@ use super::ProfileError;
 use super::file::{File, Sourced};
 
 /// Name and text of each.
-const BUILT_IN: [(&str, &str); 12] = [
+const BUILT_IN: [(&str, &str); 13] = [
     ("atlassian", include_str!("atlassian.toml")),
     ("atlassian-app", include_str!("atlassian-app.toml")),
     ("entra", include_str!("entra.toml")),
@@ -18,6 +18,7 @@ const BUILT_IN: [(&str, &str); 12] = [
     ("notion", include_str!("notion.toml")),
     ("salesforce", include_str!("salesforce.toml")),
     ("slack", include_str!("slack.toml")),
+    ("slack-app", include_str!("slack-app.toml")),
     ("stripe", include_str!("stripe.toml")),
     ("zendesk", include_str!("zendesk.toml")),
 ];

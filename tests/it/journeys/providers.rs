@@ -19,6 +19,7 @@ on_both_engines! {
     google_refuses_the_scope_that_others_want,
     entra_wants_scopes_and_no_resource,
     slack_is_asked_for_the_users_scopes_and_nests_the_users_tokens,
+    slacks_mcp_server_is_asked_plainly_and_nests_the_users_tokens,
     a_callback_keeps_to_the_profile_its_handshake_began_with,
     notion_is_told_who_consents,
     linear_wants_commas_between_scopes,
@@ -141,13 +142,18 @@ async fn entra_wants_scopes_and_no_resource(engine: Engine) {
     assert!(asks_scope(&asked[0], "api://tools/.default"));
 }
 
-/// Slack as its user sees it: the user's scopes in `user_scope` and nothing in `scope`, which is a
-/// bot's; tokens nested beside a bot's for a code, at the top for a refresh token.
+/// Slack as its user sees it: the user's scopes with commas in `user_scope` and nothing in `scope`,
+/// which is a bot's.
 fn slack(world: &World) {
     world.idp.screens(|seen| {
-        let right = is_asked(seen, "user_scope", "search:read") && seen.asked("scope").is_none();
-        unless(right, "no_scopes")
+        let right = is_asked(seen, "user_scope", "search:read,users:read");
+        unless(right && seen.asked("scope").is_none(), "no_scopes")
     });
+    nests(world);
+}
+
+/// Tokens nested beside a bot's for a code, at the top for a refresh token.
+fn nests(world: &World) {
     world.idp.dresses(|seen, answer| {
         answer["token_type"] = json!("user");
         answer["ok"] = json!(true);
@@ -166,7 +172,22 @@ fn slack(world: &World) {
 async fn slack_is_asked_for_the_users_scopes_and_nests_the_users_tokens(engine: Engine) {
     let world = World::start(engine).await;
     slack(&world);
-    named(&world, "slack", &["search:read"]).await;
+    named(&world, "slack-app", &["search:read", "users:read"]).await;
+
+    assert_renews(&world, "slack-app").await;
+
+    let granted = world.connection("alice", "slack-app").await.unwrap();
+    assert_eq!(granted.granted_scopes, ["search:read", "users:read"]);
+}
+
+async fn slacks_mcp_server_is_asked_plainly_and_nests_the_users_tokens(engine: Engine) {
+    let world = World::start(engine).await;
+    world.idp.screens(|seen| {
+        let right = is_asked(seen, "scope", "search:read users:read");
+        unless(right && seen.asked("user_scope").is_none(), "no_scopes")
+    });
+    nests(&world);
+    named(&world, "slack", &["search:read", "users:read"]).await;
 
     assert_renews(&world, "slack").await;
 
@@ -177,8 +198,8 @@ async fn slack_is_asked_for_the_users_scopes_and_nests_the_users_tokens(engine: 
 async fn a_callback_keeps_to_the_profile_its_handshake_began_with(engine: Engine) {
     let world = World::start(engine).await;
     slack(&world);
-    let mut server = named(&world, "slack", &["search:read"]).await;
-    let started = world.begin("alice", "slack").await;
+    let mut server = named(&world, "slack-app", &["search:read", "users:read"]).await;
+    let started = world.begin("alice", "slack-app").await;
     let Some(Auth::Oauth2(oauth2)) = &mut server.auth else {
         panic!("{server:?}");
     };
@@ -189,7 +210,7 @@ async fn a_callback_keeps_to_the_profile_its_handshake_began_with(engine: Engine
     let page = Browser::default().connect(&started.connect_url).await;
 
     assert_eq!(page.status, 200, "{}", page.text);
-    let header = world.header("alice", "slack").await;
+    let header = world.header("alice", "slack-app").await;
     assert!(world.idp.accepts(&header), "the user's, not the bot's");
 }
 

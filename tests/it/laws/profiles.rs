@@ -23,12 +23,13 @@ const WHO_ASKS: &str = "atlassian_gives_a_refresh_token_to_who_asks_for_it";
 const WHICH_API: &str = "atlassian_is_told_for_which_api_and_to_ask_the_user";
 const NO_RESOURCE: &str = "entra_wants_scopes_and_no_resource";
 const NESTS: &str = "slack_is_asked_for_the_users_scopes_and_nests_the_users_tokens";
+const PLAINLY: &str = "slacks_mcp_server_is_asked_plainly_and_nests_the_users_tokens";
 const NO_WORD: &str = "where_nothing_says_how_long_a_token_lives_its_provider_is_known_to";
 const GITHUB: &str = "github_refuses_in_words_of_its_own";
 const SLACK: &str = "slack_refuses_in_words_of_its_own";
 const AN_END: &str = "zendesk_gives_tokens_the_end_it_is_asked_for";
 
-const SHOWN: [Row; 40] = [
+const SHOWN: [Row; 46] = [
     ("atlassian", "issuers", KNOWN, BY_ISSUER),
     ("atlassian", "offline_access", ASKED, WHO_ASKS),
     ("atlassian", "idle_limit", RENEWED, KEPT_ALIVE),
@@ -99,12 +100,23 @@ const SHOWN: [Row; 40] = [
     ),
     ("salesforce", "access_lifetime", RENEWED, NO_WORD),
     ("slack", "issuers", KNOWN, BY_ISSUER),
-    ("slack", "scope_parameter", ASKED, NESTS),
-    ("slack", "token_path", ASKED, NESTS),
+    ("slack", "token_path", ASKED, PLAINLY),
     ("slack", "error_aliases.bad_client_secret", WORDS, SLACK),
     ("slack", "error_aliases.invalid_client_id", WORDS, SLACK),
     ("slack", "error_aliases.invalid_code", WORDS, SLACK),
     ("slack", "error_aliases.invalid_refresh_token", WORDS, SLACK),
+    ("slack-app", "scope_parameter", ASKED, NESTS),
+    ("slack-app", "scope_separator", ASKED, NESTS),
+    ("slack-app", "token_path", ASKED, NESTS),
+    ("slack-app", "error_aliases.bad_client_secret", WORDS, SLACK),
+    ("slack-app", "error_aliases.invalid_client_id", WORDS, SLACK),
+    ("slack-app", "error_aliases.invalid_code", WORDS, SLACK),
+    (
+        "slack-app",
+        "error_aliases.invalid_refresh_token",
+        WORDS,
+        SLACK,
+    ),
     ("stripe", "access_lifetime", RENEWED, NO_WORD),
     ("stripe", "idle_limit", RENEWED, KEPT_ALIVE),
     ("zendesk", "token_parameters.expires_in", ASKED, AN_END),

@@ -76,7 +76,9 @@ async fn slack_refuses_in_words_of_its_own() {
         ("bad_redirect_uri", About::Other),
     ];
 
-    assert_about("slack", &words).await;
+    for profile in ["slack", "slack-app"] {
+        assert_about(profile, &words).await;
+    }
 }
 
 #[tokio::test]
