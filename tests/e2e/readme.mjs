@@ -143,6 +143,7 @@ const SENTENCES = {
   'make model': ({ report, clone }, command) => isGate(report, clone, command),
   'make storm-quick': ({ report, clone }, command) => isGate(report, clone, command),
   'make e2e': ({ report, clone }, command) => isGate(report, clone, command),
+  'make conformance': ({ report, clone }, command) => isGate(report, clone, command),
   'make readme': ({ report, clone }, command) => isGate(report, clone, command),
 };
 
