@@ -216,8 +216,9 @@ pub(super) fn rejected(
     let oldest = life.forced_at[life.forced_at.len() - 1].map(|at| at.after(FORCED_SPAN));
     let until = oldest.filter(|until| *until > now);
     match (is_verdict(life, now, policy), until) {
-        // What came from a rejection and never worked is not renewed again: that would never end.
-        (true, _) if life.forced => {
+        // What came from a rejection and never worked is not renewed again: that would never end. Where
+        // an attempt may have spent its refresh token, that is what rejects it, and is found out.
+        (true, _) if life.forced && life.attempt.is_none() && life.unknown_outcomes == 0 => {
             next.rejected = true;
             next.status = Status::ReconnectRequired(Reconnect::TokenRejected);
         }

@@ -254,6 +254,27 @@ fn a_refused_client_is_told_apart_and_asked_again_later() {
 }
 
 #[test]
+fn a_rejection_is_not_the_end_where_an_attempt_may_have_caused_it() {
+    let mut forced = life(60);
+    forced.forced = true;
+    let mut under_way = forced;
+    under_way.attempt = Some(attempt(1, later()));
+    let mut lost = forced;
+    lost.unknown_outcomes = 1;
+    lost.unknown_since = Some(now());
+
+    let ended = reject(&forced, 7).next;
+    let going_on = [under_way, lost].map(|life| reject(&life, 7).next);
+
+    let rejected = Status::ReconnectRequired(Reconnect::TokenRejected);
+    assert_eq!(ended.status, rejected);
+    for next in going_on {
+        assert_eq!(next.status, Status::Active);
+        assert!(next.rejected);
+    }
+}
+
+#[test]
 fn three_forced_renewals_an_hour_are_enough() {
     let mut grant = life(10);
     for serial in 1..=3 {
