@@ -74,18 +74,6 @@ pub(super) fn audience<'a>(issuer: &'a Issuer, token_endpoint: &'a str) -> &'a s
 }
 
 impl App {
-    /// The proof of one request of a server's own client, whose secret and key are the server's.
-    pub(super) async fn server_auth(
-        &self,
-        server: &Server,
-        client_id: &str,
-        method: ClientAuthMethod,
-        audience: &str,
-    ) -> std::result::Result<ClientAuth, Unproven> {
-        let proof = self.server_proof(server, method, audience).await?;
-        self.client_auth(client_id, method, &proof)
-    }
-
     /// The proof of one request of a registered client; `token_endpoint` is that of its grant.
     pub(super) async fn registration_auth(
         &self,
@@ -94,12 +82,9 @@ impl App {
         token_endpoint: &str,
     ) -> std::result::Result<ClientAuth, Unproven> {
         let (id, method) = (&registration.client_id, registration.auth_method);
-        if registration.kind == RegistrationKind::Preregistered {
-            let audience = audience(&registration.issuer, token_endpoint);
-            return self.server_auth(server, id, method, audience).await;
-        }
-        let secret = self.open_registered_secret(registration).await?;
-        self.client_auth(id, method, &secret.into())
+        let by = (method, token_endpoint);
+        let proof = self.registration_proof(server, registration, by).await?;
+        self.client_auth(id, method, &proof)
     }
 
     /// What a registered client proves itself with when it does so by `method`.
