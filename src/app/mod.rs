@@ -15,6 +15,7 @@ mod discovery;
 mod error;
 mod feed;
 mod flights;
+mod former_secrets;
 mod handshakes;
 mod imports;
 mod insist;

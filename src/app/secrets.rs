@@ -30,6 +30,8 @@ impl App {
     pub(super) async fn seal_secrets(&self, server: &mut Server, edits: SecretEdits) -> Result<()> {
         use SealedColumn as Column;
         let (tenant, id) = (server.tenant.clone(), server.id);
+        self.keep_former_secret(server, &edits.client_secret)
+            .await?;
         self.merge_headers(server, edits.custom_headers).await?;
         let held = &mut server.secrets;
         self.edit(

@@ -128,6 +128,8 @@ sealed_columns! {
     ServerIdpClientSecret = "servers"."idp_client_secret";
     /// A workload's own assertion.
     ServerAssertion = "servers"."assertion";
+    /// The secret that a client made by hand had before.
+    ServerFormerClientSecret = "servers"."former_client_secret" as ServerClientSecret;
     /// The secret of a client we registered.
     RegistrationClientSecret = "registrations"."client_secret";
     /// The token that manages a registration.

@@ -39,6 +39,7 @@ const HISTORY: &[Twin] = &[
     twin!(3, "0003_feed"),
     twin!(4, "0004_revocations"),
     twin!(5, "0005_renewal"),
+    twin!(6, "0006_former_secret"),
 ];
 
 /// What a database still lacks.

@@ -335,6 +335,11 @@ impl Upkeep {
         changes::Keeper(&mut self.tx)
     }
 
+    /// Forgetting secrets that clients had before.
+    pub fn former_secrets(&mut self) -> servers::Keeper<'_> {
+        servers::Keeper(&mut self.tx)
+    }
+
     /// What becomes of claimed work.
     pub fn work_claims(&mut self) -> work::Keeper<'_> {
         work::Keeper(&mut self.tx)

@@ -162,7 +162,7 @@ impl App {
     }
 
     /// Presents the code, once, unless that can be seen to be of no use before it is sent; and once
-    /// more where that was refused for a way to authenticate that was only assumed.
+    /// more where that was refused for how our client authenticated, and there is another way to try.
     async fn redeem_code(
         &self,
         handshake: &Handshake,
@@ -209,7 +209,14 @@ impl App {
         let Some(mut outcome) = self.present_code(&ask, &client).await else {
             return Ok(Err(Failure::ClientRefused));
         };
-        if let Some(other) = other_method(&registration, method, &outcome) {
+        let tried = (&registration, method);
+        if let Some(former) = self.with_former_secret(&server, tried, &outcome)
+            && let Ok(proof) = self.registration_proof(&former, &registration, how).await
+        {
+            client.proof = proof;
+            let second = self.present_code(&ask, &client).await;
+            outcome = second.unwrap_or(outcome);
+        } else if let Some(other) = other_method(&registration, method, &outcome) {
             client.auth_method = other;
             let second = self.present_code(&ask, &client).await;
             outcome = second.unwrap_or(outcome);

@@ -252,17 +252,19 @@ impl App {
     }
 
     /// Queues the revocation of what nobody confirmed or needs any more, deletes handshakes of
-    /// yesterday and before, forgets requests and changes as old, and plans the renewal of grants that
+    /// yesterday and before, forgets requests and changes as old and secrets that clients had before, and plans the renewal of grants that
     /// nobody planned for. Answers how many handshakes.
     pub async fn sweep(&self) -> Result<u64> {
         // Trouble with one step holds up no other.
         let grants = self.sweep_grants().await;
         let feed = self.sweep_feed().await;
         let plans = self.plan_unplanned().await;
-        let before = self.0.clock.now().before(KEPT);
+        let now = self.0.clock.now();
+        let before = now.before(KEPT);
         let mut tx = self.0.store.upkeep().await?;
         let gone = tx.handshake_steps().delete_old(before).await?;
         tx.past_requests().delete_old(before).await?;
+        tx.former_secrets().forget_former_secrets(now).await?;
         tx.commit().await?;
         grants.and(feed).and(plans)?;
         Ok(gone)

@@ -70,8 +70,8 @@ struct Ask<'a> {
 }
 
 impl App {
-    /// Presents the refresh token, once; and once more where the first request was refused for a
-    /// way to authenticate that was only assumed, which spends nothing. `started` is when the lease was
+    /// Presents the refresh token, once; and once more where the first request was refused for how
+    /// our client authenticated, which spends nothing, and there is another way to try. `started` is when the lease was
     /// asked for, on the monotonic clock.
     pub(super) async fn call(
         &self,
@@ -117,6 +117,14 @@ impl App {
         };
         let outcome = self.present(&ask, &registration).await?;
         let method = registration.auth_method;
+        if let Some(server) = self.with_former_secret(&server, (&registration, method), &outcome) {
+            let ask = Ask {
+                server: &server,
+                ..ask
+            };
+            let second = self.present(&ask, &registration).await;
+            return Ok(second.unwrap_or(outcome));
+        }
         let Some(other) = other_method(&registration, method, &outcome) else {
             self.method_met(&registration, method, &outcome);
             return Ok(outcome);

@@ -197,6 +197,10 @@ impl App {
         next.updated_by = caller.principal();
         next.updated_at = self.0.clock.now();
         self.seal_secrets(&mut next, draft.secrets).await?;
+        if entails.ends_grants {
+            // It is not for where, or for whom, the present one is.
+            next.secrets.former_client_secret = None;
+        }
 
         let mut event = self.event(&caller.tenant, caller.origin(), "server.update", next.id);
         event.detail = serde_json::json!({ "before": before, "after": describe(&next) });

@@ -16,6 +16,8 @@ pub use auth::{
 pub use check::{Rules, Stored, check};
 pub use consequences::{Consequences, consequences};
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::authorization::Discovered;
@@ -211,6 +213,18 @@ pub struct Draft {
     pub secrets: SecretEdits,
 }
 
+/// How long the former secret of a client made by hand is tried where the present one is refused.
+pub const SECRETS_OVERLAP: Duration = Duration::from_hours(24);
+
+/// The secret that a client made by hand had before the present one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerSecret {
+    /// The secret.
+    pub secret: Sealed,
+    /// Until when it is tried.
+    pub until: Timestamp,
+}
+
 /// The sealed secrets of a stored server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SealedSecrets {
@@ -228,6 +242,8 @@ pub struct SealedSecrets {
     pub idp_client_secret: Option<Sealed>,
     /// The workload's own assertion.
     pub assertion: Option<Sealed>,
+    /// What the client's secret was before.
+    pub former_client_secret: Option<FormerSecret>,
 }
 
 /// A stored MCP server configuration.

@@ -1,14 +1,16 @@
 //! Rows of MCP server configurations.
 
-use sqlx::FromRow;
+mod row;
+
+use row::Row;
 
 use super::columns::{Reading, sealed_columns, to_json};
 use super::engine::{Tx, on, statements};
-use super::error::{Error, Result, conflict};
+use super::error::{Result, conflict};
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::ids::ServerId;
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::servers::{Availability, SealedSecrets, Server, Spec, Transport};
+use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::Slug;
 use crate::domain::time::Timestamp;
@@ -20,7 +22,8 @@ macro_rules! columns {
          forward_identity_headers, tools, access, managed_by, auth, discovered, client_secret, \
          client_secret_key, private_key, private_key_key, api_key, api_key_key, custom_headers, \
          custom_headers_key, signing_secret, signing_secret_key, idp_client_secret, \
-         idp_client_secret_key, assertion, assertion_key, auth_version, version, created_by, \
+         idp_client_secret_key, assertion, assertion_key, former_client_secret, \
+         former_client_secret_key, former_client_secret_until, auth_version, version, created_by, \
          updated_by, created_at, updated_at"
     };
 }
@@ -37,7 +40,7 @@ statements! {
         AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
     INSERT = concat!("INSERT INTO servers (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
         $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, \
-        $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39)");
+        $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42)");
     UPDATE = "UPDATE servers SET slug = $3, display_name = $4, description = $5, icon_url = $6, url = $7, \
         transport = $8, enabled = $9, availability = $10, allow_in_plan_mode = $11, \
         allow_in_subagents = $12, model_intent = $13, forward_identity_headers = $14, tools = $15, \
@@ -45,124 +48,13 @@ statements! {
         client_secret_key = $21, private_key = $22, private_key_key = $23, api_key = $24, \
         api_key_key = $25, custom_headers = $26, custom_headers_key = $27, signing_secret = $28, \
         signing_secret_key = $29, idp_client_secret = $30, idp_client_secret_key = $31, \
-        assertion = $32, assertion_key = $33, auth_version = $34, version = version + 1, \
-        updated_by = $35, updated_at = $36 WHERE id = $1 AND version = $2 AND tenant = $37";
+        assertion = $32, assertion_key = $33, former_client_secret = $34, former_client_secret_key = $35, \
+        former_client_secret_until = $36, auth_version = $37, version = version + 1, \
+        updated_by = $38, updated_at = $39 WHERE id = $1 AND version = $2 AND tenant = $40";
     HOLD = "UPDATE servers SET version = version WHERE tenant = $1 AND id = $2";
+    FORGET_FORMER = "UPDATE servers SET former_client_secret = NULL, former_client_secret_key = NULL, \
+        former_client_secret_until = NULL WHERE former_client_secret_until <= $1";
     DELETE = "DELETE FROM servers WHERE tenant = $1 AND id = $2 AND version = $3";
-}
-
-#[derive(FromRow)]
-#[expect(clippy::struct_excessive_bools, reason = "the columns of the table")]
-struct Row {
-    id: String,
-    tenant: String,
-    slug: String,
-    display_name: String,
-    description: String,
-    icon_url: String,
-    url: String,
-    transport: String,
-    enabled: bool,
-    availability: String,
-    allow_in_plan_mode: bool,
-    allow_in_subagents: bool,
-    model_intent: bool,
-    forward_identity_headers: bool,
-    tools: String,
-    access: String,
-    managed_by: String,
-    auth: String,
-    discovered: Option<String>,
-    client_secret: Option<Vec<u8>>,
-    client_secret_key: Option<String>,
-    private_key: Option<Vec<u8>>,
-    private_key_key: Option<String>,
-    api_key: Option<Vec<u8>>,
-    api_key_key: Option<String>,
-    custom_headers: Option<Vec<u8>>,
-    custom_headers_key: Option<String>,
-    signing_secret: Option<Vec<u8>>,
-    signing_secret_key: Option<String>,
-    idp_client_secret: Option<Vec<u8>>,
-    idp_client_secret_key: Option<String>,
-    assertion: Option<Vec<u8>>,
-    assertion_key: Option<String>,
-    auth_version: i64,
-    version: i64,
-    created_by: String,
-    updated_by: String,
-    created_at: i64,
-    updated_at: i64,
-}
-
-impl TryFrom<Row> for Server {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let reading = Reading {
-            table: "servers",
-            id: &row.id,
-        };
-        let discovered = row.discovered.as_deref();
-        let spec = Spec {
-            slug: reading.some("slug", Slug::parse(&row.slug).ok())?,
-            display_name: row.display_name,
-            description: row.description,
-            icon_url: row.icon_url,
-            url: row.url,
-            transport: reading.some("transport", Transport::parse(&row.transport))?,
-            enabled: row.enabled,
-            availability: reading.some("availability", Availability::parse(&row.availability))?,
-            allow_in_plan_mode: row.allow_in_plan_mode,
-            allow_in_subagents: row.allow_in_subagents,
-            model_intent: row.model_intent,
-            forward_identity_headers: row.forward_identity_headers,
-            tools: reading.json("tools", &row.tools)?,
-            access: reading.json("access", &row.access)?,
-            managed_by: row.managed_by,
-            auth: reading.json("auth", &row.auth)?,
-        };
-        let secrets = SealedSecrets {
-            client_secret: reading.sealed(
-                "client_secret",
-                row.client_secret,
-                row.client_secret_key,
-            )?,
-            private_key: reading.sealed("private_key", row.private_key, row.private_key_key)?,
-            api_key: reading.sealed("api_key", row.api_key, row.api_key_key)?,
-            custom_headers: reading.sealed(
-                "custom_headers",
-                row.custom_headers,
-                row.custom_headers_key,
-            )?,
-            signing_secret: reading.sealed(
-                "signing_secret",
-                row.signing_secret,
-                row.signing_secret_key,
-            )?,
-            idp_client_secret: reading.sealed(
-                "idp_client_secret",
-                row.idp_client_secret,
-                row.idp_client_secret_key,
-            )?,
-            assertion: reading.sealed("assertion", row.assertion, row.assertion_key)?,
-        };
-        Ok(Self {
-            id: reading.parse("id", &row.id)?,
-            tenant: reading.tenant(&row.tenant)?,
-            discovered: discovered
-                .map(|text| reading.json("discovered", text))
-                .transpose()?,
-            spec,
-            secrets,
-            auth_version: row.auth_version,
-            version: row.version,
-            created_by: row.created_by,
-            updated_by: row.updated_by,
-            created_at: Timestamp::from_micros(row.created_at),
-            updated_at: Timestamp::from_micros(row.updated_at),
-        })
-    }
 }
 
 /// Which servers of a list are wanted.
@@ -279,6 +171,9 @@ macro_rules! bind_spec {
         let (idp_client_secret, idp_client_secret_key) =
             sealed_columns(secrets.idp_client_secret.as_ref());
         let (assertion, assertion_key) = sealed_columns(secrets.assertion.as_ref());
+        let former = secrets.former_client_secret.as_ref();
+        let until = former.map(|former| former.until.as_micros());
+        let (former, former_key) = sealed_columns(former.map(|former| &former.secret));
         $query
             .bind(spec.slug.as_str())
             .bind(&spec.display_name)
@@ -311,6 +206,9 @@ macro_rules! bind_spec {
             .bind(idp_client_secret_key)
             .bind(assertion)
             .bind(assertion_key)
+            .bind(former)
+            .bind(former_key)
+            .bind(until)
             .bind($server.auth_version)
     }};
 }
@@ -396,5 +294,21 @@ impl Writer<'_> {
             self.changed(tenant, id, Op::Delete);
         }
         Ok(rows == 1)
+    }
+}
+
+/// Forgets.
+#[derive(Debug)]
+pub struct Keeper<'t>(pub(super) &'t mut Tx);
+
+impl Keeper<'_> {
+    /// Forgets the former secrets of clients that are not tried any more. Nobody sees a difference.
+    pub async fn forget_former_secrets(&mut self, now: Timestamp) -> Result<u64> {
+        let rows = on!(&mut *self.0, |conn| sqlx::query(FORGET_FORMER)
+            .bind(now.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(rows)
     }
 }

@@ -6,7 +6,8 @@ use stationmaster::domain::authorization::{
 use stationmaster::domain::connections::{Connection, Lifecycle, Origin};
 use stationmaster::domain::registrations::Registration;
 use stationmaster::domain::servers::{
-    Access, Auth, Availability, OAuth2, SealedSecrets, Server, Spec, ToolPolicy, Transport,
+    Access, Auth, Availability, FormerSecret, OAuth2, SealedSecrets, Server, Spec, ToolPolicy,
+    Transport,
 };
 use stationmaster::domain::time::Timestamp;
 
@@ -52,6 +53,10 @@ impl Home {
             signing_secret: self.sealed(b"5"),
             idp_client_secret: self.sealed(b"6"),
             assertion: self.sealed(b"7\0\xff"),
+            former_client_secret: self.sealed(b"8").map(|secret| FormerSecret {
+                secret,
+                until: later(86_400),
+            }),
         };
         server.discovered = Some(discovered());
         server.auth_version = 5;

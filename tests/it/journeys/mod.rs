@@ -8,6 +8,7 @@ mod assumed_methods;
 mod bad_input;
 mod breaker;
 mod browser;
+mod changed_secrets;
 mod chats;
 mod client_credentials;
 mod client_documents;

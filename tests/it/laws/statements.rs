@@ -68,6 +68,7 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "COUNT_BY_ID",
         "an id is unique over all tenants; nothing of the row is read",
     ),
+    ("servers", "FORGET_FORMER", "sweeps all tenants"),
     ("requests", "DELETE_OLD", "sweeps all tenants"),
     (
         "changes",

@@ -1,5 +1,7 @@
 //! Servers: unique slugs, versions, order, and what goes with them.
 
+use std::time::Duration;
+
 use stationmaster::domain::page::PageRequest;
 use stationmaster::domain::servers::Server;
 use stationmaster::store::{Error, Store, Which};
@@ -20,6 +22,7 @@ on_both_engines! {
     an_id_is_taken_in_every_tenant,
     a_server_that_is_held_is_changed_by_nobody_else,
     a_slug_is_found_whatever_else_the_row_holds,
+    former_secrets_that_nobody_tries_any_more_are_forgotten,
 }
 
 async fn get(db: &Db, server: &Server) -> Option<Server> {
@@ -329,4 +332,29 @@ async fn a_slug_is_found_whatever_else_the_row_holds(db: &Db) {
 
     assert_eq!(own.unwrap(), Some(server.spec.slug));
     assert_eq!(foreign.unwrap(), None);
+}
+
+async fn former_secrets_that_nobody_tries_any_more_are_forgotten(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let server = home.full_server("full");
+    let mut tx = db.write().await.unwrap();
+    tx.servers_mut().insert(&server).await.unwrap();
+    tx.commit(&home.event()).await.unwrap();
+    let until = server.secrets.former_client_secret.as_ref().unwrap().until;
+    let forget = async |now| {
+        let mut tx = db.upkeep().await.unwrap();
+        let gone = tx.former_secrets().forget_former_secrets(now).await;
+        tx.commit().await.unwrap();
+        gone.unwrap()
+    };
+
+    let early = forget(until.before(Duration::from_secs(1))).await;
+    let kept = get(db, &server).await;
+    let due = forget(until).await;
+
+    assert_eq!((early, due), (0, 1));
+    assert_eq!(kept.as_ref(), Some(&server));
+    let mut forgotten = server.clone();
+    forgotten.secrets.former_client_secret = None;
+    assert_eq!(get(db, &server).await, Some(forgotten));
 }
