@@ -16,6 +16,8 @@ use super::outcome::is_known;
 use crate::domain::authorization::Scopes;
 use crate::domain::time::Timestamp;
 
+/// Our own word for an answer whose token is of a type that we do not know how to use.
+pub(super) const OTHER_TYPE: &str = "token_type_not_supported";
 /// Longest error code believed to be one.
 const MAX_CODE: usize = 64;
 
@@ -76,8 +78,7 @@ impl Answer {
                 (Some(_) | None, _) => transient,
             };
         }
-        let given = Given::read(headers, now);
-        granted(&members, given, dialect).map_or(Self::Malformed, Self::Granted)
+        granted(&members, Given::read(headers, now), dialect)
     }
 }
 
@@ -102,26 +103,28 @@ pub(super) fn members(body: &[u8]) -> Option<Map<String, Value>> {
     (form.contains_key("access_token") || form.contains_key("error")).then_some(form)
 }
 
-/// The members of a success in canonical form; `None` without access token.
+/// A success, its members in canonical form; none without an access token that can be sent.
 ///
 /// A provider may nest the user's own token when a code is exchanged, with a bot's beside it at the
 /// top, and have the user's at the top on refresh. Grants here are users', so where a dialect knows of
 /// a nested token it is the right one wherever there is one, and nothing from around it belongs to
 /// it. Without such knowledge only what is at the top is a token (RFC 6749, section 5.1).
-fn granted(
-    members: &Map<String, Value>,
-    given: Given,
-    dialect: &Dialect,
-) -> Option<Map<String, Value>> {
+fn granted(members: &Map<String, Value>, given: Given, dialect: &Dialect) -> Answer {
     let nested = dialect.token_path.as_ref();
     let members = nested
         .and_then(|path| members.get(path)?.as_object())
         .filter(|user| text(user, "access_token").is_some())
         .unwrap_or(members);
+    let Some(token) = text(members, "access_token").filter(|token| is_sendable(token)) else {
+        return Answer::Malformed;
+    };
+    if !is_bearer(text(members, "token_type")) {
+        return Answer::Refused(Some(OTHER_TYPE.to_owned()));
+    }
     let mut canonical = Map::new();
     let mut set = |name: &str, value: Value| canonical.insert(name.to_owned(), value);
-    set("access_token", json!(text(members, "access_token")?));
-    set("token_type", json!(token_type(text(members, "token_type"))));
+    set("access_token", json!(token));
+    set("token_type", json!("bearer"));
     if let Some(token) = text(members, "refresh_token") {
         set("refresh_token", json!(token));
     }
@@ -140,15 +143,20 @@ fn granted(
     if !scopes.is_empty() {
         set("scope", json!(scopes.to_string()));
     }
-    Some(canonical)
+    Answer::Granted(canonical)
 }
 
-/// The type of a token. Slack writes whose it is instead: it is a bearer's.
-fn token_type(said: Option<&str>) -> &str {
-    match said.map(str::trim) {
-        None | Some("user" | "bot") => "bearer",
-        Some(said) => said,
-    }
+/// Whether a token is a bearer's; none of another type is used (RFC 6749, section 7.1). Slack writes
+/// whose it is instead.
+fn is_bearer(said: Option<&str>) -> bool {
+    said.map(str::trim)
+        .is_none_or(|said| matches!(said, "user" | "bot") || said.eq_ignore_ascii_case("bearer"))
+}
+
+/// Whether a token is of the characters of which one is made, all of which a header takes (RFC 6749,
+/// appendix A.12).
+fn is_sendable(token: &str) -> bool {
+    token.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// An error code, out of a text or an object that names one. Only what looks like a code: this is

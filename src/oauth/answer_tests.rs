@@ -36,6 +36,30 @@ fn member_in(dialect: &Dialect, body: &str, name: &str) -> Value {
     }
 }
 
+/// We must not use a token of a type that we do not understand (RFC 6749, section 7.1), and one becomes
+/// a header as it is.
+#[test]
+fn a_token_that_cannot_be_sent_is_none() {
+    let typed = |kind: &str| format!(r#"{{"access_token":"a","token_type":"{kind}"}}"#);
+    for kind in ["bearer", "Bearer", "BEARER", " bearer "] {
+        assert_eq!(
+            member(&typed(kind), "token_type"),
+            json!("bearer"),
+            "{kind}"
+        );
+    }
+    for kind in ["DPoP", "MAC", "N_A", "Bearer token", "b\\r\\nx"] {
+        let expected = refused("token_type_not_supported");
+        assert_eq!(read(200, &typed(kind)), expected, "{kind}");
+    }
+    for token in ["a\\r\\nx: y", "a\\u0000", "\u{e9}", "a\\u007f"] {
+        let body = format!(r#"{{"access_token":"{token}","token_type":"bearer"}}"#);
+        assert_eq!(read(200, &body), Answer::Malformed, "{token}");
+    }
+    let odd = r#"{"access_token":"a+b/c= d%20&e'~","token_type":"bearer"}"#;
+    assert_eq!(member(odd, "access_token"), json!("a+b/c= d%20&e'~"));
+}
+
 #[test]
 fn refusals_are_recognised_in_every_dress() {
     for (status, body, expected) in [

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::answer::OTHER_TYPE;
 use super::dialect::{Dialect, Meaning};
 use super::error::Error;
 use crate::domain::authorization::TokenSet;
@@ -146,7 +147,9 @@ fn about(code: &str) -> About {
         // OpenID Connect Core 1.0, section 3.1.2.6
         | "interaction_required"
         | "login_required"
-        | "consent_required" => About::Grant,
+        | "consent_required"
+        // Tokens came, of no use to us.
+        | OTHER_TYPE => About::Grant,
         "invalid_client"
         | "unauthorized_client"
         | "unsupported_grant_type"

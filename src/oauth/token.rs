@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use oauth2::basic::{BasicErrorResponse, BasicTokenType};
+use oauth2::basic::BasicErrorResponse;
 use oauth2::{PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse, TokenUrl};
 use secrecy::ExposeSecret;
 
@@ -198,20 +198,13 @@ fn outcome(typed: Typed, endpoint: &Endpoint<'_>, dialect: &Dialect, sent: &[&st
 }
 
 fn token_set(response: &Tokens) -> TokenSet {
-    // Type names have no case (RFC 6749, section 5.1), and the crate lowers it; headers are
-    // written with the registered spelling.
-    let token_type = match response.token_type() {
-        BasicTokenType::Bearer => "Bearer".to_owned(),
-        BasicTokenType::Mac => "MAC".to_owned(),
-        BasicTokenType::Extension(name) if name == "dpop" => "DPoP".to_owned(),
-        BasicTokenType::Extension(name) => name.clone(),
-    };
     TokenSet {
         access_token: AccessToken::new(response.access_token().secret().clone()),
         refresh_token: response
             .refresh_token()
             .map(|token| RefreshToken::new(token.secret().clone())),
-        token_type,
+        // No other is taken; headers are written with the registered spelling.
+        token_type: "Bearer".to_owned(),
         expires_in: response.expires_in(),
         refresh_expires_in: response
             .extra_fields()
