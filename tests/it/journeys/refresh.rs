@@ -10,6 +10,7 @@ use crate::harness::world::{World, on_both_engines};
 
 on_both_engines! {
     an_expired_token_is_renewed_once_and_rotates,
+    a_renewal_names_the_resource_of_its_grant,
     a_token_about_to_end_is_renewed_before_it_is_handed_out,
     a_longer_life_is_asked_for_within_reason,
     a_refused_grant_needs_a_new_consent_and_is_not_tried_again,
@@ -57,6 +58,18 @@ async fn an_expired_token_is_renewed_once_and_rotates(engine: Engine) {
         connection.refresh_time.unwrap().seconds,
         1_767_225_600 + 7200
     );
+}
+
+async fn a_renewal_names_the_resource_of_its_grant(engine: Engine) {
+    let world = connected(engine).await;
+    world.pass(3600);
+
+    let header = world.header("alice", "tools").await;
+
+    // The provider refuses another resource, or none.
+    assert!(world.idp.accepts(&header));
+    let renewal = world.idp.last_redemption().unwrap();
+    assert_eq!(renewal.form("resource"), Some(world.idp.mcp("tools")));
 }
 
 async fn a_token_about_to_end_is_renewed_before_it_is_handed_out(engine: Engine) {

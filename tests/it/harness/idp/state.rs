@@ -243,7 +243,11 @@ impl State {
                 if self.spent.contains(&presented) && !self.forgives {
                     self.dead.insert(number);
                 }
-                if self.dead.contains(&number) || grant.client != client {
+                // A grant obtained elsewhere is for no resource in particular.
+                let anywhere = grant.resource.is_empty();
+                let same =
+                    grant.client == client && (anywhere || grant.resource == given("resource"));
+                if self.dead.contains(&number) || !same {
                     return refusal("invalid_grant");
                 }
                 let rotates = self.rotates;
