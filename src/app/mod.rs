@@ -26,6 +26,7 @@ mod profiles;
 mod provision;
 mod readable;
 mod redeem;
+mod redirects;
 mod rediscovery;
 mod refused_clients;
 mod rejections;

@@ -39,6 +39,8 @@ pub(super) struct Slot {
     pub(super) holds: Holds,
     /// The issuer to stay with: another one is a look's to find.
     pub(super) stays: Option<Issuer>,
+    /// Whether its client there was registered: a document may have been tried in vain.
+    pub(super) registered: bool,
 }
 
 /// What a server has for its client to prove itself with.
@@ -187,6 +189,7 @@ impl App {
             return Ok(Provision::default());
         };
         let redirect_uri = self.redirect_uri(oauth2, slot.server);
+        let whose = (&slot.tenant, slot.server);
         if let Some(Endpoints { client_id, .. }) = &oauth2.endpoints {
             let client = Client {
                 issuer: oauth2.issuer.clone().unwrap_or_else(|| Issuer::new("")),
@@ -195,6 +198,7 @@ impl App {
                 auth_method: method_of(oauth2.token_endpoint_auth_method, slot.holds, None),
                 redirect_uri,
             };
+            self.check_mix_up(whose, oauth2, None).await?;
             let registration = self.registration(slot, client);
             return Ok(Provision {
                 discovered: None,
@@ -204,6 +208,7 @@ impl App {
         let seeking = Seeking::of(&spec.url, oauth2);
         let issuer = seeking.issuer.or(slot.stays.as_ref());
         let found = self.discover(&Seeking { issuer, ..seeking }).await?;
+        self.check_mix_up(whose, oauth2, Some(&found)).await?;
         let registration = if let Some(preregistered) = &oauth2.preregistered {
             let client = Client {
                 issuer: found.authorization_server.issuer.clone(),
@@ -213,6 +218,8 @@ impl App {
                 redirect_uri,
             };
             self.registration(slot, client)
+        } else if slot.registered {
+            self.register(slot, spec, oauth2, &found).await?
         } else {
             self.own_client(slot, spec, oauth2, &found).await?
         };
@@ -229,9 +236,11 @@ impl App {
         server_url: &str,
         client: &ClientCredentials,
     ) -> Result<Provision> {
+        let seeking = Seeking::own(server_url, client);
+        let issuer = seeking.issuer.or(slot.stays.as_ref());
         let discovered = match &client.token_endpoint {
             Some(_) => None,
-            None => Some(self.discover(&Seeking::own(server_url, client)).await?),
+            None => Some(self.discover(&Seeking { issuer, ..seeking }).await?),
         };
         let found = discovered.as_ref();
         let issuer = found.map(|found| found.authorization_server.issuer.clone());
@@ -267,6 +276,7 @@ impl App {
             auth_method: client.auth_method,
             method_assumed: false,
             redirect_uri: client.redirect_uri,
+            scopes: None,
             management_token: None,
             management_uri: None,
             created_at: self.0.clock.now(),
@@ -317,7 +327,12 @@ impl App {
         };
         let profiles = &self.0.settings.profiles;
         let dialect = profiles.dialect(oauth2.provider_profile.as_deref(), &server.issuer);
-        let scopes = scopes(oauth2, Some(found), dialect);
+        // A step-up may want any that the resource has, and some providers bind a client to what it named.
+        let asked = scopes(oauth2, Some(found), dialect);
+        let scopes = asked.map(|asked| match &found.resource.scopes_supported {
+            Some(all) => asked.union(all),
+            None => asked,
+        });
         let client = NewClient {
             on_behalf_of: &spec.url,
             redirect_uri: &redirect_uri,
@@ -343,6 +358,7 @@ impl App {
         };
         let mut registration = self.registration(slot, client);
         registration.method_assumed = made.method_assumed;
+        registration.scopes = scopes;
         let sealed = self.seal_registered(&mut registration, &made).await;
         if let Err(error) = &sealed {
             stays_registered(&registration, error);

@@ -60,10 +60,16 @@ impl App {
         if stands {
             return Ok(client);
         }
-        let (by, reason) = if ended {
-            (By::Registration, "secret_expires")
+        let reason = if ended {
+            "secret_expires"
         } else {
-            (By::WhatFits, "redirect_uri_changed")
+            "redirect_uri_changed"
+        };
+        // Where one was registered, a document may have been tried in vain.
+        let by = if client.kind == RegistrationKind::Dynamic {
+            By::Registration
+        } else {
+            By::WhatFits
         };
         let why = Why {
             reason,
@@ -98,6 +104,7 @@ impl App {
             generation: last + 1,
             holds: Holds::default(),
             stays: None,
+            registered: false,
         };
         // What was discovered stands: another issuer would be another server, and its users' business.
         let client = match by {

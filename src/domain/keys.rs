@@ -170,7 +170,7 @@ mod tests {
     use super::SealedColumn as Column;
 
     #[test]
-    fn only_what_is_moved_from_a_connection_is_sealed_as_something_else() {
+    fn only_what_is_moved_is_sealed_as_something_else() {
         let moved: Vec<_> = Column::ALL
             .iter()
             .filter(|column| column.sealed_as() != **column)
@@ -180,6 +180,7 @@ mod tests {
         assert_eq!(
             moved,
             [
+                (Column::ServerFormerClientSecret, Column::ServerClientSecret),
                 (Column::RevocationAccessToken, Column::ConnectionAccessToken),
                 (
                     Column::RevocationRefreshToken,

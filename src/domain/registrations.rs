@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::authorization::{ClientAuthMethod, Issuer};
+use super::authorization::{ClientAuthMethod, Issuer, Scopes};
 use super::ids::{RegistrationId, ServerId};
 use super::secrets::Sealed;
 use super::tenants::TenantId;
@@ -83,6 +83,8 @@ pub struct Registration {
     pub method_assumed: bool,
     /// The redirect URI it was registered with; empty for imported ones, which need none here.
     pub redirect_uri: String,
+    /// The scopes it was registered with, where some were named and that is known.
+    pub scopes: Option<Scopes>,
     /// The token that manages the registration (RFC 7592).
     pub management_token: Option<Sealed>,
     /// Where the registration is managed.

@@ -28,6 +28,7 @@ fn client(issuer: &str, client_id: &str) -> Registration {
         method_assumed: false,
         auth_method: ClientAuthMethod::None,
         redirect_uri: String::new(),
+        scopes: None,
         management_token: None,
         management_uri: None,
         created_at: NOW,

@@ -40,6 +40,7 @@ const HISTORY: &[Twin] = &[
     twin!(4, "0004_revocations"),
     twin!(5, "0005_renewal"),
     twin!(6, "0006_former_secret"),
+    twin!(7, "0007_registered_scopes"),
 ];
 
 /// What a database still lacks.

@@ -167,10 +167,8 @@ impl App {
             .get(&handshake.tenant, handshake.server)
             .await?;
         drop(tx);
-        let named = callback
-            .server
-            .is_none_or(|server| server == handshake.server.to_string());
-        let Some(server) = server.filter(|_| named) else {
+        let here = self.arrives(&handshake, callback.server);
+        let Some(server) = server.filter(|_| here) else {
             return Ok(ResultPage::Closed(Closed::Unknown));
         };
         let Some(presented) = callback.browser else {
@@ -194,6 +192,20 @@ impl App {
                 self.fail(&handshake, failure).await?;
                 self.first_result(&handshake, &server).await
             }
+        }
+    }
+
+    /// Whether an answer arrives where it was asked to. One that does not is another authorization
+    /// server's, with a code that is not for this one (RFC 9700, section 4.4).
+    fn arrives(&self, handshake: &Handshake, server: Option<&str>) -> bool {
+        let asked = handshake.snapshot.redirect_uri.as_str();
+        let asked = asked.split_once('?').map_or(asked, |(path, _)| path);
+        let shared = self.public_path("oauth2/callback");
+        let own = self.public_path(&format!("oauth2/callback/{}", handshake.server));
+        match server {
+            Some(server) => asked != shared && server == handshake.server.to_string(),
+            // A redirect URI elsewhere, which leads here as it likes.
+            None => asked != own,
         }
     }
 

@@ -87,6 +87,7 @@ impl App {
             auth_method,
             method_assumed: false,
             redirect_uri: String::new(),
+            scopes: None,
             management_token: None,
             management_uri: None,
             created_at: self.0.clock.now(),

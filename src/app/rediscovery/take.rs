@@ -74,6 +74,12 @@ impl App {
             before.authorization_server.issuer.clone(),
             found.authorization_server.issuer.clone(),
         );
+        if from != to
+            && let Some(oauth2) = current.spec.auth.oauth2()
+        {
+            self.check_mix_up((&tenant, id), oauth2, Some(&found))
+                .await?;
+        }
         let mut tx = self.0.store.read().await?;
         let mut registrations = tx.registrations();
         let known = registrations.find_current(&tenant, id, &to).await?;
@@ -91,6 +97,7 @@ impl App {
                 generation: last + 1,
                 holds: Holds::default(),
                 stays: None,
+                registered: false,
             };
             let client = self
                 .own_client(&slot, &current.spec, oauth2, &found)

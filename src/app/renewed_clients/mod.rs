@@ -208,7 +208,11 @@ impl App {
             }
             Err(Unopened::Store(error)) => return Err(error.into()),
         };
-        let scopes = scopes(oauth2, server.discovered.as_ref(), self.dialect_of(server));
+        // Clients of older releases do not tell what they were registered with.
+        let scopes = registration
+            .scopes
+            .clone()
+            .or_else(|| scopes(oauth2, server.discovered.as_ref(), self.dialect_of(server)));
         let managed = ManagedClient {
             client: NewClient {
                 on_behalf_of: &server.spec.url,

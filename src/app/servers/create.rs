@@ -3,6 +3,7 @@
 
 use super::super::error::{Error, Result};
 use super::super::provision::{Holds, Slot};
+use super::super::redirects::check_consent_page;
 use super::super::requests::{Once, served};
 use super::super::revocations::Unstored;
 use super::super::{App, Written};
@@ -63,6 +64,7 @@ impl App {
         let mut found = check(&draft, Stored::default(), self.0.settings.url_rules);
         found.extend(self.check_private_key(None, &draft).await?);
         self.check_profile(&draft.spec, &mut found);
+        check_consent_page(&draft.spec, &mut found);
         found.or(())?;
         let mut tx = self.0.store.read().await?;
         if find(
@@ -90,6 +92,7 @@ impl App {
                 generation: 1,
                 holds: Holds::after(&draft.secrets, Holds::default()),
                 stays: None,
+                registered: false,
             };
             self.provision(slot, &draft.spec).await?
         };

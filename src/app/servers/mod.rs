@@ -9,12 +9,13 @@ pub use views::{ListServers, ServerView};
 
 use super::error::{Error, Result};
 use super::provision::{Holds, Provision, Slot, client_issuer};
+use super::redirects::check_consent_page;
 use super::requests::Once;
 use super::revocations::Unstored;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::ids::ServerId;
-use crate::domain::registrations::Registration;
+use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::revocations::Reason;
 use crate::domain::servers::{
     Auth, AuthKind, Consequences, Draft, SealedSecrets, Server, Stored, check, consequences,
@@ -261,23 +262,27 @@ impl App {
             });
         }
         let holds = Holds::after(&draft.secrets, held(current, entails));
+        // Where nobody wrote another place, grants go on at their issuer, and secrets to it alone.
+        let found = current.discovered.as_ref();
+        let stays = found
+            .filter(|_| entails.keeps_issuer)
+            .map(|found| found.authorization_server.issuer.clone());
         let mut tx = self.0.store.read().await?;
-        let last = tx
-            .registrations()
-            .last_generation(&current.tenant, current.id)
-            .await?;
+        let mut registrations = tx.registrations();
+        let (tenant, server) = (&current.tenant, current.id);
+        let last = registrations.last_generation(tenant, server).await?;
+        let client = match &stays {
+            Some(issuer) => registrations.find_current(tenant, server, issuer).await?,
+            None => None,
+        };
         drop(tx);
         let slot = Slot {
-            tenant: current.tenant.clone(),
-            server: current.id,
+            tenant: tenant.clone(),
+            server,
             generation: last + 1,
             holds,
-            // Grants that go on go on at their issuer.
-            stays: current
-                .discovered
-                .as_ref()
-                .filter(|_| !entails.ends_grants)
-                .map(|found| found.authorization_server.issuer.clone()),
+            stays,
+            registered: client.is_some_and(|client| client.kind == RegistrationKind::Dynamic),
         };
         self.provision(slot, &draft.spec).await
     }
@@ -318,6 +323,7 @@ impl App {
         found.extend(check(draft, stored, self.0.settings.url_rules));
         let keeping = Some(current).filter(|_| !entails.clears_auth);
         found.extend(self.check_private_key(keeping, draft).await?);
+        check_consent_page(&draft.spec, &mut found);
         // One that went with the deployment's directory keeps nobody from changing the rest.
         if draft.spec.auth.profile() != current.spec.auth.profile() {
             self.check_profile(&draft.spec, &mut found);

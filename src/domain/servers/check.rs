@@ -234,7 +234,6 @@ fn check_foreign(found: &mut Violations, oauth2: &OAuth2, endpoints: &Endpoints)
     }
     let issuer = oauth2.issuer.as_ref().map(Issuer::as_str);
     let home = issuer.unwrap_or(&endpoints.authorization_endpoint);
-    let Ok(home) = Url::parse(home) else { return };
     let written = [
         (
             "server.oauth2.authorization_endpoint",
@@ -249,6 +248,16 @@ fn check_foreign(found: &mut Violations, oauth2: &OAuth2, endpoints: &Endpoints)
             oauth2.revocation_endpoint.as_deref(),
         ),
     ];
+    check_home(found, home, written);
+}
+
+/// Notes endpoints on another origin than this URL.
+fn check_home<'a>(
+    found: &mut Violations,
+    home: &str,
+    written: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
+) {
+    let Ok(home) = Url::parse(home) else { return };
     for (field, url) in written {
         let url = url.and_then(|url| Url::parse(url).ok());
         if url.is_some_and(|url| url.origin() != home.origin()) {
@@ -349,6 +358,10 @@ fn check_client(found: &mut Violations, client: &ClientCredentials, rules: Rules
     );
     let issuer = client.issuer.as_ref().map(Issuer::as_str);
     endpoint(found, "server.client_credentials.issuer", issuer, rules);
+    if let Some(home) = issuer.filter(|_| !client.overrides.allow_foreign_endpoints) {
+        let written = [("server.client_credentials.token_endpoint", url)];
+        check_home(found, home, written);
+    }
 }
 
 fn check_enterprise(found: &mut Violations, enterprise: &Enterprise, rules: Rules) {

@@ -1,9 +1,10 @@
 //! What [`check`] refuses, one rule a test.
 
 use super::*;
-use crate::domain::secrets::HeaderSecret;
+use crate::domain::authorization::Scopes;
+use crate::domain::secrets::{ClientSecret, HeaderSecret};
 use crate::domain::servers::{
-    Access, Availability, Endpoints, SecretEdits, Spec, ToolPolicy, Transport,
+    Access, Availability, Endpoints, Overrides, SecretEdits, Spec, ToolPolicy, Transport,
 };
 use crate::domain::text::Slug;
 
@@ -195,4 +196,38 @@ fn a_parameter_of_the_protocol_cannot_be_added() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn a_client_of_our_own_asks_at_its_issuer_unless_that_is_allowed() {
+    let mut client = ClientCredentials {
+        client_id: "id".into(),
+        issuer: Some(Issuer::new("https://as.example.com")),
+        token_endpoint: Some("https://elsewhere.example.com/token".into()),
+        token_endpoint_auth_method: None,
+        private_key_id: None,
+        provider_profile: None,
+        overrides: Overrides::default(),
+        signing_algorithm: None,
+        scopes: Scopes::default(),
+    };
+    let secret = || SecretEdits {
+        client_secret: Edit::Set(ClientSecret::new("hush".into())),
+        ..SecretEdits::default()
+    };
+    let fields = |client: &ClientCredentials| {
+        let mut draft = draft(Auth::ClientCredentials(client.clone()));
+        draft.secrets = secret();
+        fields(&draft)
+    };
+
+    let foreign = fields(&client);
+    client.overrides.allow_foreign_endpoints = true;
+    let allowed = fields(&client);
+    client.overrides.allow_foreign_endpoints = false;
+    client.token_endpoint = Some("https://as.example.com/token".into());
+    let own = fields(&client);
+
+    assert_eq!(foreign, ["server.client_credentials.token_endpoint"]);
+    assert!(allowed.is_empty() && own.is_empty());
 }

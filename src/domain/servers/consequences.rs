@@ -14,7 +14,7 @@ use super::{Auth, ClientCredentials, Draft, Edit, OAuth2, Server, origin};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four independent facts about one update"
+    reason = "independent facts about one update"
 )]
 pub struct Consequences {
     /// Secrets and discovery of the old kind go.
@@ -25,6 +25,8 @@ pub struct Consequences {
     pub ends_grants: bool,
     /// Discovery and client belong to the old values: both are made again.
     pub needs_provision: bool,
+    /// Nothing that would take a secret elsewhere was written, so that discovery must not either.
+    pub keeps_issuer: bool,
 }
 
 /// What turning `old` into `draft` entails, and what the call must supply for it.
@@ -41,6 +43,7 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
         (Auth::OAuth2(before), Auth::OAuth2(after)) => {
             let steers = secret_goes_elsewhere(before, after);
             entails.ends_grants = moved || steers || client(before) != client(after);
+            entails.keeps_issuer = !entails.ends_grants;
             // A client made by hand authenticates with its secret or key when it has one.
             let (held, given) = (&old.secrets, &draft.secrets);
             let (secret, key) = (held.client_secret.is_some(), held.private_key.is_some());
@@ -49,6 +52,7 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
                     || given.private_key.leaves(key) != key);
             entails.needs_provision = entails.ends_grants
                 || by_proof
+                || client(after).is_none() && before.scopes != after.scopes
                 || before.redirect != after.redirect
                 || before.token_endpoint_auth_method != after.token_endpoint_auth_method
                 || before.overrides != after.overrides
@@ -66,7 +70,9 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
             let own = matches!(after, Auth::ClientCredentials(_));
             entails.needs_provision =
                 entails.clears_auth || own && (entails.ends_grants || by_proof);
-            if !entails.clears_auth && (moved || destinations(before) != destinations(after)) {
+            let elsewhere = moved || destinations(before) != destinations(after);
+            entails.keeps_issuer = !entails.clears_auth && !elsewhere;
+            if !entails.clears_auth && elsewhere {
                 demand_again(&mut found, old, draft);
             }
         }

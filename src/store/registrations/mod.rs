@@ -2,13 +2,13 @@
 
 use sqlx::FromRow;
 
-use super::columns::{Reading, micros, sealed_columns, time};
+use super::columns::{Reading, micros, sealed_columns, text, time};
 use super::engine::{Tx, on, statements};
 use super::error::{Error, Result, conflict};
 
 mod renew;
 
-use crate::domain::authorization::{ClientAuthMethod, Issuer};
+use crate::domain::authorization::{ClientAuthMethod, Issuer, Scopes};
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::registrations::{Registration, RegistrationKind};
@@ -20,7 +20,7 @@ macro_rules! columns {
     () => {
         "id, tenant, server, issuer, generation, kind, client_id, client_secret, \
          client_secret_key, secret_expires_at, renew_at, auth_method, method_assumed, redirect_uri, \
-         management_token, management_token_key, management_uri, created_at"
+         scopes, management_token, management_token_key, management_uri, created_at"
     };
 }
 
@@ -41,7 +41,7 @@ statements! {
     LAST_GENERATION = "SELECT COALESCE(MAX(generation), 0) FROM registrations \
         WHERE tenant = $1 AND server = $2";
     INSERT = concat!("INSERT INTO registrations (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
-        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)");
+        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)");
     LIST_ENDING = concat!("SELECT ", columns!(), " FROM registrations AS own WHERE kind = 'dynamic' \
         AND secret_expires_at IS NOT NULL AND auth_method IN ('client_secret_basic', 'client_secret_post') \
         AND COALESCE(renew_at, created_at) <= $1 AND (renewing_until IS NULL OR renewing_until <= $2) \
@@ -81,6 +81,7 @@ struct Row {
     auth_method: String,
     method_assumed: bool,
     redirect_uri: String,
+    scopes: Option<String>,
     management_token: Option<Vec<u8>>,
     management_token_key: Option<String>,
     management_uri: Option<String>,
@@ -113,6 +114,7 @@ impl TryFrom<Row> for Registration {
             auth_method: reading.some("auth_method", ClientAuthMethod::parse(&row.auth_method))?,
             method_assumed: row.method_assumed,
             redirect_uri: row.redirect_uri,
+            scopes: row.scopes.as_deref().map(Scopes::parse),
             management_token: reading.sealed(
                 "management_token",
                 row.management_token,
@@ -231,6 +233,7 @@ impl Writer<'_> {
             .bind(registration.auth_method.as_str())
             .bind(registration.method_assumed)
             .bind(&registration.redirect_uri)
+            .bind(text(registration.scopes.as_ref()))
             .bind(token)
             .bind(token_key)
             .bind(registration.management_uri.as_deref())

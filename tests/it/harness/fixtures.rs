@@ -220,6 +220,7 @@ impl Home {
             auth_method: ClientAuthMethod::None,
             method_assumed: false,
             redirect_uri: "https://us.test/cb".into(),
+            scopes: None,
             management_token: None,
             management_uri: None,
             created_at: NOW,

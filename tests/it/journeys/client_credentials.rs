@@ -26,6 +26,7 @@ on_both_engines! {
     a_deleted_server_gives_its_token_back,
     another_issuer_is_never_shown_the_client,
     a_token_whose_end_is_not_told_is_used_until_it_is_rejected,
+    an_update_never_shows_the_secret_to_another_issuer,
 }
 
 const ID: &str = "machine";
@@ -308,6 +309,36 @@ async fn another_issuer_is_never_shown_the_client(engine: Engine) {
     let looked = rediscover(&world.admin, "tools", "").await.unwrap();
     assert_eq!(looked.ended_connections, 0);
     world.header("ann", "tools").await;
+}
+
+async fn an_update_never_shows_the_secret_to_another_issuer(engine: Engine) {
+    let world = set_up(engine).await;
+    let other = Idp::start().await;
+    world.idp.names("tools", &[other.issuer()]);
+    let scopes = v1::ClientCredentialsAuth {
+        scopes: vec!["read".to_owned()],
+        ..v1::ClientCredentialsAuth::default()
+    };
+    let key = v1::ClientCredentialsAuth {
+        private_key: Some(Key::Es256.pem().to_owned()),
+        ..v1::ClientCredentialsAuth::default()
+    };
+    for (changed, path) in [
+        (scopes.clone(), "client_credentials.scopes"),
+        (key, "client_credentials.private_key"),
+    ] {
+        let refused = world.update(patch(changed), &[path]).await;
+
+        assert_eq!(reason(refused), "DISCOVERY_FAILED", "{path}");
+    }
+
+    let both = [other.issuer(), world.idp.issuer()];
+    world.idp.names("tools", &both);
+    let mask = ["client_credentials.scopes"];
+    world.update(patch(scopes), &mask).await.unwrap();
+    let header = world.header("ann", "tools").await;
+    assert!(world.idp.accepts(&header));
+    assert!(other.own_requests().is_empty());
 }
 
 #[tokio::test]

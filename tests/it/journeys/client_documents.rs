@@ -221,6 +221,20 @@ async fn where_no_document_is_ever_fetched_an_administrator_has_a_client_registe
     );
     world.connect("alice", "tools").await;
     world.header("alice", "tools").await;
+    // Nor does a later change go back to the document.
+    let change = v1::Server {
+        id: "tools".to_owned(),
+        auth: Some(Auth::Oauth2(v1::OAuth2Auth {
+            scopes: vec!["read".to_owned()],
+            ..v1::OAuth2Auth::default()
+        })),
+        ..v1::Server::default()
+    };
+    let changed = world.update(change, &["oauth2.scopes"]).await.unwrap();
+    assert_eq!(
+        found(&changed.server.unwrap()).registration_kind(),
+        RegistrationKind::Dynamic
+    );
 }
 
 async fn nothing_is_published_where_no_server_is_known_by_it(engine: Engine) {

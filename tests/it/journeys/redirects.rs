@@ -6,13 +6,16 @@ use v1::server::Auth;
 use v1::{RedirectKind, ServerStatus as Status};
 
 use crate::harness::browser::{Browser, parameter};
+use crate::harness::client::fields;
+use crate::harness::idp::Idp;
 use crate::harness::service::Engine;
-use crate::harness::world::{World, on_both_engines};
+use crate::harness::world::{World, on_both_engines, with_auth};
 
 on_both_engines! {
     headers_of_a_request_do_not_move_the_redirect_uri,
     an_explicit_redirect_uri_is_used_verbatim,
     grants_outlive_another_redirect_uri,
+    answers_of_two_issuers_are_not_mixed_up_at_one_redirect_uri,
 }
 
 /// The redirect URI that a user who connects is sent away with.
@@ -95,4 +98,56 @@ async fn grants_outlive_another_redirect_uri(engine: Engine) {
     let shared = changed.server.unwrap().redirect_uri;
     assert_ne!(shared, server.redirect_uri);
     assert_eq!(sent_with(&world, "bob").await, shared);
+}
+
+/// Neither server's issuer is known to name itself: an answer of the one could be taken to be the other's
+/// (RFC 9700, section 4.4).
+async fn answers_of_two_issuers_are_not_mixed_up_at_one_redirect_uri(engine: Engine) {
+    let world = World::start(engine).await;
+    let other = Idp::start().await;
+    let by_hand = |slug: &str, redirect: RedirectKind| {
+        let mut server = world.manual(slug);
+        if let Some(Auth::Oauth2(oauth2)) = &mut server.auth {
+            oauth2.redirect = redirect.into();
+            if redirect == RedirectKind::Explicit {
+                "https://app.example.com/back".clone_into(&mut oauth2.explicit_redirect_uri);
+            }
+        }
+        server
+    };
+    let elsewhere = |slug: &str, redirect: RedirectKind| {
+        let mut server = by_hand(slug, redirect);
+        if let Some(Auth::Oauth2(oauth2)) = &mut server.auth {
+            oauth2.authorization_endpoint = other.authorization_endpoint();
+            oauth2.token_endpoint = other.token_endpoint();
+            oauth2.issuer = other.issuer();
+        }
+        server
+    };
+    for redirect in [RedirectKind::Shared, RedirectKind::Explicit] {
+        let name = |what: &str| format!("{what}-{}", redirect as i32);
+        let made = by_hand(&name("first"), redirect);
+        world.create(made).await.unwrap();
+        let same = by_hand(&name("same"), redirect);
+        world.create(same).await.unwrap();
+
+        let refused = world.create(elsewhere(&name("mixed"), redirect)).await;
+
+        assert_eq!(fields(refused), ["server.oauth2.redirect"]);
+        let alone = elsewhere(&name("alone"), RedirectKind::PerServer);
+        world.create(alone).await.unwrap();
+        let names_itself = with_auth(
+            &name("found"),
+            other.mcp("tools"),
+            Auth::Oauth2(v1::OAuth2Auth {
+                preregistered: Some(v1::PreregisteredClient {
+                    client_id: "by-hand".to_owned(),
+                    issuer: other.issuer(),
+                }),
+                redirect: RedirectKind::Shared.into(),
+                ..v1::OAuth2Auth::default()
+            }),
+        );
+        world.create(names_itself).await.unwrap();
+    }
 }

@@ -21,6 +21,8 @@ on_both_engines! {
     where_discovery_fails_no_registration_is_tried,
     a_server_that_lets_strangers_in_is_discovered_all_the_same,
     a_registration_names_the_scopes_that_will_be_asked_for,
+    other_scopes_have_another_client_and_grants_keep_theirs,
+    a_registration_leaves_room_for_what_the_resource_has,
 }
 
 const REGISTER: &str = "/as/register";
@@ -194,4 +196,71 @@ async fn a_registration_names_the_scopes_that_will_be_asked_for(engine: Engine) 
     let started = world.begin("alice", "tools").await;
     let consent = Browser::default().depart(&started.connect_url).await;
     assert_eq!(parameter(&consent, "scope").as_deref(), Some("read write"));
+}
+
+/// The scopes of every registration so far.
+fn registered_scopes(world: &World) -> Vec<String> {
+    let seen = world.idp.web().seen_at(REGISTER);
+    let scope = |seen: &Seen| seen.json()["scope"].as_str().unwrap_or_default().to_owned();
+    seen.iter().map(scope).collect()
+}
+
+async fn other_scopes_have_another_client_and_grants_keep_theirs(engine: Engine) {
+    let world = World::start(engine).await;
+    let with = |scopes: &[&str]| v1::OAuth2Auth {
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        ..v1::OAuth2Auth::default()
+    };
+    let url = world.idp.mcp("tools");
+    let server = with_auth("tools", url, Auth::Oauth2(with(&["read"])));
+    let before = world.create(server).await.unwrap();
+    world.connect("alice", "tools").await;
+
+    let wider = v1::Server {
+        id: "tools".to_owned(),
+        auth: Some(Auth::Oauth2(with(&["read", "write"]))),
+        ..v1::Server::default()
+    };
+    let changed = world.update(wider, &["oauth2.scopes"]).await.unwrap();
+
+    assert_eq!(registered_scopes(&world), ["read", "read write"]);
+    assert_eq!(changed.ended_connections, 0);
+    let after = found(&changed.server.unwrap()).client_id;
+    assert_ne!(after, found(&before).client_id);
+    world.pass(3601);
+    world.header("alice", "tools").await;
+    let renewed = world.idp.last_redemption().unwrap();
+    assert_eq!(renewed.form("client_id"), Some(found(&before).client_id));
+    world.connect("alice", "tools").await;
+    world.pass(3601);
+    world.header("alice", "tools").await;
+    let renewed = world.idp.last_redemption().unwrap();
+    assert_eq!(renewed.form("client_id"), Some(after));
+}
+
+/// A step-up may want any of them, and some providers bind a client to what it registered.
+async fn a_registration_leaves_room_for_what_the_resource_has(engine: Engine) {
+    let world = World::start(engine).await;
+    let url = world.idp.mcp("tools");
+    let document = json!({
+        "resource": url,
+        "authorization_servers": [world.idp.issuer()],
+        "scopes_supported": ["read", "write"],
+    });
+    let at = "/.well-known/oauth-protected-resource/mcp/tools";
+    world.idp.web().on(at, Reply::json(200, &document));
+    let oauth2 = v1::OAuth2Auth {
+        scopes: vec!["read".to_owned()],
+        ..v1::OAuth2Auth::default()
+    };
+
+    world
+        .create(with_auth("tools", url, Auth::Oauth2(oauth2)))
+        .await
+        .unwrap();
+
+    assert_eq!(registered_scopes(&world), ["read write"]);
+    let started = world.begin("alice", "tools").await;
+    let consent = Browser::default().depart(&started.connect_url).await;
+    assert_eq!(parameter(&consent, "scope").as_deref(), Some("read"));
 }

@@ -1,6 +1,6 @@
 //! Registrations: one for each generation of (tenant, server, issuer).
 
-use stationmaster::domain::authorization::{ClientAuthMethod, Issuer};
+use stationmaster::domain::authorization::{ClientAuthMethod, Issuer, Scopes};
 use stationmaster::domain::registrations::{Registration, RegistrationKind};
 use stationmaster::store::Error;
 
@@ -34,6 +34,7 @@ async fn a_registration_reads_back_as_it_was_written(db: &Db) {
         renew_at: Some(later(4)),
         auth_method: ClientAuthMethod::ClientSecretBasic,
         method_assumed: true,
+        scopes: Some(Scopes::parse("a b")),
         management_token: home.sealed(b"token"),
         management_uri: Some("https://as.test/reg/1".into()),
         ..home.registration(&server)
