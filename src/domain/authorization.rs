@@ -256,13 +256,47 @@ pub struct Discovered {
     /// When this was found; `None` when it was stored by an older release.
     #[serde(default)]
     pub found_at: Option<Timestamp>,
+    /// The issuers that were followed away from, the latest last: grants of theirs may be left.
+    #[serde(default)]
+    pub former: Vec<FormerIssuer>,
 }
+
+/// An issuer that a server had before, as far as what it granted can still be ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerIssuer {
+    /// Its identifier.
+    pub issuer: Issuer,
+    /// Where its tokens are revoked (RFC 7009).
+    pub revocation_endpoint: String,
+}
+
+/// Former issuers that are remembered.
+const FORMER: usize = 8;
 
 impl Discovered {
     /// Whether the resource names another issuer now, which nobody approved: what the one of before
     /// granted is not sent meanwhile.
     pub fn awaits_approval(&self) -> bool {
         self.pending_issuer.is_some()
+    }
+
+    /// What takes the place of this, which remembers what is to be remembered of it.
+    #[must_use]
+    pub fn followed_by(&self, next: Self) -> Self {
+        let server = &self.authorization_server;
+        let here = server
+            .revocation_endpoint
+            .clone()
+            .map(|endpoint| FormerIssuer {
+                issuer: server.issuer.clone(),
+                revocation_endpoint: endpoint,
+            });
+        let mut former = self.former.clone();
+        former.retain(|one| one.issuer != server.issuer);
+        former.extend(here);
+        former.retain(|one| one.issuer != next.authorization_server.issuer);
+        former.drain(..former.len().saturating_sub(FORMER));
+        Self { former, ..next }
     }
 }
 

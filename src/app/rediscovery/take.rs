@@ -108,7 +108,7 @@ impl App {
         let mut event = self.event(&tenant, origin, "server.rediscover", id);
         event.detail = serde_json::json!({ "before": from.as_str(), "issuer": to.as_str() });
         let mut next = Server {
-            discovered: Some(found),
+            discovered: Some(before.followed_by(found)),
             ..current
         };
         next.auth_version += i64::from(moved);

@@ -32,17 +32,24 @@ pub(in super::super) struct GrantClient {
     pub(in super::super) endpoint: Option<String>,
 }
 
-/// Where a server's grants of an issuer are revoked: what was configured, else what was discovered.
-/// Tokens of an issuer that is no longer the server's go nowhere.
-fn endpoint(server: &Server, issuer: &Issuer) -> Option<String> {
-    if client_issuer(server).as_ref() != Some(issuer) {
-        return None;
-    }
+/// Where a client's grants are revoked: at the server's present issuer where that was configured, else
+/// where it was discovered; at one that was followed away from where it was then. What an administrator
+/// gave for another issuer is not shown there: clients made by hand end with theirs.
+fn endpoint(server: &Server, registration: &Registration) -> Option<String> {
+    let issuer = &registration.issuer;
     let found = server.discovered.as_ref();
-    let found = found.and_then(|found| found.authorization_server.revocation_endpoint.as_ref());
-    let oauth2 = server.spec.auth.oauth2();
-    let configured = oauth2.and_then(|oauth2| oauth2.revocation_endpoint.as_ref());
-    let endpoint = configured.or(found);
+    let endpoint = if client_issuer(server).as_ref() == Some(issuer) {
+        let found = found.and_then(|found| found.authorization_server.revocation_endpoint.as_ref());
+        let oauth2 = server.spec.auth.oauth2();
+        let configured = oauth2.and_then(|oauth2| oauth2.revocation_endpoint.as_ref());
+        configured.or(found)
+    } else if registration.kind == RegistrationKind::Preregistered {
+        None
+    } else {
+        let mut former = found.into_iter().flat_map(|found| &found.former);
+        let former = former.find(|former| former.issuer == *issuer);
+        former.map(|former| &former.revocation_endpoint)
+    };
     endpoint
         .filter(|endpoint| oauth::may_name(&server.spec.url, endpoint))
         .cloned()
@@ -88,7 +95,7 @@ impl App {
             client_id: acting.client_id.clone(),
             auth_method: acting.auth_method,
             proof,
-            endpoint: endpoint(server, &registration.issuer),
+            endpoint: endpoint(server, registration),
         })
     }
 

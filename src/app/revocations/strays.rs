@@ -72,8 +72,10 @@ impl App {
         let all = readable(tx.registrations().list(tenant, connection.server).await?);
         drop(tx);
         let registration = all.iter().find(|one| one.id == connection.registration);
-        // A token of then is not for an endpoint of today.
-        let server = server.filter(|server| server.auth_version == connection.auth_version);
+        // A token of then is not for an endpoint of today, unless that is known to be the same.
+        let server = server.filter(|server| {
+            server.auth_version == connection.auth_version || connection.is_set_aside()
+        });
         let (Some(server), Some(registration)) = (server, registration) else {
             return Ok(None);
         };

@@ -180,9 +180,13 @@ impl App {
         } else {
             None
         };
+        let discovered = match (&current.discovered, provision.discovered) {
+            (Some(before), Some(found)) if entails.keeps_issuer => Some(before.followed_by(found)),
+            (_, found) => found,
+        };
         let mut next = Server {
             spec: draft.spec,
-            discovered: provision.discovered,
+            discovered,
             ..current
         };
         if entails.clears_auth {

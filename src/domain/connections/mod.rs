@@ -265,4 +265,9 @@ impl Connection {
         let alive = self.life.renewable || self.life.expires_at.is_none_or(|end| now < end);
         self.life.status == Status::Active && alive
     }
+
+    /// Whether its server was followed to another issuer: it is kept for when the server comes back.
+    pub fn is_set_aside(&self) -> bool {
+        self.life.status == Status::ReconnectRequired(Reconnect::IssuerChanged)
+    }
 }

@@ -102,6 +102,7 @@ impl Search<'_> {
             warnings: std::mem::take(&mut self.warnings),
             pending_issuer: None,
             found_at: None,
+            former: Vec::new(),
         })
     }
 

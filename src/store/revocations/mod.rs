@@ -11,6 +11,7 @@ use super::error::Result;
 use super::work::Claim;
 use crate::domain::changes::NewChange;
 use crate::domain::ids::{ConnectionId, RegistrationId, ServerId};
+use crate::domain::resolution::Reconnect;
 use crate::domain::revocations::{MARGIN, Reason, RetiredClient, Revocation, WorkState};
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Timestamp;
@@ -39,7 +40,8 @@ statements! {
     MOVE = concat!("INSERT INTO revocations (", columns!(), ") SELECT id, tenant, user_id, server, $5, \
         issuer, $6, $7, refresh_token, refresh_token_key, access_token, access_token_key, 'pending', \
         COALESCE(lease_until + $8, 0), 0, $9, NULL, NULL, $9, 1 FROM connections \
-        WHERE tenant = $1 AND server = $2 AND registration = $3 AND auth_version = $4 \
+        WHERE tenant = $1 AND server = $2 AND registration = $3 \
+        AND (auth_version = $4 OR status = 'reconnect_required' AND reason = $10) \
         AND (refresh_token IS NOT NULL OR access_token IS NOT NULL)");
     REPLACE = "UPDATE revocations SET refresh_token = $4, refresh_token_key = $5, access_token = $6, \
         access_token_key = $7, not_before = 0, lease_until = NULL, version = version + 1 \
@@ -63,7 +65,7 @@ pub struct Retiring<'a> {
     pub server: ServerId,
     /// of this client of it,
     pub registration: RegistrationId,
-    /// obtained while it had this `auth_version`.
+    /// obtained while it had this `auth_version`, or set aside since.
     pub auth_version: i64,
     /// Where they are revoked.
     pub endpoint: &'a str,
@@ -184,6 +186,7 @@ impl Writer<'_> {
             .bind(retiring.reason.as_str())
             .bind(i64::try_from(MARGIN.as_micros()).unwrap_or(i64::MAX))
             .bind(retiring.now.as_micros())
+            .bind(Reconnect::IssuerChanged.as_str())
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?)

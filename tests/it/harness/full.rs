@@ -1,7 +1,8 @@
 //! Values in which every field holds something of its own, so that no two columns can be confused.
 
 use stationmaster::domain::authorization::{
-    AuthorizationServer, ClientAuthMethod, Discovered, Issuer, ProtectedResource, Resource, Scopes,
+    AuthorizationServer, ClientAuthMethod, Discovered, FormerIssuer, Issuer, ProtectedResource,
+    Resource, Scopes,
 };
 use stationmaster::domain::connections::{Connection, Lifecycle, Origin};
 use stationmaster::domain::registrations::Registration;
@@ -133,5 +134,9 @@ fn discovered() -> Discovered {
         warnings: vec!["careful".into()],
         pending_issuer: Some(Issuer::new("https://other.test")),
         found_at: Some(Timestamp::from_secs(1_795_230_000)),
+        former: vec![FormerIssuer {
+            issuer: Issuer::new("https://before.test"),
+            revocation_endpoint: "https://before.test/revoke".into(),
+        }],
     }
 }

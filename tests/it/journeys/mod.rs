@@ -47,6 +47,7 @@ mod resolve;
 mod revoke;
 mod revoke_all;
 mod revoke_late;
+mod revoke_set_aside;
 mod revoke_siblings;
 mod revoke_tenant;
 mod revoke_unread;

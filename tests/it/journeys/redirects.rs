@@ -124,8 +124,11 @@ async fn answers_of_two_issuers_are_not_mixed_up_at_one_redirect_uri(engine: Eng
         }
         server
     };
-    for redirect in [RedirectKind::Shared, RedirectKind::Explicit] {
-        let name = |what: &str| format!("{what}-{}", redirect as i32);
+    for (redirect, kind) in [
+        (RedirectKind::Shared, "shared"),
+        (RedirectKind::Explicit, "explicit"),
+    ] {
+        let name = |what: &str| format!("{what}-{kind}");
         let made = by_hand(&name("first"), redirect);
         world.create(made).await.unwrap();
         let same = by_hand(&name("same"), redirect);

@@ -1,7 +1,8 @@
 //! Revocations: moved from connections as they are, written at their version only, wiped when given
 //! up.
 
-use stationmaster::domain::connections::Connection;
+use stationmaster::domain::connections::{Connection, Status};
+use stationmaster::domain::resolution::Reconnect;
 use stationmaster::domain::revocations::{MARGIN, Reason, Revocation, Work, WorkState};
 use stationmaster::domain::time::Timestamp;
 use stationmaster::store::{Error, Retiring};
@@ -119,14 +120,17 @@ async fn connections_of_one_client_become_revocations_at_once(db: &Db) {
     let ann = home.full_connection(&registration, "ann");
     let mut bob = home.full_connection(&registration, "bob");
     bob.life.attempt = None;
+    let mut set_aside = home.full_connection(&registration, "cid");
+    set_aside.auth_version -= 1;
+    set_aside.life.status = Status::ReconnectRequired(Reconnect::IssuerChanged);
     let kept = home.full_connection(&elsewhere, "ann");
-    for connection in [&ann, &bob, &kept] {
+    for connection in [&ann, &bob, &set_aside, &kept] {
         home.store_connection(db, connection).await;
     }
 
     let moved = retire(db, &home, &ann).await;
 
-    assert_eq!(moved, 2);
+    assert_eq!(moved, 3);
     let mut tx = db.read().await.unwrap();
     let mut at = tx.revocations();
     assert_eq!(at.get(&home.tenant, kept.id).await.unwrap(), None);
