@@ -60,7 +60,8 @@ pub enum Denial {
     TokenRejected,
     /// Everything asked for was granted already.
     ScopesAlreadyGranted,
-    /// The user was asked for the same twice within the hour, in vain.
+    /// The user was asked for the same twice within the hour, in vain: they declined, the provider
+    /// answered with an error, or what came of it did not do.
     ScopeRetryLimit,
     /// This release does not serve the server's kind of authorisation.
     AuthKindUnsupported,

@@ -212,6 +212,7 @@ impl App {
             return Ok(None);
         };
         let options = &new.options;
+        let asked = asked_scopes(oauth2, server, new, self.dialect_of(server));
         let same = handshake.auth_version == server.auth_version
             && client == Some(handshake.registration)
             && handshake.binding == binding
@@ -219,8 +220,7 @@ impl App {
             && handshake.opener_origin == options.opener_origin
             && handshake.completion_url == options.completion_url
             && handshake.snapshot.profile.as_deref() == server.spec.auth.profile()
-            && handshake.snapshot.scopes
-                == asked_scopes(oauth2, server, new, self.dialect_of(server));
+            && handshake.snapshot.asks_for(asked.as_ref());
         if !same {
             return Ok(None);
         }
