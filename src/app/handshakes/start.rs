@@ -241,8 +241,8 @@ struct Prepared {
     snapshot: Snapshot,
 }
 
-/// The scopes to ask for: a challenge that came with the call is fresher than the one that
-/// discovery saw.
+/// The scopes to ask for: a challenge that came with the call is fresher than the one that discovery
+/// saw.
 pub(super) fn asked_scopes(
     oauth2: &OAuth2,
     server: &Server,
@@ -250,11 +250,14 @@ pub(super) fn asked_scopes(
     dialect: &Dialect,
 ) -> Option<Scopes> {
     let fresh = hint(&Challenge::parse_all(&new.challenges)).and_then(|hint| hint.scopes);
-    let mut found = server.discovered.clone();
-    if let (Some(found), Some(fresh)) = (&mut found, fresh) {
-        found.challenged_scopes = Some(fresh);
-    }
-    let chosen = scopes(oauth2, found.as_ref(), dialect);
+    let chosen = if let Some(mut found) = server.discovered.clone() {
+        found.challenged_scopes = fresh.or(found.challenged_scopes);
+        scopes(oauth2, Some(&found), dialect)
+    } else {
+        // Endpoints by hand: there is no metadata that could name any.
+        let (configured, offline) = (Some(&oauth2.scopes), dialect.offline_access);
+        oauth::choose_scopes(configured, fresh.as_ref(), None, None, offline)
+    };
     if new.extra_scopes.is_empty() {
         return chosen;
     }
