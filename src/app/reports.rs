@@ -250,7 +250,7 @@ impl App {
         .await
     }
 
-    /// A 403: more scopes help only where the challenge says so and they were not granted yet, perhaps
+    /// A 403: more scopes help only where a challenge says so and they were not granted yet, perhaps
     /// to a report that was faster.
     async fn forbidden(
         &self,
@@ -264,9 +264,11 @@ impl App {
         if let Some(retry) = newer.and_then(|newer| self.retry_with(newer, version)) {
             return Ok(retry);
         }
-        let challenge = BearerChallenge::find(&Challenge::parse_all(challenges));
-        let insufficient = challenge.filter(|c| c.error.as_deref() == Some("insufficient_scope"));
-        let Some(asked) = insufficient.and_then(|challenge| challenge.scope) else {
+        let wanted = BearerChallenge::all(&Challenge::parse_all(challenges));
+        let mut insufficient = wanted
+            .into_iter()
+            .filter(|one| one.error.as_deref() == Some("insufficient_scope"));
+        let Some(asked) = insufficient.find_map(|one| one.scope) else {
             return Ok(Answer::Denied(Denial::Forbidden));
         };
         let granted = connection
