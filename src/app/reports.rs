@@ -238,9 +238,6 @@ impl App {
         server: &Server,
     ) -> Result<Answer> {
         let server = self.look_again(server).await?;
-        if awaits_approval(&server) {
-            return Ok(Answer::Denied(Denial::IssuerApprovalPending));
-        }
         self.authorize(
             caller,
             report,
@@ -283,7 +280,8 @@ impl App {
             .await
     }
 
-    /// Starts a handshake, or answers the one that is open already.
+    /// Starts a handshake, or answers the one that is open already. Nobody is sent to an issuer whose
+    /// place another one may take.
     async fn authorize(
         &self,
         caller: &Caller,
@@ -291,6 +289,9 @@ impl App {
         server: &Server,
         (extra_scopes, in_vain): (Scopes, InVain),
     ) -> Result<Answer> {
+        if awaits_approval(server) {
+            return Ok(Answer::Denied(Denial::IssuerApprovalPending));
+        }
         // Without options and without links a daemon has no way to connect anybody: that is no fault
         // of the report.
         if !report.options.is_said() && self.check_options(caller, &report.options).is_err() {

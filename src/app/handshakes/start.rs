@@ -7,6 +7,7 @@ use super::super::access::check_actor;
 use super::super::discovery::hint;
 use super::super::error::{Error, Result};
 use super::super::provision::{client_issuer, scopes};
+use super::super::rediscovery::awaits_approval;
 use super::super::servers::{find, may_see};
 use super::{NewHandshake, Options, Started};
 use crate::crypto::Flow;
@@ -31,6 +32,11 @@ impl App {
         let server = server.filter(|server| may_see(caller, Some(&new.actor), server));
         let server = server.ok_or(Error::ServerNotFound)?;
         let oauth2 = server.spec.auth.oauth2().ok_or(Error::AuthNotInteractive)?;
+        // What a user would obtain is sent nowhere meanwhile.
+        if awaits_approval(&server) {
+            self.look_now_and_then(&server);
+            return Err(Error::IssuerApprovalPending);
+        }
         let binding = self.check_options(caller, &new.options)?;
         let issuer = client_issuer(&server).ok_or_else(no_client)?;
         let found = tx
