@@ -132,11 +132,13 @@ pub(super) fn undiscovered(findings: &Findings) -> Error {
     Error::DiscoveryFailed { detail }
 }
 
-/// The challenge of `WWW-Authenticate` lines, as far as it steers discovery.
+/// What the challenges of `WWW-Authenticate` lines say together, as far as it steers discovery; of each
+/// thing the first word counts. `None` where nobody asks for an access token.
 pub(super) fn hint(challenges: &[Challenge]) -> Option<Hint> {
-    BearerChallenge::find(challenges).map(|challenge| Hint {
-        resource_metadata: challenge.resource_metadata,
-        scopes: challenge.scope,
+    let wanted = BearerChallenge::all(challenges);
+    (!wanted.is_empty()).then(|| Hint {
+        resource_metadata: wanted.iter().find_map(|one| one.resource_metadata.clone()),
+        scopes: wanted.iter().find_map(|one| one.scope.clone()),
     })
 }
 

@@ -87,6 +87,9 @@ pub enum Error {
     /// The server's kind of authorisation has no handshake.
     #[error("the server's authorisation needs no handshake")]
     AuthNotInteractive,
+    /// The server's resource names another issuer, which an administrator must approve.
+    #[error("another issuer of the server waits for approval")]
+    IssuerApprovalPending,
     /// This way to run a handshake is not offered.
     #[error("this flow is not offered")]
     FlowNotSupported,

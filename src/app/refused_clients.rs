@@ -7,8 +7,6 @@
 //! pause, for a provider may come to itself. Meanwhile its user is asked to connect again, which
 //! the new client serves.
 
-use std::time::Duration;
-
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
@@ -16,7 +14,7 @@ use super::App;
 use super::error::Result;
 use super::provision::client_issuer;
 use super::renewed_clients::Renewal;
-use super::replaced_clients::{By, Why};
+use super::replaced_clients::{By, LEFT_ALONE, Why};
 use crate::domain::audit::Origin;
 use crate::domain::connections::Connection;
 use crate::domain::ids::{RegistrationId, ServerId};
@@ -26,8 +24,6 @@ use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
 use crate::store::Read;
 
-/// A client of ours is left alone for so long after it was registered: a provider may refuse them all.
-const GENERATION: Duration = Duration::from_hours(1);
 /// Whether two registrations are one client to its provider.
 fn same_client(one: &Registration, other: &Registration) -> bool {
     one.issuer == other.issuer && one.client_id == other.client_id
@@ -142,7 +138,7 @@ impl App {
             };
         }
         let registered = current.kind == RegistrationKind::Dynamic;
-        if registered && now.since(current.created_at) <= GENERATION {
+        if registered && now.since(current.created_at) <= LEFT_ALONE {
             tracing::warn!(server.id = %id, client.id = client, "the provider refuses a client that was registered just now");
             return Ok(());
         }

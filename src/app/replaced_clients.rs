@@ -2,6 +2,8 @@
 //! that ends, whose redirect URI is another today, or whose administrator wants another one. No grant is touched: each keeps the
 //! client that obtained it.
 
+use std::time::Duration;
+
 use super::App;
 use super::error::Result;
 use super::handshakes::no_client;
@@ -11,6 +13,10 @@ use crate::domain::audit::Origin;
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{OAuth2, Server};
 use crate::store;
+
+/// A client of ours is not replaced unasked so soon after it was registered: a provider may refuse them
+/// all, and there are secrets that live for minutes.
+pub(super) const LEFT_ALONE: Duration = Duration::from_hours(1);
 
 /// How the new client comes to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

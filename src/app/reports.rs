@@ -16,7 +16,7 @@ use super::servers::{ServerRef, find, may_see};
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::authorization::Scopes;
-use crate::domain::connections::{Effect, Event, Unusable};
+use crate::domain::connections::{Connection, Effect, Event, Unusable};
 use crate::domain::servers::{Auth, Server};
 use crate::mcp::{BearerChallenge, Challenge};
 
@@ -60,7 +60,8 @@ pub enum Denial {
     TokenRejected,
     /// Everything asked for was granted already.
     ScopesAlreadyGranted,
-    /// The user was asked for the same twice within the hour, in vain.
+    /// The user was asked for the same twice within the hour, in vain: they declined, the provider
+    /// answered with an error, or what came of it did not do.
     ScopeRetryLimit,
     /// This release does not serve the server's kind of authorisation.
     AuthKindUnsupported,
@@ -131,7 +132,10 @@ impl App {
         }
         let value = match (*status, &server.spec.auth) {
             (401, Auth::OAuth2(_)) => self.unauthorized(caller, &report, &server, version).await?,
-            (403, Auth::OAuth2(_)) => self.forbidden(caller, &report, &server, challenges).await?,
+            (403, Auth::OAuth2(_)) => {
+                let said = (challenges.as_slice(), version);
+                self.forbidden(caller, &report, &server, said).await?
+            }
             (401, Auth::ClientCredentials(_)) => self.own_rejected(&server, version).await?,
             (401 | 403, Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_)) => {
                 Answer::Denied(Denial::AuthKindUnsupported)
@@ -181,12 +185,8 @@ impl App {
         if let Effect::Tell(Unusable::RefreshLimit(retry_after)) = noted {
             return Ok(Answer::Denied(Denial::RefreshLimit { retry_after }));
         }
-        let current = connection.life.generation;
-        // What was rejected is not what there is: older, or of another database than this.
-        if version != current && connection.is_connected(self.0.clock.now()) {
-            return Ok(Answer::Retry {
-                credential_version: current,
-            });
+        if let Some(retry) = self.retry_with(&connection, version) {
+            return Ok(retry);
         }
         // Where the resource names another issuer now, a new token of the old one is of no use.
         let looked = self.look_again(server).await?;
@@ -222,6 +222,14 @@ impl App {
         }
     }
 
+    /// To retry, where what was answered is not what there is: older, or of another database than this.
+    fn retry_with(&self, connection: &Connection, version: i64) -> Option<Answer> {
+        let credential_version = connection.life.generation;
+        let differs = version != credential_version;
+        (differs && connection.is_connected(self.0.clock.now()))
+            .then_some(Answer::Retry { credential_version })
+    }
+
     /// A 401 to who has no grant: a handshake, with the issuer that the resource names now.
     async fn begin_anew(
         &self,
@@ -230,9 +238,6 @@ impl App {
         server: &Server,
     ) -> Result<Answer> {
         let server = self.look_again(server).await?;
-        if awaits_approval(&server) {
-            return Ok(Answer::Denied(Denial::IssuerApprovalPending));
-        }
         self.authorize(
             caller,
             report,
@@ -242,20 +247,27 @@ impl App {
         .await
     }
 
-    /// A 403: more scopes help only where the challenge says so and they were not granted yet.
+    /// A 403: more scopes help only where a challenge says so and they were not granted yet, perhaps
+    /// to a report that was faster.
     async fn forbidden(
         &self,
         caller: &Caller,
         report: &Report,
         server: &Server,
-        challenges: &[String],
+        (challenges, version): (&[String], i64),
     ) -> Result<Answer> {
-        let challenge = BearerChallenge::find(&Challenge::parse_all(challenges));
-        let insufficient = challenge.filter(|c| c.error.as_deref() == Some("insufficient_scope"));
-        let Some(asked) = insufficient.and_then(|challenge| challenge.scope) else {
+        let connection = self.connection(&Self::key(report, server)).await?;
+        let newer = connection.as_ref();
+        if let Some(retry) = newer.and_then(|newer| self.retry_with(newer, version)) {
+            return Ok(retry);
+        }
+        let wanted = BearerChallenge::all(&Challenge::parse_all(challenges));
+        let mut insufficient = wanted
+            .into_iter()
+            .filter(|one| one.error.as_deref() == Some("insufficient_scope"));
+        let Some(asked) = insufficient.find_map(|one| one.scope) else {
             return Ok(Answer::Denied(Denial::Forbidden));
         };
-        let connection = self.connection(&Self::key(report, server)).await?;
         let granted = connection
             .filter(|connection| connection.auth_version >= server.auth_version)
             .map(|connection| connection.scopes)
@@ -268,7 +280,8 @@ impl App {
             .await
     }
 
-    /// Starts a handshake, or answers the one that is open already.
+    /// Starts a handshake, or answers the one that is open already. Nobody is sent to an issuer whose
+    /// place another one may take.
     async fn authorize(
         &self,
         caller: &Caller,
@@ -276,6 +289,9 @@ impl App {
         server: &Server,
         (extra_scopes, in_vain): (Scopes, InVain),
     ) -> Result<Answer> {
+        if awaits_approval(server) {
+            return Ok(Answer::Denied(Denial::IssuerApprovalPending));
+        }
         // Without options and without links a daemon has no way to connect anybody: that is no fault
         // of the report.
         if !report.options.is_said() && self.check_options(caller, &report.options).is_err() {

@@ -103,6 +103,12 @@ impl Scopes {
         self.iter().filter(|scope| !held.contains(scope)).collect()
     }
 
+    /// Whether both hold the same scopes, in whatever order: the order means nothing (RFC 6749,
+    /// section 3.3).
+    pub fn are_the_same_as(&self, other: &Self) -> bool {
+        self.missing_from(other).is_empty() && other.missing_from(self).is_empty()
+    }
+
     /// The scopes as a list of texts.
     pub fn to_vec(&self) -> Vec<String> {
         self.0.clone()
@@ -336,6 +342,23 @@ mod tests {
 
         assert_eq!(granted.union(&Scopes::parse("a c")).to_string(), "b a c");
         assert_eq!(Scopes::parse("a c").missing_from(&granted).to_string(), "c");
+    }
+
+    #[test]
+    fn scopes_are_the_same_in_whatever_order() {
+        let scopes = Scopes::parse("a b");
+
+        for (other, same) in [
+            ("a b", true),
+            ("b a a", true),
+            ("a", false),
+            ("a b c", false),
+        ] {
+            let other = Scopes::parse(other);
+
+            assert_eq!(scopes.are_the_same_as(&other), same, "{other}");
+            assert_eq!(other.are_the_same_as(&scopes), same, "{other}");
+        }
     }
 
     #[test]

@@ -166,6 +166,15 @@ pub struct Snapshot {
     pub profile: Option<String>,
 }
 
+impl Snapshot {
+    /// Whether these are the scopes asked for.
+    pub fn asks_for(&self, scopes: Option<&Scopes>) -> bool {
+        let none = Scopes::default();
+        let asked = self.scopes.as_ref().unwrap_or(&none);
+        asked.are_the_same_as(scopes.unwrap_or(&none))
+    }
+}
+
 /// One attempt to obtain a grant.
 #[derive(Debug, Clone)]
 pub struct Handshake {

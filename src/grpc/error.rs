@@ -134,6 +134,11 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             Reason::AuthNotInteractive,
             about(&["server"]),
         ),
+        Error::IssuerApprovalPending => (
+            FailedPrecondition,
+            Reason::IssuerApprovalPending,
+            about(&["server"]),
+        ),
         Error::FlowNotSupported => (
             FailedPrecondition,
             Reason::FlowNotSupported,

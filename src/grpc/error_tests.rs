@@ -33,6 +33,7 @@ fn failures() -> Vec<Error> {
         Error::RegistrationFailed { detail: "x".into() },
         Error::UrlNotAllowed { field: "f" },
         Error::AuthNotInteractive,
+        Error::IssuerApprovalPending,
         Error::FlowNotSupported,
         Error::BindingNotAllowed,
         Error::HandshakeNotFound,

@@ -74,21 +74,10 @@ pub struct BearerChallenge {
 }
 
 impl BearerChallenge {
-    /// The challenge to act upon: the first for an access token that points to metadata, else the
-    /// first that names an error or scopes, else the first. `None` if no challenge asks for an
-    /// access token.
-    pub fn find(challenges: &[Challenge]) -> Option<Self> {
-        let wanted: Vec<Self> = challenges.iter().filter_map(Self::read).collect();
-        wanted
-            .iter()
-            .find(|one| one.resource_metadata.is_some())
-            .or_else(|| {
-                wanted
-                    .iter()
-                    .find(|one| one.error.is_some() || one.scope.is_some())
-            })
-            .or(wanted.first())
-            .cloned()
+    /// The challenges that ask for an access token, in order. There may be several: a gateway and the
+    /// server behind it each add their own, and neither says all.
+    pub fn all(challenges: &[Challenge]) -> Vec<Self> {
+        challenges.iter().filter_map(Self::read).collect()
     }
 
     fn read(challenge: &Challenge) -> Option<Self> {
@@ -210,11 +199,11 @@ mod tests {
     fn a_quoted_scheme_name_is_not_a_challenge() {
         let found = parse(r#"Basic realm="Bearer resource_metadata=https://evil.example""#);
 
-        assert_eq!(BearerChallenge::find(&found), None);
+        assert_eq!(BearerChallenge::all(&found), []);
     }
 
     #[test]
-    fn the_challenge_with_metadata_is_preferred_over_several_lines() {
+    fn of_several_lines_every_challenge_for_a_token_is_read() {
         let found = Challenge::parse_all([
             r#"Basic realm="x""#,
             r#"Bearer error="invalid_token""#,
@@ -222,13 +211,21 @@ mod tests {
         ]);
 
         assert_eq!(
-            BearerChallenge::find(&found),
-            Some(BearerChallenge {
-                scheme: AuthScheme::DPoP,
-                resource_metadata: Some("https://h/m".to_owned()),
-                scope: Some(Scopes::parse("a b")),
-                error: Some("use_dpop_nonce".to_owned()),
-            })
+            BearerChallenge::all(&found),
+            [
+                BearerChallenge {
+                    scheme: AuthScheme::Bearer,
+                    resource_metadata: None,
+                    scope: None,
+                    error: Some("invalid_token".to_owned()),
+                },
+                BearerChallenge {
+                    scheme: AuthScheme::DPoP,
+                    resource_metadata: Some("https://h/m".to_owned()),
+                    scope: Some(Scopes::parse("a b")),
+                    error: Some("use_dpop_nonce".to_owned()),
+                },
+            ]
         );
     }
 
@@ -256,7 +253,7 @@ mod tests {
             let found = Challenge::parse_all(&lines);
 
             prop_assert!(found.len() <= MAX_CHALLENGES);
-            let _ = BearerChallenge::find(&found);
+            prop_assert!(BearerChallenge::all(&found).len() <= found.len());
         }
 
         #[test]

@@ -16,6 +16,8 @@ mod bridge;
 mod dialect;
 mod discovery;
 mod error;
+#[cfg(test)]
+mod foreign;
 mod lifetime;
 mod metadata;
 mod outcome;

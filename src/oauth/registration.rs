@@ -214,6 +214,9 @@ fn management(answer: &Map<String, Value>) -> (Option<String>, Option<Registrati
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::foreign::bodies;
     use super::*;
     use ClientAuthMethod::{ClientSecretBasic, ClientSecretPost, None as Public, PrivateKeyJwt};
 
@@ -296,6 +299,36 @@ mod tests {
             assert_eq!(document["application_type"], expected);
             assert_eq!(document["redirect_uris"], json!([redirect_uri]));
             assert_eq!(document.get("scope"), None);
+        }
+    }
+
+    const MEMBERS: &[&str] = &[
+        "client_id",
+        "client_secret",
+        "client_secret_expires_at",
+        "registration_access_token",
+        "registration_client_uri",
+        "token_endpoint_auth_method",
+    ];
+    const WORDS: &[&str] = &[
+        "c",
+        "none",
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    ];
+
+    proptest! {
+        #[test]
+        fn of_any_body_only_a_client_that_can_be_used_is_read(body in bodies(MEMBERS, WORDS)) {
+            let answer = object(&body);
+            if let Some(Ok(client)) = answer.map(|answer| read(&answer, ClientSecretBasic)) {
+                prop_assert!(!client.client_id.trim().is_empty());
+                prop_assert_ne!(client.auth_method, PrivateKeyJwt);
+                prop_assert!(client.auth_method == Public || client.client_secret.is_some());
+                prop_assert!(!client.method_assumed || client.auth_method == ClientSecretBasic);
+                prop_assert!(client.secret_expires_at.is_none_or(|end| end > Timestamp::default()));
+            }
         }
     }
 }

@@ -160,3 +160,71 @@ fn read(answer: &Map<String, Value>, managed: &ManagedClient<'_>) -> Result<Rene
         registration_client_uri: uri.map(str::to_owned),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ClientAuthMethod::{ClientSecretBasic, None as Public, PrivateKeyJwt};
+    use proptest::prelude::*;
+
+    use super::super::foreign::bodies;
+    use super::*;
+    use crate::domain::time::{Clock as _, FixedClock};
+
+    const MEMBERS: &[&str] = &[
+        "client_id",
+        "client_secret",
+        "client_secret_expires_at",
+        "registration_access_token",
+        "registration_client_uri",
+        "token_endpoint_auth_method",
+    ];
+    const WORDS: &[&str] = &[
+        "c",
+        "none",
+        "client_secret_basic",
+        "private_key_jwt",
+        "https://as.example/c",
+        "http://127.0.0.1/c",
+    ];
+
+    proptest! {
+        #[test]
+        fn of_any_body_only_the_same_client_is_read_as_it_can_be_used(
+            body in bodies(MEMBERS, WORDS),
+            before in proptest::sample::select(vec![Public, ClientSecretBasic]),
+        ) {
+            let token = RegistrationAccessToken::new("t".to_owned());
+            let managed = ManagedClient {
+                client: NewClient {
+                    on_behalf_of: "https://mcp.example",
+                    redirect_uri: "https://us.example/cb",
+                    client_name: "n",
+                    client_uri: None,
+                    scopes: None,
+                    auth_methods: None,
+                    deadline: Duration::ZERO,
+                },
+                client_id: "c",
+                auth_method: before,
+                uri: "https://as.example/c",
+                token: &token,
+                send_before: FixedClock::default().instant(Duration::ZERO),
+            };
+            let answer = object(&body);
+
+            if let Some(Ok(client)) = answer.as_ref().map(|answer| read(answer, &managed)) {
+                let secret = client.client_secret.is_some();
+                prop_assert_eq!(answer.as_ref().unwrap()["client_id"].as_str(), Some("c"));
+                prop_assert_ne!(client.auth_method, PrivateKeyJwt);
+                prop_assert!(client.auth_method == Public || before != Public || secret);
+                prop_assert!(!secret || client.secret_end != SecretEnd::AsBefore);
+                prop_assert_ne!(client.registration_client_uri.as_deref(), Some("http://127.0.0.1/c"));
+                if let SecretEnd::At(end) = client.secret_end {
+                    prop_assert!(end > Timestamp::default());
+                }
+            }
+        }
+    }
+}

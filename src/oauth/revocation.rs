@@ -202,3 +202,53 @@ fn no_answer(error: fetch::Error) -> Revocation {
         | fetch::Error::Redirect { .. } => Revocation::Later { retry_after: None },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+    use proptest::prelude::*;
+
+    use super::super::foreign::bodies;
+    use super::*;
+
+    const WORDS: &[&str] = &[
+        "invalid_token",
+        "invalid_grant",
+        "token_revoked",
+        "unsupported_token_type",
+        "invalid_client",
+        "temporarily_unavailable",
+    ];
+
+    proptest! {
+        #[test]
+        fn of_any_answer_only_success_or_a_word_of_the_end_is_taken_for_it(
+            status in 100_u16..=599,
+            body in bodies(&["error", "ok", "access_token"], WORDS),
+        ) {
+            let answer = Response {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: HeaderMap::new(),
+                body: body.clone().into(),
+                url: Url::parse("https://as.example/revoke").unwrap(),
+            };
+
+            match read(&answer) {
+                Revocation::Done if answer.status.is_success() => {}
+                Revocation::Done => {
+                    let members: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                    prop_assert!(is_ended(members["error"].as_str().unwrap()));
+                }
+                Revocation::Refused(refused) => {
+                    let code = refused.code.unwrap_or_default();
+                    prop_assert!(code.len() <= 64 && code.is_ascii() && !is_ended(&code));
+                }
+                Revocation::Later { retry_after } => prop_assert_eq!(retry_after, None),
+                Revocation::Impossible(error) => {
+                    let status = answer.status;
+                    prop_assert_eq!(error, Error::NoEndpoint { status });
+                }
+            }
+        }
+    }
+}

@@ -164,6 +164,8 @@ impl Parameters {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -198,5 +200,32 @@ mod tests {
 
         assert_eq!(found.iss.as_deref(), Some("https://as.example/%41"));
         assert_eq!(found.code.as_ref().map(|code| code.as_str()), Some("a b"));
+    }
+
+    proptest! {
+        #[test]
+        fn of_any_query_nothing_is_read_that_came_twice_or_is_too_long(
+            query in prop_oneof![
+                any::<String>(),
+                "((state|code|error|iss|x)(=[a-zé+%]{0,4})?&{0,2}){0,6}",
+                "(code=a{8180,8200}(&iss=%41)?)",
+            ],
+        ) {
+            if let Ok(found) = Parameters::parse(&query) {
+                let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+                for (name, read) in [
+                    ("state", found.state.as_ref().map(|text| text.as_str())),
+                    ("code", found.code.as_ref().map(|text| text.as_str())),
+                    ("error", found.error.as_deref()),
+                    ("iss", found.iss.as_deref()),
+                ] {
+                    let came: Vec<_> = pairs.iter().filter(|(held, _)| held == name).collect();
+                    prop_assert!(came.len() <= 1 && read.is_none_or(|text| text.len() <= LONGEST));
+                    let given = came.first().map(|(_, value)| &**value);
+                    let given = given.filter(|value| name == "iss" || !value.is_empty());
+                    prop_assert_eq!(read, given);
+                }
+            }
+        }
     }
 }

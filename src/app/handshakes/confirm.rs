@@ -7,7 +7,7 @@ use super::super::access::check_actor;
 use super::super::error::{Error, Result};
 use super::super::{App, SecretText, Written};
 use super::browser::browser;
-use super::exchange::{Stored, Unstored};
+use super::exchange::{NotKept, Stored};
 use crate::crypto::Parked;
 use crate::domain::access::{Actor, Caller};
 use crate::domain::connections::Connection;
@@ -36,7 +36,7 @@ impl App {
         handshake: &Handshake,
         grant: &Parked,
         code: &str,
-    ) -> Result<std::result::Result<Option<String>, Unstored>> {
+    ) -> Result<std::result::Result<Option<String>, NotKept>> {
         let row = handshake.id.to_string();
         let parked = self
             .0
@@ -50,14 +50,14 @@ impl App {
         tx.servers_mut().hold(tenant, server).await?;
         let server = tx.servers().get(tenant, server).await?;
         if server.is_none_or(|server| server.auth_version != handshake.auth_version) {
-            return Ok(Err(Unstored::ServerChanged));
+            return Ok(Err(NotKept::ServerChanged));
         }
         if !tx
             .handshakes_mut()
             .park(handshake, &parked, &SecretHash::of(code))
             .await?
         {
-            return Ok(Err(Unstored::TooLate));
+            return Ok(Err(NotKept::TooLate));
         }
         tx.commit(&event).await?;
         Ok(Ok(completion(handshake, code)))

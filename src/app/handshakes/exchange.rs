@@ -28,7 +28,7 @@ use crate::store::{self, within};
 const STORE_TRIES: usize = 4;
 
 /// Why a grant is not kept.
-pub(super) enum Unstored {
+pub(super) enum NotKept {
     /// The server changed.
     ServerChanged,
     /// The handshake reached another end meanwhile.
@@ -86,20 +86,20 @@ impl App {
             tokens,
             obtained_at,
         };
-        let unstored = match self.keep(handshake, &grant).await? {
+        let not_kept = match self.keep(handshake, &grant).await? {
             Ok(next) => return Ok(next),
-            Err(unstored) => unstored,
+            Err(not_kept) => not_kept,
         };
         // Nobody but us has these tokens: what may not be kept is ended.
         let stray = self
             .stray_of_tokens(handshake, &grant.tokens, client, Reason::NotStored)
             .await?;
-        let ended = match unstored {
-            Unstored::ServerChanged => {
+        let ended = match not_kept {
+            NotKept::ServerChanged => {
                 self.fail_with(handshake, Failure::ServerChanged, stray.as_ref())
                     .await?
             }
-            Unstored::TooLate => false,
+            NotKept::TooLate => false,
         };
         if !ended && let Some(stray) = stray {
             self.discard(handshake, &stray).await?;
@@ -113,7 +113,7 @@ impl App {
         &self,
         handshake: &Handshake,
         grant: &Parked,
-    ) -> Result<std::result::Result<Option<String>, Unstored>> {
+    ) -> Result<std::result::Result<Option<String>, NotKept>> {
         let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
         let mut tried = false;
         // One for all tries: which of them is written may not be heard.
@@ -136,14 +136,14 @@ impl App {
         handshake: &Handshake,
         grant: &Parked,
         code: &str,
-    ) -> Result<std::result::Result<Option<String>, Unstored>> {
+    ) -> Result<std::result::Result<Option<String>, NotKept>> {
         match handshake.binding {
             Binding::Link | Binding::Login => {
                 let stored = self.store_grant(handshake, grant, browser()).await?;
                 Ok(match stored {
                     Stored::Connection(..) => Ok(None),
-                    Stored::ServerChanged => Err(Unstored::ServerChanged),
-                    Stored::TooLate => Err(Unstored::TooLate),
+                    Stored::ServerChanged => Err(NotKept::ServerChanged),
+                    Stored::TooLate => Err(NotKept::TooLate),
                 })
             }
             Binding::Confirm => self.park(handshake, grant, code).await,

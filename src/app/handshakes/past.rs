@@ -23,7 +23,7 @@ const AT_ONCE: Duration = Duration::from_mins(10);
 /// Which handshakes count as in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum InVain {
-    /// Those that the user declined.
+    /// Those that the user declined, and those that the provider answered with another error.
     Declined,
     /// Those, and those that came to a grant which was not enough.
     OrNotEnough,
@@ -53,7 +53,8 @@ impl App {
         drop(tx);
         let at_once = self.0.clock.now().before(AT_ONCE);
         let counts = |past: &Handshake| match past.state {
-            State::Failed(Failure::AccessDenied) => true,
+            // The provider refuses before the user can, as where it does not know a scope.
+            State::Failed(Failure::AccessDenied | Failure::ProviderError) => true,
             State::Completed { .. } => match which {
                 InVain::Declined => false,
                 InVain::OrNotEnough => true,
@@ -67,7 +68,7 @@ impl App {
             | State::Expired => false,
         };
         let same = past.into_iter().filter(|past| {
-            past.snapshot.scopes == asked && past.snapshot.issuer == issuer && counts(past)
+            past.snapshot.asks_for(asked.as_ref()) && past.snapshot.issuer == issuer && counts(past)
         });
         Ok(same.count() >= LIMIT)
     }

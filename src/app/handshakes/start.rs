@@ -7,6 +7,7 @@ use super::super::access::check_actor;
 use super::super::discovery::hint;
 use super::super::error::{Error, Result};
 use super::super::provision::{client_issuer, scopes};
+use super::super::rediscovery::awaits_approval;
 use super::super::servers::{find, may_see};
 use super::{NewHandshake, Options, Started};
 use crate::crypto::Flow;
@@ -31,6 +32,11 @@ impl App {
         let server = server.filter(|server| may_see(caller, Some(&new.actor), server));
         let server = server.ok_or(Error::ServerNotFound)?;
         let oauth2 = server.spec.auth.oauth2().ok_or(Error::AuthNotInteractive)?;
+        // What a user would obtain is sent nowhere meanwhile.
+        if awaits_approval(&server) {
+            self.look_now_and_then(&server);
+            return Err(Error::IssuerApprovalPending);
+        }
         let binding = self.check_options(caller, &new.options)?;
         let issuer = client_issuer(&server).ok_or_else(no_client)?;
         let found = tx
@@ -212,6 +218,7 @@ impl App {
             return Ok(None);
         };
         let options = &new.options;
+        let asked = asked_scopes(oauth2, server, new, self.dialect_of(server));
         let same = handshake.auth_version == server.auth_version
             && client == Some(handshake.registration)
             && handshake.binding == binding
@@ -219,8 +226,7 @@ impl App {
             && handshake.opener_origin == options.opener_origin
             && handshake.completion_url == options.completion_url
             && handshake.snapshot.profile.as_deref() == server.spec.auth.profile()
-            && handshake.snapshot.scopes
-                == asked_scopes(oauth2, server, new, self.dialect_of(server));
+            && handshake.snapshot.asks_for(asked.as_ref());
         if !same {
             return Ok(None);
         }
@@ -241,8 +247,8 @@ struct Prepared {
     snapshot: Snapshot,
 }
 
-/// The scopes to ask for: a challenge that came with the call is fresher than the one that
-/// discovery saw.
+/// The scopes to ask for: a challenge that came with the call is fresher than the one that discovery
+/// saw.
 pub(super) fn asked_scopes(
     oauth2: &OAuth2,
     server: &Server,
@@ -250,11 +256,14 @@ pub(super) fn asked_scopes(
     dialect: &Dialect,
 ) -> Option<Scopes> {
     let fresh = hint(&Challenge::parse_all(&new.challenges)).and_then(|hint| hint.scopes);
-    let mut found = server.discovered.clone();
-    if let (Some(found), Some(fresh)) = (&mut found, fresh) {
-        found.challenged_scopes = Some(fresh);
-    }
-    let chosen = scopes(oauth2, found.as_ref(), dialect);
+    let chosen = if let Some(mut found) = server.discovered.clone() {
+        found.challenged_scopes = fresh.or(found.challenged_scopes);
+        scopes(oauth2, Some(&found), dialect)
+    } else {
+        // Endpoints by hand: there is no metadata that could name any.
+        let (configured, offline) = (Some(&oauth2.scopes), dialect.offline_access);
+        oauth::choose_scopes(configured, fresh.as_ref(), None, None, offline)
+    };
     if new.extra_scopes.is_empty() {
         return chosen;
     }

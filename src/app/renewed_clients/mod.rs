@@ -15,7 +15,7 @@ use super::error::{Error, Result};
 use super::insist::TRY;
 use super::provision::{client_issuer, scopes};
 use super::readable::readable;
-use super::replaced_clients::{By, Why};
+use super::replaced_clients::{By, LEFT_ALONE, Why};
 use super::vault::Unopened;
 use crate::domain::audit::Origin;
 use crate::domain::keys::{Place, SealedColumn};
@@ -37,8 +37,6 @@ const WRITE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_mins(15);
 /// When to look again at what cannot be renewed.
 const REFUSED: Duration = Duration::from_hours(24);
-/// A client is not replaced unasked within so long: there are secrets that live for minutes.
-const GENERATION: Duration = Duration::from_hours(1);
 
 /// What became of a client whose secret ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,7 +238,7 @@ impl App {
     /// connect with. Its grants stay with it until its secret ends.
     async fn replace_ending(&self, claimed: &Claimed) -> Result<()> {
         let (server, old) = (&claimed.server, &claimed.registration);
-        if self.0.clock.now().since(old.created_at) <= GENERATION {
+        if self.0.clock.now().since(old.created_at) <= LEFT_ALONE {
             return Ok(());
         }
         self.replace_ended(server, old).await

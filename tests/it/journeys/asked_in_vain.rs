@@ -13,8 +13,11 @@ on_both_engines! {
     scopes_that_are_never_granted_are_asked_for_twice,
     who_declines_twice_is_left_alone_for_a_while,
     a_server_that_accepts_no_credential_is_not_connected_for_ever,
+    the_same_scopes_in_another_order_are_the_same,
+    who_is_sent_back_with_an_error_twice_is_left_alone_for_a_while,
 }
 
+const INSUFFICIENT: &str = r#"Bearer error="insufficient_scope""#;
 const ADMIN: &str = r#"Bearer error="insufficient_scope", scope="admin""#;
 const OTHER: &str = r#"Bearer error="insufficient_scope", scope="other""#;
 const LIMIT: (Action, Reason) = (Action::Denied, Reason::ScopeRetryLimit);
@@ -88,5 +91,39 @@ async fn a_server_that_accepts_no_credential_is_not_connected_for_ever(engine: E
     assert_eq!(told(&third), LIMIT);
     world.pass(601);
     let later = world.rejected("alice", "tools", 2).await;
+    assert_eq!(later.action(), Action::Authorize);
+}
+
+async fn the_same_scopes_in_another_order_are_the_same(engine: Engine) {
+    let world = world(engine).await;
+    world.idp.grants_only("read");
+    world.connect("alice", "tools").await;
+    let wanting = ["a b c", "b c a", "c a b"].map(|s| format!("{INSUFFICIENT}, scope=\"{s}\""));
+    let [first, second, third] = wanting.each_ref().map(|line| [line.as_str()]);
+
+    let asked = world.answered((403, &first), ("alice", "tools", 1)).await;
+    let open = world.answered((403, &second), ("alice", "tools", 1)).await;
+
+    assert_eq!(open.authorize, asked.authorize);
+    follow(open).await;
+    follow(world.answered((403, &second), ("alice", "tools", 2)).await).await;
+    let last = world.answered((403, &third), ("alice", "tools", 3)).await;
+    assert_eq!(told(&last), LIMIT);
+}
+
+async fn who_is_sent_back_with_an_error_twice_is_left_alone_for_a_while(engine: Engine) {
+    let world = world(engine).await;
+    world.connect("alice", "tools").await;
+    world.idp.consent(Consent::Broken);
+    for _ in 0..2 {
+        let asked = world.answered((403, &[ADMIN]), ("alice", "tools", 1)).await;
+        follow(asked).await;
+    }
+
+    let third = world.answered((403, &[ADMIN]), ("alice", "tools", 1)).await;
+
+    assert_eq!(told(&third), LIMIT);
+    world.pass(3601);
+    let later = world.answered((403, &[ADMIN]), ("alice", "tools", 1)).await;
     assert_eq!(later.action(), Action::Authorize);
 }

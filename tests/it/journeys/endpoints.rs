@@ -11,6 +11,7 @@ use crate::harness::world::{World, on_both_engines};
 on_both_engines! {
     endpoints_by_hand_stay_at_their_issuer_unless_allowed,
     a_browser_is_sent_away_in_clear_text_on_this_machine_only,
+    with_endpoints_by_hand_a_challenge_names_the_scopes,
 }
 
 async fn endpoints_by_hand_stay_at_their_issuer_unless_allowed(engine: Engine) {
@@ -67,4 +68,33 @@ async fn a_browser_is_sent_away_in_clear_text_on_this_machine_only(engine: Engin
             assert_eq!(fields(made), ["server.oauth2.authorization_endpoint"]);
         }
     }
+}
+
+async fn with_endpoints_by_hand_a_challenge_names_the_scopes(engine: Engine) {
+    let world = World::start(engine).await;
+    let mut configured = world.manual("configured");
+    if let Some(Auth::Oauth2(oauth2)) = &mut configured.auth {
+        oauth2.scopes = vec!["read".to_owned()];
+    }
+    for server in [world.manual("tools"), configured] {
+        world.create(server).await.unwrap();
+    }
+    let basic = r#"Bearer scope="mcp:basic""#;
+    let more = r#"Bearer error="insufficient_scope", scope="write""#;
+
+    for (server, status, challenge, expected) in [
+        ("tools", 401, basic, &["mcp:basic"][..]),
+        ("configured", 401, basic, &["read"]),
+        ("tools", 403, more, &["write"]),
+        ("configured", 403, more, &["read", "write"]),
+    ] {
+        let answered = (status, &[challenge][..]);
+        let answer = world.answered(answered, ("alice", server, 0)).await;
+
+        let scopes = answer.authorize.unwrap().scopes;
+        assert_eq!(scopes, expected, "{server}, {status}");
+    }
+    // Without a word on scopes none are asked for.
+    let answer = world.rejected("bob", "tools", 0).await;
+    assert!(answer.authorize.unwrap().scopes.is_empty());
 }

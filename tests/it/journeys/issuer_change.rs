@@ -2,7 +2,7 @@
 //! asked, and grants of the issuer of before go nowhere.
 
 use futures_util::future::join_all;
-use stationmaster::client::v1;
+use stationmaster::client::{answer, v1};
 use v1::server::Auth;
 use v1::{
     ConnectionState as State, IssuerChange, ReportAction as Action, ServerStatus as Status,
@@ -10,7 +10,7 @@ use v1::{
 };
 
 use crate::harness::browser::Browser;
-use crate::harness::client::{fields, reason};
+use crate::harness::client::{actor, fields, reason};
 use crate::harness::idp::Idp;
 use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::web::Reply;
@@ -25,6 +25,7 @@ on_both_engines! {
     a_callback_of_the_issuer_of_before_comes_to_nothing,
     grants_of_an_issuer_that_comes_back_are_good_again,
     what_waits_for_approval_is_looked_at_now_and_then,
+    nobody_is_connected_while_an_issuer_waits_for_approval,
     an_update_never_moves_a_server_to_another_issuer,
     scopes_of_one_issuer_are_not_asked_of_another,
 }
@@ -270,6 +271,34 @@ async fn what_waits_for_approval_is_looked_at_now_and_then(engine: Engine) {
     assert_eq!(found(&world).await.pending_issuer, "");
     let header = world.header("alice", "tools").await;
     assert!(world.idp.accepts(&header));
+}
+
+async fn nobody_is_connected_while_an_issuer_waits_for_approval(engine: Engine) {
+    let (world, other) = connected(engine, approving).await;
+    let start = async || {
+        let request = v1::StartHandshakeRequest {
+            actor: actor("carol"),
+            server: "tools".to_owned(),
+            ..v1::StartHandshakeRequest::default()
+        };
+        answer(world.daemon.handshakes().start_handshake(request)).await
+    };
+    let more = r#"Bearer error="insufficient_scope", scope="write""#;
+    let open = world.answered((403, &[more]), ("alice", "tools", 1)).await;
+    assert_eq!(open.action(), Action::Authorize);
+    world.idp.names("tools", &[other.issuer()]);
+    world.rejected("bob", "tools", 1).await;
+
+    let refused = start().await;
+    let reported = world.answered((403, &[more]), ("alice", "tools", 1)).await;
+
+    assert_eq!(reason(refused), "ISSUER_APPROVAL_PENDING");
+    assert_eq!(reported.action(), Action::Denied, "{reported:?}");
+    assert_eq!(reported.reason(), Reason::IssuerApprovalPending);
+    // Who only wants to connect has it looked at as well.
+    world.idp.names("tools", &[world.idp.issuer()]);
+    world.pass(61);
+    World::until("users may connect again", async || start().await.is_ok()).await;
 }
 
 async fn an_update_never_moves_a_server_to_another_issuer(engine: Engine) {

@@ -56,6 +56,7 @@ mod signed;
 mod signed_judged;
 mod start;
 mod steady;
+mod step_up;
 mod tenants;
 mod unreadable;
 mod unstored_clients;

@@ -20,7 +20,7 @@ async fn a_probe_is_well_formed_and_reads_every_challenge_line() {
 
     let found = probe(&fetch(), &web.url("/mcp"), PATIENCE).await.unwrap();
 
-    let challenge = BearerChallenge::find(&found.challenges).unwrap();
+    let challenge = &BearerChallenge::all(&found.challenges)[0];
     assert_eq!(found.status, 401);
     assert_eq!(challenge.resource_metadata.as_deref(), Some("https://h/m"));
     let seen = &web.seen()[0];
