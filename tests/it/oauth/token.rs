@@ -130,8 +130,12 @@ async fn a_refresh_keeps_resource_and_reads_a_form() {
 async fn tokens_go_out_and_come_back_byte_for_byte() {
     let web = Web::start().await;
     let echo = |seen: &Seen| {
-        let token = seen.form("refresh_token");
-        Reply::json(200, &json!({"access_token": "a", "refresh_token": token}))
+        let sent = seen.form("refresh_token").unwrap();
+        let access = sent.replace('é', "~");
+        Reply::json(
+            200,
+            &json!({ "access_token": access, "refresh_token": sent + "!" }),
+        )
     };
     web.on("/token", Reply::made(echo));
     let odd = r#"a+b/c= d%20&e"'\é"#;
@@ -147,7 +151,9 @@ async fn tokens_go_out_and_come_back_byte_for_byte() {
     let Outcome::Granted(tokens) = outcome else {
         panic!("{outcome:?}");
     };
-    assert_eq!(tokens.refresh_token.unwrap().expose_secret(), odd);
+    assert_eq!(tokens.access_token.expose_secret(), odd.replace('é', "~"));
+    let next = tokens.refresh_token.unwrap();
+    assert_eq!(next.expose_secret(), format!("{odd}!"));
     assert_eq!(tokens.token_type, "Bearer");
     assert_eq!(web.seen()[0].form("resource"), None);
 }
