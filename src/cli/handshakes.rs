@@ -45,9 +45,6 @@ pub(super) struct Connect {
     /// What ties the browser to the user
     #[arg(long, value_enum, default_value_t)]
     binding: Binding,
-    /// How the user consents
-    #[arg(long, value_enum, default_value_t)]
-    flow: Flow,
     /// Ask for this scope too; repeat for more
     #[arg(long = "extra-scope", value_name = "SCOPE")]
     extra_scopes: Vec<String>,
@@ -66,17 +63,6 @@ enum Binding {
     Link,
     /// A front end confirms for its signed-in user
     Confirm,
-    /// The user signs in first
-    Login,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Flow {
-    /// The link is opened in a browser
-    #[default]
-    Browser,
-    /// A code is entered on any device
-    Device,
 }
 
 impl Connect {
@@ -89,12 +75,6 @@ impl Connect {
             binding: match self.binding {
                 Binding::Link => v1::HandshakeBinding::Link,
                 Binding::Confirm => v1::HandshakeBinding::Confirm,
-                Binding::Login => v1::HandshakeBinding::Login,
-            }
-            .into(),
-            flow: match self.flow {
-                Flow::Browser => v1::HandshakeFlow::Browser,
-                Flow::Device => v1::HandshakeFlow::Device,
             }
             .into(),
             extra_scopes: self.extra_scopes,
@@ -124,18 +104,11 @@ fn invitation(started: &v1::StartHandshakeResponse, user: &str, server: &str) ->
         .handshake
         .as_ref()
         .and_then(|handshake| handshake.expire_time.as_ref());
-    let until = time(ends);
-    match &started.device {
-        Some(device) => format!(
-            "To connect {user} to {server}, open this address and enter the code {} until {until}:\n\n  \
-             {}\n",
-            device.user_code, device.verification_uri
-        ),
-        None => format!(
-            "To connect {user} to {server}, open this link until {until}:\n\n  {}\n",
-            started.connect_url
-        ),
-    }
+    format!(
+        "To connect {user} to {server}, open this link until {}:\n\n  {}\n",
+        time(ends),
+        started.connect_url
+    )
 }
 
 /// Turns while somebody at a terminal waits; elsewhere nothing is shown.
@@ -240,7 +213,9 @@ fn why(failure: v1::HandshakeFailure) -> &'static str {
         Failure::ClientRefused => {
             "the authorization server refuses our client; an administrator must check its id and secret"
         }
-        Failure::ExchangeUnavailable => "the token endpoint could not be reached; try again",
+        Failure::ExchangeUnavailable => {
+            "the authorization server could not be reached, or is in trouble; try again"
+        }
         Failure::Interrupted => "the exchange was interrupted and its code is spent; try again",
         Failure::ServerChanged => {
             "the server was changed, disabled or deleted meanwhile; try again"

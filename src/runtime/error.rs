@@ -60,7 +60,7 @@ pub enum Error {
     Fetch(#[from] fetch::Error),
     /// The use cases cannot start on what is stored.
     #[error("the service cannot start on this database")]
-    Start(#[from] app::Error),
+    Start(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A listener cannot bind.
     #[error("`{setting}`: {address} cannot be bound: {cause}")]
     Bind {
@@ -75,4 +75,14 @@ pub enum Error {
     /// The public listener's own address makes no URL.
     #[error("the public listener's address makes no URL")]
     PublicUrl(#[from] url::ParseError),
+}
+
+impl From<app::Error> for Error {
+    /// What callers must not be told is what whoever starts the process needs to know.
+    fn from(error: app::Error) -> Self {
+        match error {
+            app::Error::Internal(cause) => Self::Start(cause),
+            other => Self::Start(Box::new(other)),
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! whatever is logged. The exporter's own traffic is kept out of what it exports, for otherwise
 //! each export would cause the next.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
@@ -87,7 +87,7 @@ pub fn init(settings: &Telemetry) -> Result<Guard, Error> {
     });
     tracing_subscriber::registry()
         .with(spans)
-        .with(logs(settings, io::stderr)?)
+        .with(logs(settings, io::stderr, Colours::of(&io::stderr()))?)
         .try_init()
         .map_err(|_| Error::LoggingTaken)?;
     Ok(Guard(provider))
@@ -121,17 +121,40 @@ fn exported() -> Targets {
         .with_targets(targets)
 }
 
+/// Whether lines for people are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Colours {
+    /// Where people look, unless `NO_COLOR` asks for none.
+    AsUsual,
+    /// In files and pipes.
+    None,
+}
+
+impl Colours {
+    fn of(out: &impl IsTerminal) -> Self {
+        if out.is_terminal() {
+            Self::AsUsual
+        } else {
+            Self::None
+        }
+    }
+}
+
 /// The layer that writes log lines.
 fn logs<S, W>(
     settings: &Telemetry,
     writer: W,
+    colours: Colours,
 ) -> Result<Box<dyn Layer<S> + Send + Sync + 'static>, Error>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder().parse(&settings.log_filter)?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let mut layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    if colours == Colours::None {
+        layer.set_ansi(false);
+    }
     Ok(match settings.log_format {
         LogFormat::Human => layer.with_filter(filter).boxed(),
         LogFormat::Json => layer
@@ -178,7 +201,12 @@ mod tests {
     fn a_json_line_has_its_fields_at_the_top() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let logs = logs(&settings(LogFormat::Json, "info"), move || writer.clone()).unwrap();
+        let logs = logs(
+            &settings(LogFormat::Json, "info"),
+            move || writer.clone(),
+            Colours::None,
+        )
+        .unwrap();
 
         tracing::subscriber::with_default(tracing_subscriber::registry().with(logs), || {
             let _span = info_span!("request", request.id = "r1").entered();
@@ -194,10 +222,25 @@ mod tests {
     }
 
     #[test]
+    fn lines_in_a_file_are_not_coloured() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let settings = settings(LogFormat::Human, "info");
+        let logs = logs(&settings, move || writer.clone(), Colours::None).unwrap();
+
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(logs), || {
+            info!("created server");
+        });
+
+        let written = lines.0.lock().unwrap();
+        assert!(!written.is_empty() && !written.contains(&0x1b));
+    }
+
+    #[test]
     fn a_filter_that_cannot_be_understood_is_an_error() {
         let settings = settings(LogFormat::Human, "stationmaster=loud");
 
-        let logs = logs::<tracing_subscriber::Registry, _>(&settings, io::sink);
+        let logs = logs::<tracing_subscriber::Registry, _>(&settings, io::sink, Colours::None);
 
         assert!(matches!(logs, Err(Error::LogFilter(_))));
     }

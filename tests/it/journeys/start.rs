@@ -102,8 +102,7 @@ async fn another_root_key_does_not_start_on_the_same_rows() {
     let error = refusal(&database, &[]).await;
 
     assert!(matches!(error, Error::Start(_)), "{error}");
-    let reason = error.source().and_then(std::error::Error::source);
-    let reason = reason.expect("the vault says why").to_string();
+    let reason = error.source().expect("the vault says why").to_string();
     assert!(reason.contains("not among those given"), "{reason}");
 }
 
