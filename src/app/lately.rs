@@ -23,6 +23,13 @@ impl Lately {
         }
     }
 
+    /// Whether it happened within the while.
+    pub(super) fn happened(&self, server: ServerId, now: Timestamp) -> bool {
+        let lately = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = lately.get(&server);
+        at.is_some_and(|at| now.since(*at) < self.quiet)
+    }
+
     /// Whether this is the first of a while. Of many at once one is.
     pub(super) fn is_news(&self, server: ServerId, now: Timestamp) -> bool {
         let mut lately = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +53,9 @@ mod tests {
         let (one, two) = (ServerId::from_bytes(one), ServerId::from_bytes(two));
         let at = |minutes| Timestamp::default().after(Duration::from_mins(minutes));
 
+        assert!(!lately.happened(one, at(0)));
         assert!(lately.is_news(one, at(0)));
+        assert!(lately.happened(one, at(9)) && !lately.happened(one, at(10)));
         assert!(!lately.is_news(one, at(9)));
         assert!(lately.is_news(two, at(9)));
         assert!(lately.is_news(one, at(10)));

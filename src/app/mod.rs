@@ -10,6 +10,7 @@ mod assumed_methods;
 mod chats;
 mod client_auth;
 mod client_documents;
+mod clients;
 mod connections;
 mod discovery;
 mod error;
@@ -154,6 +155,8 @@ struct Inner {
     refused_clients: lately::Lately,
     /// Servers whose issuer waits for approval.
     pending: lately::Lately,
+    /// Servers whose metadata could not be read.
+    looked_in_vain: lately::Lately,
     walk: redeem::Walk,
     uses: uses::Uses,
     feed: feed::Feed,

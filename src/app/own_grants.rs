@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use super::App;
+use super::clients::current_client;
 use super::error::{Error, Result};
-use super::provision::client_issuer;
 use super::redeem::Key;
 use crate::domain::audit::Origin;
-use crate::domain::authorization::{Issuer, Resource, Scopes};
+use crate::domain::authorization::{Resource, Scopes};
 use crate::domain::connections::{self, Connection, Lifecycle, Status};
 use crate::domain::ids::ConnectionId;
 use crate::domain::registrations::Registration;
@@ -104,24 +104,12 @@ impl App {
     }
 
     async fn new_own_grant(&self, server: &Server) -> Result<Option<Connection>> {
-        let Some(issuer) = client_issuer(server) else {
-            return Ok(None);
-        };
         let mut tx = self.0.store.read().await?;
-        let mut registrations = tx.registrations();
-        let registration = registrations.find_current(&server.tenant, server.id, &issuer);
-        let Some(registration) = registration.await? else {
-            return Ok(None);
-        };
-        drop(tx);
-        Ok(self.own_connection(server, (issuer, registration)))
+        let registration = current_client(&mut tx, server).await?;
+        Ok(registration.and_then(|registration| self.own_connection(server, registration)))
     }
 
-    fn own_connection(
-        &self,
-        server: &Server,
-        (issuer, registration): (Issuer, Registration),
-    ) -> Option<Connection> {
+    fn own_connection(&self, server: &Server, registration: Registration) -> Option<Connection> {
         let (token_endpoint, resource) = place(server)?;
         let now = self.0.clock.now();
         Some(Connection {
@@ -130,7 +118,7 @@ impl App {
             user: UserId::nobody(),
             server: server.id,
             registration: registration.id,
-            issuer,
+            issuer: registration.issuer,
             resource,
             scopes: own_scopes(server).unwrap_or_default(),
             token_type: "Bearer".to_owned(),

@@ -1,7 +1,7 @@
 //! Which provider profile holds: the one named on a server, else that of its issuer.
 
 use super::App;
-use super::provision::client_issuer;
+use super::clients::client_issuer;
 use crate::domain::authorization::Issuer;
 use crate::domain::handshakes::Snapshot;
 use crate::domain::servers::{AuthKind, Server, Spec};

@@ -12,7 +12,7 @@ use crate::domain::ids::{RegistrationId, ServerId};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind, renewal};
 use crate::domain::servers::{
-    Auth, ClientCredentials, Endpoints, OAuth2, Redirect, SecretEdits, Server, Spec,
+    Auth, ClientCredentials, Endpoints, OAuth2, Redirect, SecretEdits, Spec,
 };
 use crate::domain::tenants::TenantId;
 use crate::oauth::{self, Dialect, NewClient, RegisteredClient};
@@ -73,27 +73,6 @@ struct Client {
     client_id: String,
     auth_method: ClientAuthMethod,
     redirect_uri: String,
-}
-
-/// The issuer that a server's client belongs to, when it has a client.
-pub(super) fn client_issuer(server: &Server) -> Option<Issuer> {
-    let (by_hand, issuer) = match &server.spec.auth {
-        Auth::OAuth2(oauth2) => (oauth2.endpoints.is_some(), &oauth2.issuer),
-        Auth::ClientCredentials(client) => (client.token_endpoint.is_some(), &client.issuer),
-        Auth::None
-        | Auth::ApiKey(_)
-        | Auth::CustomHeaders(_)
-        | Auth::UserOidc(_)
-        | Auth::Enterprise(_)
-        | Auth::Workload(_) => return None,
-    };
-    if by_hand {
-        return Some(issuer.clone().unwrap_or_else(|| Issuer::new("")));
-    }
-    server
-        .discovered
-        .as_ref()
-        .map(|found| found.authorization_server.issuer.clone())
 }
 
 /// The scopes to ask for (the order of the MCP specification's scope selection).
@@ -218,7 +197,7 @@ impl App {
                 redirect_uri,
             };
             self.registration(slot, client)
-        } else if slot.registered {
+        } else if slot.registered && found.authorization_server.registration_endpoint.is_some() {
             self.register(slot, spec, oauth2, &found).await?
         } else {
             self.own_client(slot, spec, oauth2, &found).await?
@@ -327,22 +306,29 @@ impl App {
         };
         let profiles = &self.0.settings.profiles;
         let dialect = profiles.dialect(oauth2.provider_profile.as_deref(), &server.issuer);
-        // A step-up may want any that the resource has, and some providers bind a client to what it named.
+        // A step-up may want any that the resource has, and some providers bind a client to what it named;
+        // others refuse a client that names too much.
         let asked = scopes(oauth2, Some(found), dialect);
-        let scopes = asked.map(|asked| match &found.resource.scopes_supported {
-            Some(all) => asked.union(all),
-            None => asked,
-        });
+        let all = match (&asked, &found.resource.scopes_supported) {
+            (Some(asked), Some(all)) => Some(asked.union(all)),
+            (asked, _) => asked.clone(),
+        };
         let client = NewClient {
             on_behalf_of: &spec.url,
             redirect_uri: &redirect_uri,
             client_name: &self.0.settings.client_name,
             client_uri: None,
-            scopes: scopes.as_ref(),
+            scopes: all.as_ref(),
             auth_methods: server.token_endpoint_auth_methods.as_deref(),
             deadline: self.0.settings.request_timeout,
         };
-        let made = oauth::register(&self.0.fetch, endpoint, &client).await.map_err(|error| {
+        let mut made = oauth::register(&self.0.fetch, endpoint, &client).await;
+        if all != asked && matches!(made, Err(oauth::Error::RegistrationRefused { .. })) {
+            let scopes = asked.as_ref();
+            let client = NewClient { scopes, ..client };
+            made = oauth::register(&self.0.fetch, endpoint, &client).await;
+        }
+        let made = made.map_err(|error| {
             let detail = format!(
                 "{error}; a client made by hand with redirect URI {redirect_uri} can be given as \
                  oauth2.preregistered"
@@ -358,7 +344,7 @@ impl App {
         };
         let mut registration = self.registration(slot, client);
         registration.method_assumed = made.method_assumed;
-        registration.scopes = scopes;
+        registration.scopes.clone_from(&made.scopes);
         let sealed = self.seal_registered(&mut registration, &made).await;
         if let Err(error) = &sealed {
             stays_registered(&registration, error);

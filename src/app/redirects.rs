@@ -28,26 +28,49 @@ pub(super) fn check_consent_page(spec: &Spec, found: &mut Violations) {
     }
 }
 
-/// Who answers at a redirect URI: the issuer, or where the consent page is if none was written.
-fn who_answers(oauth2: &OAuth2, found: Option<&Discovered>) -> Option<String> {
-    if let Some(found) = found {
-        return Some(found.authorization_server.issuer.as_str().to_owned());
-    }
-    if let Some(issuer) = &oauth2.issuer {
-        return Some(issuer.as_str().to_owned());
-    }
-    let page = Url::parse(&oauth2.endpoints.as_ref()?.authorization_endpoint).ok()?;
-    Some(page.origin().ascii_serialization())
+/// What is known of the answers that arrive for a server.
+struct Answers {
+    /// Who gives them: the issuer, or where the consent page is if none was written.
+    who: Option<String>,
+    /// Whether an answer's issuer can be compared with one that is recorded.
+    is_compared: bool,
+    /// Whether every one is known to name its issuer (RFC 9207).
+    names_itself: bool,
 }
 
-/// Whether every answer is known to name its issuer (RFC 9207).
-fn names_itself(found: Option<&Discovered>) -> bool {
-    found.is_some_and(|found| found.authorization_server.iss_parameter_supported)
+impl Answers {
+    fn of(oauth2: &OAuth2, found: Option<&Discovered>) -> Self {
+        if let Some(found) = found {
+            let from = &found.authorization_server;
+            return Self {
+                who: Some(from.issuer.as_str().to_owned()),
+                is_compared: true,
+                names_itself: from.iss_parameter_supported,
+            };
+        }
+        let page = oauth2.endpoints.as_ref().map(|o| &o.authorization_endpoint);
+        let page = page.and_then(|page| Url::parse(page).ok());
+        let issuer = oauth2
+            .issuer
+            .as_ref()
+            .map(|issuer| issuer.as_str().to_owned());
+        Self {
+            is_compared: issuer.is_some(),
+            who: issuer.or_else(|| page.map(|page| page.origin().ascii_serialization())),
+            names_itself: false,
+        }
+    }
+
+    /// Whether an answer to the other could be taken for one of these.
+    fn could_be(&self, other: &Self) -> bool {
+        let seen = self.names_itself || other.names_itself && self.is_compared;
+        self.who != other.who && !seen
+    }
 }
 
 impl App {
-    /// Refuses a redirect URI at which answers of another issuer of the tenant arrive as well, where
-    /// neither is known to name itself: one could have its users' browsers bring the other's codes (RFC
+    /// Refuses a redirect URI at which answers of another issuer of the tenant arrive as well, where one
+    /// could be taken for the other: either could have its users' browsers bring the other's codes (RFC
     /// 9700, section 4.4).
     pub(super) async fn check_mix_up(
         &self,
@@ -55,13 +78,11 @@ impl App {
         oauth2: &OAuth2,
         found: Option<&Discovered>,
     ) -> Result<()> {
-        if oauth2.redirect == Redirect::PerServer || names_itself(found) {
+        if oauth2.redirect == Redirect::PerServer {
             return Ok(());
         }
-        let (uri, who) = (
-            self.redirect_uri(oauth2, server),
-            who_answers(oauth2, found),
-        );
+        let uri = self.redirect_uri(oauth2, server);
+        let ours = Answers::of(oauth2, found);
         let mut page = PageRequest {
             size: PageRequest::MAX,
             after: None,
@@ -70,18 +91,18 @@ impl App {
         loop {
             let servers = tx.servers().list(tenant, Which::All, &page).await?;
             for other in readable(servers.entries) {
-                let Some(theirs) = other.spec.auth.oauth2() else {
+                let Some(oauth2) = other.spec.auth.oauth2().filter(|_| other.id != server) else {
                     continue;
                 };
-                let found = other.discovered.as_ref();
-                let here = other.id != server && self.redirect_uri(theirs, other.id) == uri;
-                if here && !names_itself(found) && who_answers(theirs, found) != who {
+                let theirs = Answers::of(oauth2, other.discovered.as_ref());
+                let mixed = ours.could_be(&theirs) || theirs.could_be(&ours);
+                if mixed && self.redirect_uri(oauth2, other.id) == uri {
                     let slug = &other.spec.slug;
                     return Err(Error::invalid(
                         "server.oauth2.redirect",
                         format!(
-                            "is where answers for `{slug}` arrive, of another issuer, and neither is \
-                             known to name itself in them (RFC 9207); use PER_SERVER"
+                            "is where answers for `{slug}` arrive, of another issuer, and they are not \
+                             known to name their issuer (RFC 9207); use PER_SERVER"
                         ),
                     ));
                 }

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::App;
+use super::clients::current_client;
 use super::error::Result;
-use super::provision::client_issuer;
 use super::renewed_clients::Renewal;
 use super::replaced_clients::{By, LEFT_ALONE, Why};
 use crate::domain::audit::Origin;
@@ -47,13 +47,7 @@ async fn server_and_client(
     let Some(server) = tx.servers().get(tenant, server).await? else {
         return Ok(None);
     };
-    let Some(issuer) = client_issuer(&server) else {
-        return Ok(None);
-    };
-    let mut registrations = tx.registrations();
-    let current = registrations
-        .find_current(tenant, server.id, &issuer)
-        .await?;
+    let current = current_client(tx, &server).await?;
     Ok(current.map(|current| (server, current)))
 }
 

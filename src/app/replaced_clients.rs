@@ -72,7 +72,12 @@ impl App {
             "redirect_uri_changed"
         };
         // Where one was registered, a document may have been tried in vain.
-        let by = if client.kind == RegistrationKind::Dynamic {
+        let found = server.discovered.as_ref();
+        let registers = found.is_some_and(|found| {
+            let endpoint = &found.authorization_server.registration_endpoint;
+            endpoint.is_some()
+        });
+        let by = if registers && client.kind == RegistrationKind::Dynamic {
             By::Registration
         } else {
             By::WhatFits

@@ -314,8 +314,10 @@ impl App {
         if self.asked_in_vain(caller, &new, server, in_vain).await? {
             return Ok(Answer::Denied(Denial::ScopeRetryLimit));
         }
-        Ok(Answer::Authorize(Box::new(
-            self.start_handshake(caller, new).await?,
-        )))
+        match self.start_handshake(caller, new).await {
+            // Noted since we looked.
+            Err(Error::IssuerApprovalPending) => Ok(Answer::Denied(Denial::IssuerApprovalPending)),
+            started => Ok(Answer::Authorize(Box::new(started?))),
+        }
     }
 }

@@ -26,6 +26,8 @@ use crate::store;
 const REFUSED: Duration = Duration::from_mins(10);
 /// How often a server whose issuer waits for approval is looked at again, while its users ask.
 const PENDING: Duration = Duration::from_mins(1);
+/// How long it is not looked again where metadata could not be read.
+const IN_VAIN: Duration = Duration::from_secs(30);
 
 impl App {
     /// Puts the use cases together on a migrated store: makes the default tenant if this is a new
@@ -65,6 +67,7 @@ impl App {
             places,
             refused_clients: Lately::new(REFUSED),
             pending: Lately::new(PENDING),
+            looked_in_vain: Lately::new(IN_VAIN),
             walk: Walk::default(),
             uses: Uses::default(),
             feed,

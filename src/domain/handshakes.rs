@@ -56,7 +56,8 @@ pub enum Failure {
     ExchangeRefused,
     /// The token endpoint refused our client.
     ClientRefused,
-    /// The token endpoint could not be reached or answered nonsense.
+    /// The token endpoint could not be reached or answered nonsense, or the authorization server told the
+    /// browser that it is in trouble.
     ExchangeUnavailable,
     /// The exchange was sent and its answer never came; the code is spent.
     Interrupted,

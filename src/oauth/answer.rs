@@ -147,10 +147,11 @@ fn granted(members: &Map<String, Value>, given: Given, dialect: &Dialect) -> Ans
 }
 
 /// Whether a token is a bearer's; none of another type is used (RFC 6749, section 7.1). Slack writes
-/// whose it is instead.
+/// whose it is instead, Apigee the name of a class.
 fn is_bearer(said: Option<&str>) -> bool {
-    said.map(str::trim)
-        .is_none_or(|said| matches!(said, "user" | "bot") || said.eq_ignore_ascii_case("bearer"))
+    let names = ["bearer", "bearertoken", "user", "bot"];
+    let is = |said: &str| names.iter().any(|name| said.eq_ignore_ascii_case(name));
+    said.map(str::trim).is_none_or(is)
 }
 
 /// Whether a token is of the characters of which one is made, all of which a header takes (RFC 6749,

@@ -41,7 +41,7 @@ fn member_in(dialect: &Dialect, body: &str, name: &str) -> Value {
 #[test]
 fn a_token_that_cannot_be_sent_is_none() {
     let typed = |kind: &str| format!(r#"{{"access_token":"a","token_type":"{kind}"}}"#);
-    for kind in ["bearer", "Bearer", "BEARER", " bearer "] {
+    for kind in ["bearer", "Bearer", "BEARER", " bearer ", "BearerToken"] {
         assert_eq!(
             member(&typed(kind), "token_type"),
             json!("bearer"),

@@ -46,6 +46,8 @@ pub struct RegisteredClient {
     /// Whether neither the answer nor the server's metadata says so: it is the default then (RFC 7591,
     /// section 2).
     pub method_assumed: bool,
+    /// The scopes it is registered for: what the answer says, else what was asked for.
+    pub scopes: Option<Scopes>,
     /// When the secret ends; `None` means never or no secret.
     pub secret_expires_at: Option<Timestamp>,
     /// The token that manages the registration (RFC 7592).
@@ -85,6 +87,7 @@ pub async fn register(
         }
         let made = read(&answer, asked).map(|made| RegisteredClient {
             method_assumed: made.method_assumed && client.auth_methods.is_none(),
+            scopes: made.scopes.or_else(|| client.scopes.cloned()),
             ..made
         });
         if made.is_err()
@@ -192,6 +195,7 @@ fn read(answer: &Map<String, Value>, asked: ClientAuthMethod) -> Result<Register
         client_secret,
         auth_method,
         method_assumed: silent && auth_method != ClientAuthMethod::None,
+        scopes: text(answer, "scope").map(Scopes::parse),
         secret_expires_at: answer
             .get("client_secret_expires_at")
             .and_then(Value::as_i64)

@@ -153,8 +153,8 @@ pub(super) fn failed(server: &str, failure: Failure) -> Page {
              again will not help."
         }
         Failure::ExchangeUnavailable | Failure::Interrupted => {
-            "The sign-in could not be finished because an answer did not arrive in time. Start \
-             again from your chat in a few minutes."
+            "The sign-in could not be finished because the other side did not answer as it should. \
+             Start again from your chat in a few minutes."
         }
         Failure::ServerChanged => {
             "Its settings changed while you were signing in. Start again from your chat."

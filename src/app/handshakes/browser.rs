@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::error::{Error, Result};
 use super::super::metrics::HandshakeOutcome;
+use super::super::rediscovery::awaits_approval;
 use super::super::revocations::Stray;
 use super::super::{App, SecretText};
 use super::{Callback, Closed, LOOK, LinkPage, ResultPage, topic};
@@ -201,11 +202,10 @@ impl App {
         let asked = handshake.snapshot.redirect_uri.as_str();
         let asked = asked.split_once('?').map_or(asked, |(path, _)| path);
         let shared = self.public_path("oauth2/callback");
-        let own = self.public_path(&format!("oauth2/callback/{}", handshake.server));
         match server {
+            // Its own path, or one elsewhere that leads here.
             Some(server) => asked != shared && server == handshake.server.to_string(),
-            // A redirect URI elsewhere, which leads here as it likes.
-            None => asked != own,
+            None => asked == shared,
         }
     }
 
@@ -338,13 +338,18 @@ fn judge(
     }
     match callback.error {
         Some("access_denied") => return Err(Failure::AccessDenied),
+        // RFC 6749, section 4.1.2.1: it is in trouble, whatever it was asked for.
+        Some("server_error" | "temporarily_unavailable") => {
+            return Err(Failure::ExchangeUnavailable);
+        }
         Some(_) => return Err(Failure::ProviderError),
         None => {}
     }
     let code = callback.code.filter(|code| !code.0.is_empty());
     let code = code.ok_or(Failure::MalformedCallback)?;
     let shut_out = server.spec.access.shuts_out(handshake.user.as_str());
-    if shut_out || !server.spec.enabled || server.auth_version != handshake.auth_version {
+    let waits = awaits_approval(server);
+    if shut_out || waits || !server.spec.enabled || server.auth_version != handshake.auth_version {
         return Err(Failure::ServerChanged);
     }
     Ok(AuthorizationCode::new(code.0.to_owned()))

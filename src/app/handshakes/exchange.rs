@@ -6,6 +6,7 @@ use super::super::assumed_methods::other_method;
 use super::super::error::{Error, Result};
 use super::super::insist::{Insist, TRY};
 use super::super::metrics::HandshakeOutcome;
+use super::super::rediscovery::awaits_approval;
 use super::super::revocations::GrantClient;
 use super::browser::browser;
 use super::confirm::completion;
@@ -282,7 +283,8 @@ impl App {
             let unchanged = server.filter(|server| {
                 let spec = &server.spec;
                 let admitted = !spec.access.shuts_out(user.as_str());
-                admitted && spec.enabled && server.auth_version == handshake.auth_version
+                let same = server.auth_version == handshake.auth_version;
+                admitted && spec.enabled && same && !awaits_approval(server)
             });
             let Some(server) = unchanged else {
                 return Ok(Stored::ServerChanged);

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::super::App;
+use super::super::clients::client_issuer;
 use super::super::error::Result;
-use super::super::provision::client_issuer;
 use super::super::readable::readable;
 use super::NewHandshake;
 use super::start::asked_scopes;

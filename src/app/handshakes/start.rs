@@ -4,9 +4,10 @@ use url::Url;
 
 use super::super::App;
 use super::super::access::check_actor;
+use super::super::clients::current_client;
 use super::super::discovery::hint;
 use super::super::error::{Error, Result};
-use super::super::provision::{client_issuer, scopes};
+use super::super::provision::scopes;
 use super::super::rediscovery::awaits_approval;
 use super::super::servers::{find, may_see};
 use super::{NewHandshake, Options, Started};
@@ -38,11 +39,7 @@ impl App {
             return Err(Error::IssuerApprovalPending);
         }
         let binding = self.check_options(caller, &new.options)?;
-        let issuer = client_issuer(&server).ok_or_else(no_client)?;
-        let found = tx
-            .registrations()
-            .find_current(&caller.tenant, server.id, &issuer)
-            .await?;
+        let found = current_client(&mut tx, &server).await?;
         let registration = found.ok_or_else(no_client)?;
         drop(tx);
         let registration = Box::pin(self.present_client(&server, oauth2, registration)).await?;
@@ -203,16 +200,9 @@ impl App {
         let mut tx = self.0.store.read().await?;
         let found = tx.handshakes().find_pending(whose, &principal, now).await?;
         let revision = tx.feed().head(&caller.tenant).await?;
-        let client = match client_issuer(server) {
-            Some(issuer) => {
-                let mut registrations = tx.registrations();
-                let found = registrations.find_current(&caller.tenant, server.id, &issuer);
-                let found = found.await?;
-                let good = found.filter(|client| !client.secret_has_ended(now));
-                good.map(|client| client.id)
-            }
-            None => None,
-        };
+        let client = current_client(&mut tx, server).await?;
+        let client = client.filter(|client| !client.secret_has_ended(now));
+        let client = client.map(|client| client.id);
         drop(tx);
         let (Some(handshake), Some(oauth2)) = (found, server.spec.auth.oauth2()) else {
             return Ok(None);

@@ -8,10 +8,11 @@ mod client;
 mod grant;
 
 use super::access::check_actor;
+use super::clients::current_client;
 use super::error::{Error, Result};
 use super::handshakes::{no_client, snapshot};
-use super::provision::client_issuer;
 use super::readable::readable;
+use super::rediscovery::awaits_approval;
 use super::requests::{Once, served};
 use super::revocations::fate;
 use super::servers::{ServerRef, find, may_see};
@@ -140,12 +141,11 @@ impl App {
         let server = server.filter(|server| may_see(caller, Some(&import.actor), server));
         let server = server.ok_or(Error::ServerNotFound)?;
         let oauth2 = server.spec.auth.oauth2().ok_or(Error::AuthNotInteractive)?;
-        let issuer = client_issuer(&server).ok_or_else(no_client)?;
-        let present = tx
-            .registrations()
-            .find_current(tenant, server.id, &issuer)
-            .await?
-            .ok_or_else(no_client)?;
+        if awaits_approval(&server) {
+            return Err(Error::IssuerApprovalPending);
+        }
+        let present = current_client(&mut tx, &server).await?;
+        let present = present.ok_or_else(no_client)?;
         let all = readable(tx.registrations().list(tenant, server.id).await?);
         let (user, id) = (&import.actor.user, server.id);
         let old = tx.connections().get(tenant, user, id).await?;

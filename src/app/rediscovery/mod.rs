@@ -47,7 +47,10 @@ impl<'a> Standing<'a> {
             Auth::OAuth2(oauth2) => Some(Self {
                 found,
                 seeking: Seeking::of(url, oauth2),
-                bound: oauth2.preregistered.is_some() || oauth2.issuer.is_some(),
+                // An endpoint by hand is that of one issuer.
+                bound: oauth2.preregistered.is_some()
+                    || oauth2.issuer.is_some()
+                    || oauth2.revocation_endpoint.is_some(),
                 approves: oauth2.issuer_change == IssuerChange::Approve,
                 by_hand: oauth2.preregistered.is_some(),
             }),
@@ -78,9 +81,14 @@ impl<'a> Standing<'a> {
 impl App {
     /// The server as it is once we have looked whether its resource still names its issuer, and have
     /// followed where it does not. In one flight for each server. Where its metadata cannot be read,
-    /// what is stored stands.
+    /// what is stored stands, and nobody looks again for a while: whoever is told of a rejection then
+    /// would only wait.
     pub(super) async fn look_again(&self, server: &Server) -> Result<Server> {
-        if Standing::of(server).is_none() {
+        let in_vain = self
+            .0
+            .looked_in_vain
+            .happened(server.id, self.0.clock.now());
+        if in_vain || Standing::of(server).is_none() {
             return Ok(server.clone());
         }
         // Closed, it is over.
@@ -135,7 +143,9 @@ impl App {
         let named = match self.look_at_resource(&seeking).await {
             Ok(resource) => resource.authorization_servers,
             Err(error) => {
-                tracing::info!(server.id = %id, %error, "a server's resource metadata is not read");
+                if self.0.looked_in_vain.is_news(id, self.0.clock.now()) {
+                    tracing::info!(server.id = %id, %error, "a server's resource metadata is not read");
+                }
                 return Ok(true);
             }
         };
@@ -151,7 +161,19 @@ impl App {
             return Ok(noted);
         }
         let next = self.discover(&seeking).await?;
-        let taken = self.take_over(Origin::service(), server, next).await?;
+        let issuer = next.authorization_server.issuer.clone();
+        let taken = match self
+            .take_over(Origin::service(), server.clone(), next)
+            .await
+        {
+            // What cannot be followed as things are waits for an administrator.
+            Err(Error::Invalid(_)) => {
+                return self
+                    .note_pending(Origin::service(), &server, Some(issuer))
+                    .await;
+            }
+            taken => taken?,
+        };
         if let Some(taken) = &taken {
             tracing::warn!(
                 server.id = %id,

@@ -74,9 +74,7 @@ impl App {
             before.authorization_server.issuer.clone(),
             found.authorization_server.issuer.clone(),
         );
-        if from != to
-            && let Some(oauth2) = current.spec.auth.oauth2()
-        {
+        if let Some(oauth2) = current.spec.auth.oauth2() {
             self.check_mix_up((&tenant, id), oauth2, Some(&found))
                 .await?;
         }

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::App;
+use super::clients::client_issuer;
 use super::error::{Error, Result};
 use super::insist::TRY;
-use super::provision::{client_issuer, scopes};
+use super::provision::scopes;
 use super::readable::readable;
 use super::replaced_clients::{By, LEFT_ALONE, Why};
 use super::vault::Unopened;

@@ -3,8 +3,8 @@
 
 use super::super::App;
 use super::super::client_auth::Proof;
+use super::super::clients::client_issuer;
 use super::super::error::Result;
-use super::super::provision::client_issuer;
 use super::super::vault::Unopened;
 use crate::domain::authorization::{ClientAuthMethod, Issuer};
 use crate::domain::ids::RetiredClientId;

@@ -1,6 +1,7 @@
 //! What a renewal brings for a grant that ended meanwhile: nobody gets it, and it is revoked.
 
 use super::super::App;
+use super::super::clients::client_issuer;
 use super::super::error::Result;
 use super::super::readable::readable;
 use super::strays::Owner;
@@ -64,7 +65,11 @@ impl App {
                 return Ok(true);
             }
         }
-        let server = server.filter(|server| server.auth_version == ended.auth_version);
+        let server = server.filter(|server| {
+            // Where an issuer that was followed away from revokes, is known.
+            let moved = client_issuer(server).as_ref() != Some(&ended.issuer);
+            server.auth_version == ended.auth_version || moved
+        });
         let (Some(server), Some(registration)) = (server, registration(ended.registration)) else {
             let id = ended.id;
             tracing::warn!(connection.id = %id, "late tokens cannot be revoked");

@@ -2,9 +2,9 @@
 //! so that is taken to be so unless the provider's profile says that grants are independent.
 
 use super::super::App;
+use super::super::clients::client_issuer;
 use super::super::error::Result;
 use super::super::metrics::RevocationOutcome;
-use super::super::provision::client_issuer;
 use crate::domain::authorization::Issuer;
 use crate::domain::connections::Origin;
 use crate::domain::profiles::Profile;

@@ -7,15 +7,16 @@ mod views;
 use views::describe;
 pub use views::{ListServers, ServerView};
 
+use super::clients::current_client;
 use super::error::{Error, Result};
-use super::provision::{Holds, Provision, Slot, client_issuer};
+use super::provision::{Holds, Provision, Slot};
 use super::redirects::check_consent_page;
 use super::requests::Once;
 use super::revocations::Unstored;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::ids::ServerId;
-use crate::domain::registrations::{Registration, RegistrationKind};
+use crate::domain::registrations::RegistrationKind;
 use crate::domain::revocations::Reason;
 use crate::domain::servers::{
     Auth, AuthKind, Consequences, Draft, SealedSecrets, Server, Stored, check, consequences,
@@ -201,6 +202,12 @@ impl App {
         next.auth_version += i64::from(entails.ends_grants);
         next.updated_by = caller.principal();
         next.updated_at = self.0.clock.now();
+        let proven_anew =
+            if draft.secrets.client_secret.is_set() || draft.secrets.private_key.is_set() {
+                current_client(&mut self.0.store.read().await?, &next).await?
+            } else {
+                None
+            };
         self.seal_secrets(&mut next, draft.secrets).await?;
         if entails.ends_grants {
             // It is not for where, or for whom, the present one is.
@@ -227,6 +234,10 @@ impl App {
                 inserted => inserted?,
             }
         }
+        // What was refused with the proof of before is tried with the present one.
+        if let Some(client) = &proven_anew {
+            tx.connections_mut().retry_of_registration(client).await?;
+        }
         let mut ended = 0;
         if entails.ends_grants {
             ended = tx
@@ -243,7 +254,7 @@ impl App {
         next.version += 1;
         let registration = match registration {
             Some(new) => Some(new),
-            None => self.client_now(&next).await?,
+            None => current_client(&mut self.0.store.read().await?, &next).await?,
         };
         let view = self.full_view(next, registration);
         Ok(Some(Written {
@@ -289,17 +300,6 @@ impl App {
             registered: client.is_some_and(|client| client.kind == RegistrationKind::Dynamic),
         };
         self.provision(slot, &draft.spec).await
-    }
-
-    /// The client that a server's users connect with now.
-    async fn client_now(&self, server: &Server) -> Result<Option<Registration>> {
-        let Some(issuer) = client_issuer(server) else {
-            return Ok(None);
-        };
-        let mut tx = self.0.store.read().await?;
-        let mut registrations = tx.registrations();
-        let current = registrations.find_current(&server.tenant, server.id, &issuer);
-        Ok(current.await?)
     }
 
     /// Judges the merged result of an update as strictly as a creation.

@@ -2,8 +2,8 @@
 
 use super::super::App;
 use super::super::access::check_actor;
+use super::super::clients::current_client;
 use super::super::error::{Error, Result};
-use super::super::provision::client_issuer;
 use super::super::readable::readable;
 use super::{ServerRef, etag, find, may_see};
 use crate::domain::access::{Actor, Caller};
@@ -72,13 +72,10 @@ impl App {
         let server = server.ok_or(Error::ServerNotFound)?;
         let connected = self.connected(&mut tx, caller, actor, &server).await?;
         let full = caller.sees_configuration();
-        let registration = match (full, client_issuer(&server)) {
-            (true, Some(issuer)) => {
-                tx.registrations()
-                    .find_current(&caller.tenant, server.id, &issuer)
-                    .await?
-            }
-            _ => None,
+        let registration = if full {
+            current_client(&mut tx, &server).await?
+        } else {
+            None
         };
         let view = self.full_view(server, registration);
         Ok(ServerView {

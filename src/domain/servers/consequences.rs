@@ -52,7 +52,8 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
                     || given.private_key.leaves(key) != key);
             entails.needs_provision = entails.ends_grants
                 || by_proof
-                || client(after).is_none() && before.scopes != after.scopes
+                || client(after).is_none() && !before.scopes.are_the_same_as(&after.scopes)
+                || consent_page(before) != consent_page(after)
                 || before.redirect != after.redirect
                 || before.token_endpoint_auth_method != after.token_endpoint_auth_method
                 || before.overrides != after.overrides
@@ -156,6 +157,12 @@ fn secret_goes_elsewhere(before: &OAuth2, after: &OAuth2) -> bool {
         || client_issuer(before) != client_issuer(after)
         || token_endpoint(before) != token_endpoint(after)
         || before.revocation_endpoint != after.revocation_endpoint
+}
+
+/// Where the browser is sent, where that was written by hand.
+fn consent_page(oauth2: &OAuth2) -> Option<&str> {
+    let endpoints = oauth2.endpoints.as_ref();
+    endpoints.map(|endpoints| endpoints.authorization_endpoint.as_str())
 }
 
 /// The client id written by hand, if any.

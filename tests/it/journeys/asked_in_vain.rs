@@ -14,6 +14,7 @@ on_both_engines! {
     who_declines_twice_is_left_alone_for_a_while,
     a_server_that_accepts_no_credential_is_not_connected_for_ever,
     the_same_scopes_in_another_order_are_the_same,
+    a_provider_in_trouble_is_asked_again,
     who_is_sent_back_with_an_error_twice_is_left_alone_for_a_while,
 }
 
@@ -111,10 +112,23 @@ async fn the_same_scopes_in_another_order_are_the_same(engine: Engine) {
     assert_eq!(told(&last), LIMIT);
 }
 
-async fn who_is_sent_back_with_an_error_twice_is_left_alone_for_a_while(engine: Engine) {
+async fn a_provider_in_trouble_is_asked_again(engine: Engine) {
     let world = world(engine).await;
     world.connect("alice", "tools").await;
     world.idp.consent(Consent::Broken);
+
+    for _ in 0..3 {
+        let asked = world.answered((403, &[ADMIN]), ("alice", "tools", 1)).await;
+
+        assert_eq!(asked.action(), Action::Authorize, "{asked:?}");
+        follow(asked).await;
+    }
+}
+
+async fn who_is_sent_back_with_an_error_twice_is_left_alone_for_a_while(engine: Engine) {
+    let world = world(engine).await;
+    world.connect("alice", "tools").await;
+    world.idp.consent(Consent::Refused);
     for _ in 0..2 {
         let asked = world.answered((403, &[ADMIN]), ("alice", "tools", 1)).await;
         follow(asked).await;

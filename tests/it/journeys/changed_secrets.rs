@@ -11,6 +11,7 @@ use crate::walks::rows;
 
 on_both_engines! {
     a_secret_changed_here_first_interrupts_nobody,
+    a_secret_changed_there_first_is_mended_at_once,
     a_grant_of_our_own_is_had_by_either_secret,
     the_same_secret_written_again_leaves_the_one_before,
     after_a_day_the_former_secret_is_tried_no_more_and_forgotten,
@@ -19,6 +20,7 @@ on_both_engines! {
 }
 
 const HOUR: u64 = 3600;
+const MEND_IT: (Status, Reason) = (Status::ConfigError, Reason::RegistrationRefused);
 const FORMER: &str = "SELECT COUNT(*) FROM servers WHERE former_client_secret IS NOT NULL";
 
 fn patch(oauth2: v1::OAuth2Auth) -> v1::Server {
@@ -79,6 +81,20 @@ async fn a_secret_changed_here_first_interrupts_nobody(engine: Engine) {
     world.connect("carol", "tools").await;
 }
 
+async fn a_secret_changed_there_first_is_mended_at_once(engine: Engine) {
+    let world = World::start(engine).await;
+    let to = connected(&world).await;
+    world.idp.add_client("by-hand", "new", &to);
+    let (status, reason, asked) = refused(&world).await;
+    assert_eq!((status, reason), MEND_IT);
+    assert_eq!(asked, 1);
+
+    change(&world, "new").await;
+
+    let header = world.header("alice", "tools").await;
+    assert!(world.idp.accepts(&header));
+}
+
 async fn a_grant_of_our_own_is_had_by_either_secret(engine: Engine) {
     let world = World::start(engine).await;
     world.idp.add_client("machine", "hush", "");
@@ -129,8 +145,7 @@ async fn after_a_day_the_former_secret_is_tried_no_more_and_forgotten(engine: En
 
     let told = refused(&world).await;
 
-    let mend = (Status::ConfigError, Reason::RegistrationRefused, 1);
-    assert_eq!(told, mend);
+    assert_eq!(told, (MEND_IT.0, MEND_IT.1, 1));
     world.sweep().await;
     assert_eq!(raw.number(FORMER).await, 0);
     world.service.stop().await;

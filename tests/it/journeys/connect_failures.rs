@@ -120,13 +120,18 @@ async fn saying_no_is_told_as_such(engine: Engine) {
 }
 
 async fn an_error_of_the_provider_is_told_as_such(engine: Engine) {
-    let world = World::start(engine).await;
-    world.idp.consent(Consent::Broken);
+    for (consent, failure) in [
+        (Consent::Refused, Failure::ProviderError),
+        (Consent::Broken, Failure::ExchangeUnavailable),
+    ] {
+        let world = World::start(engine).await;
+        world.idp.consent(consent);
 
-    let (started, page) = failing(&world).await;
+        let (started, page) = failing(&world).await;
 
-    assert_eq!(page.status, 400);
-    assert_failed(&world, &started, Failure::ProviderError).await;
+        assert_eq!(page.status, 400);
+        assert_failed(&world, &started, failure).await;
+    }
 }
 
 async fn an_answer_without_code_is_told_as_such(engine: Engine) {

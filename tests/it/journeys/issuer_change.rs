@@ -114,6 +114,11 @@ async fn a_resource_that_says_nothing_leaves_all_as_it_is(engine: Engine) {
             (answer.action(), answer.credential_version),
             (Action::Retry, version + 1)
         );
+        // It is not looked again at once, whoever reports.
+        let looks = world.idp.web().seen_at(RESOURCE).len();
+        world.rejected("bob", "tools", version).await;
+        assert_eq!(world.idp.web().seen_at(RESOURCE).len(), looks);
+        world.pass(30);
         world.idp.web().on(RESOURCE, Reply::status(404));
         let header = world.header("alice", "tools").await;
         assert!(world.idp.accepts(&header));

@@ -105,13 +105,15 @@ async fn grants_outlive_another_redirect_uri(engine: Engine) {
 async fn answers_of_two_issuers_are_not_mixed_up_at_one_redirect_uri(engine: Engine) {
     let world = World::start(engine).await;
     let other = Idp::start().await;
+    let explicit = |redirect| match redirect {
+        RedirectKind::Explicit => "https://app.example.com/back".to_owned(),
+        RedirectKind::Unspecified | RedirectKind::PerServer | RedirectKind::Shared => String::new(),
+    };
     let by_hand = |slug: &str, redirect: RedirectKind| {
         let mut server = world.manual(slug);
         if let Some(Auth::Oauth2(oauth2)) = &mut server.auth {
             oauth2.redirect = redirect.into();
-            if redirect == RedirectKind::Explicit {
-                "https://app.example.com/back".clone_into(&mut oauth2.explicit_redirect_uri);
-            }
+            oauth2.explicit_redirect_uri = explicit(redirect);
         }
         server
     };
@@ -137,6 +139,11 @@ async fn answers_of_two_issuers_are_not_mixed_up_at_one_redirect_uri(engine: Eng
         let refused = world.create(elsewhere(&name("mixed"), redirect)).await;
 
         assert_eq!(fields(refused), ["server.oauth2.redirect"]);
+        // Nor where one names itself and nothing is known of the other to compare that with.
+        let mut unknown = by_hand(&name("unknown"), redirect);
+        if let Some(Auth::Oauth2(oauth2)) = &mut unknown.auth {
+            oauth2.issuer = String::new();
+        }
         let alone = elsewhere(&name("alone"), RedirectKind::PerServer);
         world.create(alone).await.unwrap();
         let names_itself = with_auth(
@@ -147,10 +154,13 @@ async fn answers_of_two_issuers_are_not_mixed_up_at_one_redirect_uri(engine: Eng
                     client_id: "by-hand".to_owned(),
                     issuer: other.issuer(),
                 }),
-                redirect: RedirectKind::Shared.into(),
+                redirect: redirect.into(),
+                explicit_redirect_uri: explicit(redirect),
                 ..v1::OAuth2Auth::default()
             }),
         );
         world.create(names_itself).await.unwrap();
+        let refused = world.create(unknown).await;
+        assert_eq!(fields(refused), ["server.oauth2.redirect"]);
     }
 }

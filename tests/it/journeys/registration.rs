@@ -254,12 +254,18 @@ async fn a_registration_leaves_room_for_what_the_resource_has(engine: Engine) {
         ..v1::OAuth2Auth::default()
     };
 
-    world
-        .create(with_auth("tools", url, Auth::Oauth2(oauth2)))
-        .await
-        .unwrap();
+    let server = with_auth("tools", url, Auth::Oauth2(oauth2));
+    world.create(server.clone()).await.unwrap();
 
     assert_eq!(registered_scopes(&world), ["read write"]);
+    let refusal = json!({ "error": "invalid_client_metadata" });
+    world.idp.web().once(REGISTER, Reply::json(400, &refusal));
+    let again = v1::Server {
+        slug: "again".to_owned(),
+        ..server
+    };
+    world.create(again).await.unwrap();
+    assert_eq!(registered_scopes(&world)[1..], ["read write", "read"]);
     let started = world.begin("alice", "tools").await;
     let consent = Browser::default().depart(&started.connect_url).await;
     assert_eq!(parameter(&consent, "scope").as_deref(), Some("read"));

@@ -346,6 +346,8 @@ async fn what_does_not_matter_to_grants_leaves_them(engine: Engine) {
 
     assert_eq!(after.ended_connections, 0);
     assert_eq!(after.server.unwrap().auth_version, before.auth_version);
+    // A client names its scopes: who connects next has another.
+    assert_eq!(world.idp.registered().len(), 2);
     assert_eq!(
         world.resolve("alice", "tools").await.status(),
         Status::Ready

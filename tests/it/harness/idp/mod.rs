@@ -30,6 +30,8 @@ pub(crate) enum Consent {
     Denied,
     /// `error=server_error`.
     Broken,
+    /// `error=invalid_scope`.
+    Refused,
     /// Neither code nor error.
     Empty,
     /// Another issuer's name in the answer.

@@ -188,13 +188,18 @@ impl State {
         match self.consent {
             Consent::NoIssuer => {}
             Consent::WrongIssuer => answer.push(("iss", format!("{issuer}/other"))),
-            Consent::Given | Consent::Denied | Consent::Broken | Consent::Empty => {
+            Consent::Given
+            | Consent::Denied
+            | Consent::Broken
+            | Consent::Refused
+            | Consent::Empty => {
                 answer.push(("iss", issuer));
             }
         }
         match self.consent {
             Consent::Denied => answer.push(("error", "access_denied".to_owned())),
             Consent::Broken => answer.push(("error", "server_error".to_owned())),
+            Consent::Refused => answer.push(("error", "invalid_scope".to_owned())),
             Consent::Empty => {}
             Consent::Given | Consent::WrongIssuer | Consent::NoIssuer => {
                 let code = format!("code-{}", self.next());
