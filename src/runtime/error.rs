@@ -80,9 +80,9 @@ pub enum Error {
 impl From<app::Error> for Error {
     /// What callers must not be told is what whoever starts the process needs to know.
     fn from(error: app::Error) -> Self {
-        match error {
-            app::Error::Internal(cause) => Self::Start(cause),
-            other => Self::Start(Box::new(other)),
+        if let app::Error::Internal(cause) = error {
+            return Self::Start(cause);
         }
+        Self::Start(Box::new(error))
     }
 }
