@@ -204,10 +204,17 @@ async function tour(report, clone, environment) {
   }
 }
 
+// What the release build does for speed takes minutes, and nothing here looks at speed.
+const BUILD_QUICKLY = {
+  CARGO_PROFILE_RELEASE_OPT_LEVEL: '0',
+  CARGO_PROFILE_RELEASE_LTO: 'off',
+  CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
+};
+
 // Nothing of the caller's own settings, profiles or build options leaks in. The toolchain stays where it is.
 function cleanEnvironment(home) {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(STATIONMASTER_|CARGO_TARGET_DIR$|MAKE|MFLAGS$)/.test(name));
-  return { ...Object.fromEntries(inherited), XDG_CONFIG_HOME: join(home, 'config'), NO_COLOR: '1' };
+  return { ...Object.fromEntries(inherited), ...BUILD_QUICKLY, XDG_CONFIG_HOME: join(home, 'config'), NO_COLOR: '1' };
 }
 
 async function onFreshClone(report) {
