@@ -1,5 +1,6 @@
 //! Organisations side by side, and one that goes.
 
+use futures_util::future::join_all;
 use stationmaster::client::{Client, Error, answer, v1};
 
 use crate::harness::client::{actor, reason};
@@ -15,6 +16,7 @@ on_both_engines! {
     a_server_made_while_its_tenant_goes_leaves_nothing,
     a_client_registered_while_its_tenant_goes_is_not_sealed,
     tenants_are_the_operators,
+    many_are_made_at_once,
 }
 
 /// What a tenant has that is sealed, or seals.
@@ -192,4 +194,15 @@ async fn tenants_are_the_operators(engine: Engine) {
     assert_eq!(reason(create(&admin, "mine", "").await), "ROLE_NOT_ALLOWED");
     assert_eq!(reason(delete(&admin, "acme").await), "ROLE_NOT_ALLOWED");
     assert!(delete(&world.admin, "default").await.is_err());
+}
+
+async fn many_are_made_at_once(engine: Engine) {
+    let world = World::start(engine).await;
+    let ids: Vec<String> = (0..40).map(|number| format!("tenant-{number}")).collect();
+
+    let made = join_all(ids.iter().map(|id| create(&world.admin, id, ""))).await;
+
+    for made in made {
+        assert!(made.is_ok(), "{made:?}");
+    }
 }
