@@ -62,7 +62,7 @@ impl App {
                 client_id: url.to_string(),
                 redirect_uri: match &oauth2.redirect {
                     Redirect::Explicit(uri) => uri.clone(),
-                    Redirect::PerServer | Redirect::Shared => self.public_path("oauth2/callback"),
+                    Redirect::PerServer | Redirect::Shared => self.shared_redirect_uri(),
                 },
             }),
             ClientDocuments::None | ClientDocuments::At(_) => None,

@@ -137,11 +137,16 @@ impl App {
         let by_hand = oauth2.endpoints.is_some() || oauth2.preregistered.is_some();
         match &oauth2.redirect {
             Redirect::Explicit(uri) => uri.clone(),
-            Redirect::Shared if by_hand => self.public_path("oauth2/callback"),
+            Redirect::Shared if by_hand => self.shared_redirect_uri(),
             Redirect::PerServer | Redirect::Shared => {
                 self.public_path(&format!("oauth2/callback/{server}"))
             }
         }
+    }
+
+    /// The redirect URI that servers share.
+    pub(super) fn shared_redirect_uri(&self) -> String {
+        self.public_path("oauth2/callback")
     }
 
     /// A URL on the public listener, below its own path.
@@ -197,8 +202,6 @@ impl App {
                 redirect_uri,
             };
             self.registration(slot, client)
-        } else if slot.registered && found.authorization_server.registration_endpoint.is_some() {
-            self.register(slot, spec, oauth2, &found).await?
         } else {
             self.own_client(slot, spec, oauth2, &found).await?
         };
@@ -262,8 +265,8 @@ impl App {
         }
     }
 
-    /// A client of our own at a server that was found: named by its document where that is taken, else
-    /// registered.
+    /// A client of our own at a server that was found: named by its document where that is taken and was
+    /// not given up for a registration before, else registered.
     pub(super) async fn own_client(
         &self,
         slot: &Slot,
@@ -272,7 +275,9 @@ impl App {
         found: &Discovered,
     ) -> Result<Registration> {
         let server = &found.authorization_server;
-        let Some(documented) = self.documented(oauth2, slot.server, server) else {
+        let registers = slot.registered && server.registration_endpoint.is_some();
+        let documented = self.documented(oauth2, slot.server, server);
+        let Some(documented) = documented.filter(|_| !registers) else {
             return self.register(slot, spec, oauth2, found).await;
         };
         let client = Client {

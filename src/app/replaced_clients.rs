@@ -25,6 +25,8 @@ pub(super) enum By {
     Registration,
     /// By its document where that is taken, else it is registered.
     WhatFits,
+    /// It is registered where the one of before was and clients still are; else as it fits.
+    LikeBefore,
 }
 
 /// Why a client is replaced, for the audit trail.
@@ -71,22 +73,12 @@ impl App {
         } else {
             "redirect_uri_changed"
         };
-        // Where one was registered, a document may have been tried in vain.
-        let found = server.discovered.as_ref();
-        let registers = found.is_some_and(|found| {
-            let endpoint = &found.authorization_server.registration_endpoint;
-            endpoint.is_some()
-        });
-        let by = if registers && client.kind == RegistrationKind::Dynamic {
-            By::Registration
-        } else {
-            By::WhatFits
-        };
         let why = Why {
             reason,
             origin: Origin::service(),
         };
-        self.replace_client(server, &client, by, why).await?;
+        self.replace_client(server, &client, By::LikeBefore, why)
+            .await?;
         let mut tx = self.0.store.read().await?;
         let mut registrations = tx.registrations();
         let present = registrations.find_current(&server.tenant, server.id, &client.issuer);
@@ -115,12 +107,14 @@ impl App {
             generation: last + 1,
             holds: Holds::default(),
             stays: None,
-            registered: false,
+            registered: by == By::LikeBefore && replaced.kind == RegistrationKind::Dynamic,
         };
         // What was discovered stands: another issuer would be another server, and its users' business.
         let client = match by {
             By::Registration => self.register(&slot, &server.spec, oauth2, found).await?,
-            By::WhatFits => self.own_client(&slot, &server.spec, oauth2, found).await?,
+            By::WhatFits | By::LikeBefore => {
+                self.own_client(&slot, &server.spec, oauth2, found).await?
+            }
         };
         let client = self.unstored(client);
         let new = client.registration();

@@ -3,6 +3,16 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+/// What an answer says of a client that was registered (RFC 7591, section 3.2.1; RFC 7592, section 3).
+pub(super) const CLIENT: &[&str] = &[
+    "client_id",
+    "client_secret",
+    "client_secret_expires_at",
+    "registration_access_token",
+    "registration_client_uri",
+    "token_endpoint_auth_method",
+];
+
 /// Anything at all, or an object with some of these members, each of any kind and often one of these
 /// words.
 pub(super) fn bodies(

@@ -220,7 +220,7 @@ fn management(answer: &Map<String, Value>) -> (Option<String>, Option<Registrati
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::foreign::bodies;
+    use super::super::foreign::{CLIENT, bodies};
     use super::*;
     use ClientAuthMethod::{ClientSecretBasic, ClientSecretPost, None as Public, PrivateKeyJwt};
 
@@ -306,14 +306,6 @@ mod tests {
         }
     }
 
-    const MEMBERS: &[&str] = &[
-        "client_id",
-        "client_secret",
-        "client_secret_expires_at",
-        "registration_access_token",
-        "registration_client_uri",
-        "token_endpoint_auth_method",
-    ];
     const WORDS: &[&str] = &[
         "c",
         "none",
@@ -324,7 +316,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn of_any_body_only_a_client_that_can_be_used_is_read(body in bodies(MEMBERS, WORDS)) {
+        fn of_any_body_only_a_client_that_can_be_used_is_read(body in bodies(CLIENT, WORDS)) {
             let answer = object(&body);
             if let Some(Ok(client)) = answer.map(|answer| read(&answer, ClientSecretBasic)) {
                 prop_assert!(!client.client_id.trim().is_empty());

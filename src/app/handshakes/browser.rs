@@ -201,7 +201,7 @@ impl App {
     fn arrives(&self, handshake: &Handshake, server: Option<&str>) -> bool {
         let asked = handshake.snapshot.redirect_uri.as_str();
         let asked = asked.split_once('?').map_or(asked, |(path, _)| path);
-        let shared = self.public_path("oauth2/callback");
+        let shared = self.shared_redirect_uri();
         match server {
             // Its own path, or one elsewhere that leads here.
             Some(server) => asked != shared && server == handshake.server.to_string(),
