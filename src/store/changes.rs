@@ -100,8 +100,8 @@ impl TryFrom<Row> for Change {
     }
 }
 
-/// How long a transaction waits for its turn: long enough for a disk that hesitates, and below what
-/// may idle.
+/// How long a transaction waits for its turns, all of them: long enough for a disk that hesitates,
+/// and below what may idle.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Whose turn it is to move a head. Transactions of one process take turns here before they wait in
@@ -129,13 +129,17 @@ impl Turns {
         shards.sort_unstable();
         shards.dedup();
         let mut guards = Vec::with_capacity(shards.len());
-        for shard in &shards {
-            let turn = {
-                let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(known.entry(*shard).or_default())
-            };
-            guards.extend(timeout(PATIENCE, turn.lock_owned()).await);
-        }
+        let all = async {
+            for shard in &shards {
+                let turn = {
+                    let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    Arc::clone(known.entry(*shard).or_default())
+                };
+                guards.push(turn.lock_owned().await);
+            }
+        };
+        // Turns taken by then are kept.
+        let _ = timeout(PATIENCE, all).await;
         Turn {
             shards,
             _guards: guards,
