@@ -8,7 +8,7 @@
 //   --together    all scenarios of a wire at once
 //   --only TEXT   scenarios whose name holds this
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,8 +76,13 @@ async function onEngine(engine, selected, { rounds, together }) {
     }
   } catch (error) {
     report.stopped(error);
-    if (service) console.log(service.log());
   } finally {
+    if (service && report.failed > 0) {
+      const log = join(RECORDS, engine, 'service.log');
+      await mkdir(join(RECORDS, engine), { recursive: true });
+      await writeFile(log, service.log());
+      console.log(`what the service logged: ${log}`);
+    }
     await stopAll();
     await postgres?.stop();
     await rm(directory, { recursive: true, force: true });

@@ -13,6 +13,7 @@ use stationmaster::client::{Client, answer};
 
 use crate::browser::Browser;
 use crate::mcp::{Answer, Endpoint, Message};
+use crate::patience::patiently;
 use crate::stopped::Stopped;
 
 /// How often one request is sent at most.
@@ -99,7 +100,9 @@ impl Daemon {
             min_revision: self.revision,
             ..ResolveCredentialsRequest::default()
         };
-        let resolved = answer(self.service.tokens().resolve_credentials(request)).await?;
+        let resolve =
+            async || answer(self.service.tokens().resolve_credentials(request.clone())).await;
+        let resolved = patiently(resolve).await?;
         let server = resolved.servers.into_iter().next();
         let server = server.context("the server does not exist for the user")?;
         match server.status() {
@@ -147,7 +150,8 @@ impl Daemon {
                 ..HandshakeOptions::default()
             }),
         };
-        Ok(answer(self.service.tokens().report_response(request)).await?)
+        let report = async || answer(self.service.tokens().report_response(request.clone())).await;
+        Ok(patiently(report).await?)
     }
 
     /// Sends the user's browser to the link, and confirms where that was agreed.
@@ -159,19 +163,20 @@ impl Daemon {
         let code = Browser::new(self.http.clone(), front_end)
             .visit(&step.connect_url)
             .await?;
-        let mut handshakes = self.service.handshakes();
+        let handshakes = || self.service.handshakes();
         let handshake = if let Some(code) = code {
             let request = CompleteHandshakeRequest {
                 handshake: step.handshake,
                 code,
                 actor: Some(user()),
             };
-            let confirmed = answer(handshakes.complete_handshake(request)).await?;
-            confirmed.handshake
+            let complete = async || answer(handshakes().complete_handshake(request.clone())).await;
+            patiently(complete).await?.handshake
         } else {
             let handshake = step.handshake;
             let request = GetHandshakeRequest { handshake };
-            answer(handshakes.get_handshake(request)).await?.handshake
+            let get = async || answer(handshakes().get_handshake(request.clone())).await;
+            patiently(get).await?.handshake
         };
         let handshake = handshake.context("no handshake in the answer")?;
         if handshake.state() != HandshakeState::Completed {

@@ -18,6 +18,7 @@ mod configuration;
 mod conversation;
 mod daemon;
 mod mcp;
+mod patience;
 mod sse;
 mod stopped;
 mod tenant;

@@ -5,7 +5,9 @@ use stationmaster::client::v1::{
     CreateApiKeyRequest, CreateServerRequest, CreateTenantRequest, Role, Server,
 };
 use stationmaster::client::{Client, Credential, Error, Options, answer};
+use uuid::Uuid;
 
+use crate::patience::patiently;
 use crate::stopped::Stopped;
 
 /// The two who work in a tenant.
@@ -25,9 +27,10 @@ impl Tenant {
         let operator = Client::lazy(endpoint, Credential::new(key)?, &Options::default())?;
         let request = CreateTenantRequest {
             tenant_id: tenant,
+            request_id: request_id(),
             ..CreateTenantRequest::default()
         };
-        answer(operator.tenants().create_tenant(request))
+        patiently(async || answer(operator.tenants().create_tenant(request.clone())).await)
             .await
             .context("creating the tenant")?;
 
@@ -42,10 +45,12 @@ impl Tenant {
     pub(crate) async fn create_server(&self, server: Server) -> anyhow::Result<String> {
         let request = CreateServerRequest {
             server: Some(server),
+            request_id: request_id(),
             ..CreateServerRequest::default()
         };
-        let mut config = self.admin.config();
-        match Box::pin(answer(config.create_server(request))).await {
+        let create =
+            async || Box::pin(answer(self.admin.config().create_server(request.clone()))).await;
+        match Box::pin(patiently(create)).await {
             Ok(created) => Ok(created.server.context("no server in the answer")?.id),
             Err(Error::Refused(refusal)) => {
                 let message = refusal.to_string();
@@ -62,9 +67,14 @@ async fn member(endpoint: &str, operator: &Client, role: Role) -> anyhow::Result
         name: "conformance".to_owned(),
         ..CreateApiKeyRequest::default()
     };
-    let made = answer(operator.access().create_api_key(request))
+    let made = patiently(async || answer(operator.access().create_api_key(request.clone())).await)
         .await
         .context("creating a key")?;
     let key = Credential::new(&made.secret)?;
     Ok(Client::lazy(endpoint, key, &Options::default())?)
+}
+
+/// What a call made again is known by.
+fn request_id() -> String {
+    Uuid::new_v4().to_string()
 }
