@@ -209,7 +209,7 @@ impl Facts {
     }
 
     /// A dead family's user must have been told why as far as the service can know: that an outcome
-    /// is unknown where its own replay killed it, a refusal where a request overtook another.
+    /// is unknown where its own replay killed it, a refusal or rejection where a request overtook another.
     fn cause_of_death(
         &self,
         family: u64,
@@ -233,8 +233,13 @@ impl Facts {
                 .is_some_and(|t| *t > second.arrived),
             _ => false,
         };
+        // What the request in between obtained may be rejected before it is refused: where it was itself
+        // had after a rejection, that is the end.
+        let spoils = self.spoils.get(&family).into_iter().flatten();
+        let forced = spoils.into_iter().any(|t| *t <= second.arrived);
         match told.answer.reason.as_str() {
             UNKNOWN | REFUSED if overtaken => Ok(OVERTAKEN),
+            REJECTED if overtaken && forced => Ok(OVERTAKEN),
             REFUSED if late => Ok(FOUND_LATE),
             UNKNOWN => Ok(KILLED),
             _ => Err("was killed by a replay after an unknown outcome".to_owned()),

@@ -18,8 +18,8 @@ struct Story {
 }
 
 impl Story {
-    /// The first presentation of token 0 by a replica at the second second, and its rotation.
-    fn new() -> Self {
+    /// The first presentation of token 0 by a replica at the second second.
+    fn begun() -> Self {
         let mut story = Self {
             saw: Vec::new(),
             did: Vec::new(),
@@ -35,8 +35,31 @@ impl Story {
             },
         );
         story.presented(2 * SECOND, 2, REPLICA);
+        story
+    }
+
+    /// The same, and its rotation.
+    fn new() -> Self {
+        let mut story = Self::begun();
         story.ruled(2 * SECOND + 1, 2, Ruling::Rotated(1));
         story
+    }
+
+    /// A first presentation that the provider looks at after the second one, of another replica since the first
+    /// was killed; that kills what the second one obtained.
+    fn overtaken() -> Self {
+        let mut story = Self::begun().killed(2 * SECOND + 1);
+        story.presented(4 * SECOND, 3, OTHER);
+        story.ruled(4 * SECOND + 1, 3, Ruling::Rotated(1));
+        story.ruled(6 * SECOND, 2, Ruling::Reuse);
+        story
+    }
+
+    /// The access token of token 0 was rejected, which its replica was told.
+    fn spoiled(mut self) -> Self {
+        let (family, token) = (7, 0);
+        self.saw(2 * SECOND - 1, Saw::Spoiled { family, token });
+        self
     }
 
     fn saw(&mut self, t: u64, event: Saw) {
@@ -146,6 +169,7 @@ impl Story {
 pub(crate) fn run() {
     convictions();
     acquittals();
+    waits();
     stretches();
     ahead();
 }
@@ -198,6 +222,18 @@ fn acquittals() {
     late.closed(2 * SECOND + micros(DEADLINE), Close::Gone);
     late.reuse(9 * SECOND)
         .acquits("a replay after the deadline");
+}
+
+/// What a provider that lets a request wait does to what took its place.
+fn waits() {
+    let told = |story: Story, reason| story.told(7 * SECOND, reason);
+    for reason in ["OUTCOME_UNKNOWN", "REFRESH_REFUSED"] {
+        told(Story::overtaken(), reason).acquits("a request overtaken by another");
+    }
+    told(Story::overtaken().spoiled(), "TOKEN_REJECTED")
+        .acquits("a rejection of what a rejection had led to");
+    told(Story::overtaken(), "TOKEN_REJECTED")
+        .convicts("a rejection that ends what none had led to");
 }
 
 /// What befell the replica that had the answer, and for how long.
