@@ -206,6 +206,14 @@ fn all(found: &v1::ListConnectionsResponse) -> String {
     more(table(head, rows), &found.next_page_token)
 }
 
+fn warnings(connection: &v1::Connection) -> String {
+    let warnings = connection.warnings.iter().map(|warning| {
+        let reason = word(warning.reason().as_str_name(), "STATUS_REASON");
+        format!("{reason}: {}", warning.detail)
+    });
+    list(&warnings.collect::<Vec<_>>())
+}
+
 fn one(connection: &v1::Connection) -> String {
     fields([
         ("connection", connection.id.clone()),
@@ -217,6 +225,7 @@ fn one(connection: &v1::Connection) -> String {
         ("state", state(connection)),
         ("why", why(connection)),
         ("account", connection.account.clone()),
+        ("warnings", warnings(connection)),
         ("scopes", list(&connection.granted_scopes)),
         ("issuer", connection.issuer.clone()),
         ("resource", connection.resource.clone()),

@@ -220,7 +220,9 @@ fn why(failure: v1::HandshakeFailure) -> &'static str {
         Failure::ServerChanged => {
             "the server was changed, disabled or deleted meanwhile; try again"
         }
-        Failure::AccountMismatch => "the upstream account is not the user's own",
+        Failure::AccountMismatch => {
+            "the upstream account is not known to be the user's own; connect with the right account"
+        }
         Failure::WrongUser => "somebody else than the user signed in",
         Failure::WrongBrowser => "another browser came back than the one that opened the link",
         Failure::ScopesNotGranted => "the user did not grant the scopes that are needed",

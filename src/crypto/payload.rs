@@ -212,6 +212,8 @@ impl Payload for TokenSet {
                 .refresh_expires_in_micros
                 .map(std::time::Duration::from_micros),
             scopes: stored.scopes.take().map(|scopes| scopes.iter().collect()),
+            // Not kept: what it says was read when it came.
+            id_token: None,
         })
     }
 }
@@ -229,6 +231,7 @@ mod tests {
             expires_in: Some(std::time::Duration::from_mins(1)),
             refresh_expires_in: Some(std::time::Duration::from_hours(1)),
             scopes: Some(Scopes::parse("x y")),
+            id_token: None,
         };
 
         let back = TokenSet::from_bytes(&tokens.to_bytes()).unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::secrets::{AccessToken, RefreshToken};
+use super::secrets::{AccessToken, IdToken, RefreshToken};
 use super::time::Timestamp;
 
 macro_rules! exact_text {
@@ -232,6 +232,9 @@ pub struct AuthorizationServer {
     pub registration_endpoint: Option<String>,
     /// Where tokens are revoked (RFC 7009).
     pub revocation_endpoint: Option<String>,
+    /// Where it says whose grant an access token is (`OpenID` Connect Core 1.0, section 5.3).
+    #[serde(default)]
+    pub userinfo_endpoint: Option<String>,
     /// Scopes it knows, when it says so.
     pub scopes_supported: Option<Scopes>,
     /// Client authentication it accepts at the token endpoint, when it says so; unknown names are
@@ -323,6 +326,8 @@ pub struct TokenSet {
     pub refresh_expires_in: Option<Duration>,
     /// The scopes granted; `None` means as requested.
     pub scopes: Option<Scopes>,
+    /// What says whose grant it is, if anything does. Not kept.
+    pub id_token: Option<IdToken>,
 }
 
 #[cfg(test)]

@@ -63,10 +63,12 @@ pub enum Failure {
     Interrupted,
     /// The server changed while the browser was away.
     ServerChanged,
+    /// The upstream account is not the user's own, as the server demands.
+    AccountMismatch,
 }
 
 /// Every failure, for reading stored names.
-const FAILURES: [Failure; 9] = [
+const FAILURES: [Failure; 10] = [
     Failure::AccessDenied,
     Failure::ProviderError,
     Failure::IssuerMismatch,
@@ -76,6 +78,7 @@ const FAILURES: [Failure; 9] = [
     Failure::ExchangeUnavailable,
     Failure::Interrupted,
     Failure::ServerChanged,
+    Failure::AccountMismatch,
 ];
 
 impl Failure {
@@ -91,6 +94,7 @@ impl Failure {
             Self::ExchangeUnavailable => "exchange_unavailable",
             Self::Interrupted => "interrupted",
             Self::ServerChanged => "server_changed",
+            Self::AccountMismatch => "account_mismatch",
         }
     }
 
@@ -150,6 +154,12 @@ pub struct Snapshot {
     pub token_endpoint: String,
     /// Where tokens are revoked.
     pub revocation_endpoint: Option<String>,
+    /// Where the account is asked for, where the server asks whose it is and the issuer has such a place.
+    #[serde(default)]
+    pub userinfo_endpoint: Option<String>,
+    /// The claim that names the account, where the server asks whose it is.
+    #[serde(default)]
+    pub account_claim: Option<String>,
     /// Our client there.
     pub client_id: String,
     /// How it authenticates.
@@ -217,6 +227,8 @@ pub struct Handshake {
     pub code_hash: Option<SecretHash>,
     /// The grant waiting for confirmation, sealed.
     pub parked: Option<Sealed>,
+    /// The upstream account of the grant, if it is known.
+    pub account: Option<String>,
     /// When it started.
     pub created_at: Timestamp,
     /// When it ends by itself.
@@ -276,6 +288,8 @@ mod tests {
             authorization_endpoint: String::new(),
             token_endpoint: String::new(),
             revocation_endpoint: None,
+            userinfo_endpoint: None,
+            account_claim: None,
             client_id: String::new(),
             auth_method: ClientAuthMethod::None,
             redirect_uri: String::new(),

@@ -5,6 +5,7 @@
 //! - **tenant** ([`tenants`]): an organisation; everything belongs to one.
 //! - **caller** ([`access`]): who is asking, with a role. **actor**: the user a call is about, with
 //!   the groups asserted for them.
+//! - **account** ([`accounts`]): whom a grant speaks for at its provider.
 //! - **server** ([`servers`]): an MCP server configuration that an administrator approved.
 //! - **registration** ([`registrations`]): our OAuth client at one authorization server.
 //! - **handshake** ([`handshakes`]): one attempt of a user to obtain a grant.
@@ -22,6 +23,7 @@
 //! Start with [`connections`]: the rest serves it.
 
 pub mod access;
+pub mod accounts;
 pub mod audit;
 pub mod authorization;
 pub mod breaker;

@@ -57,6 +57,8 @@ secret_text! {
     RegistrationAccessToken;
     /// An authorization code (RFC 6749, section 1.3.1). Redeemed at most once.
     AuthorizationCode;
+    /// An ID token (`OpenID` Connect Core 1.0, section 2). Looked at once, and never kept.
+    IdToken;
     /// The value of a header that carries a credential.
     HeaderSecret;
     /// Anything else that must not be shown: API keys as presented, states, links, codes.

@@ -48,6 +48,8 @@ pub(super) fn connection(connection: &Connection, slug: &Slug) -> pb::Connection
         failures: i32::try_from(life.failures).unwrap_or(i32::MAX),
         next_attempt_time: connection.next_attempt().map(timestamp),
         reconnect_before_time: connection.reconnect_before.map(timestamp),
+        account: connection.account.clone().unwrap_or_default(),
+        warnings: warnings(connection),
         last_error_code: connection.last_error.clone().unwrap_or_default(),
         last_failure_time: connection.failed_at.map(timestamp),
         registration_id: connection.registration.to_string(),
@@ -55,6 +57,21 @@ pub(super) fn connection(connection: &Connection, slug: &Slug) -> pb::Connection
         update_time: Some(timestamp(connection.updated_at)),
         ..pb::Connection::default()
     }
+}
+
+fn warnings(connection: &Connection) -> Vec<pb::Warning> {
+    let mut warnings = Vec::new();
+    if connection.account_differs {
+        let detail = match &connection.account {
+            Some(account) => format!("{account} was connected, which is not the user"),
+            None => "whose account was connected is not known".to_owned(),
+        };
+        warnings.push(pb::Warning {
+            reason: pb::StatusReason::AccountMismatch.into(),
+            detail,
+        });
+    }
+    warnings
 }
 
 fn origin(origin: Origin) -> pb::ConnectionOrigin {

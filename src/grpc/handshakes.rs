@@ -169,7 +169,7 @@ fn handshake(handshake: &Handshake, revision: Option<Revision>) -> pb::Handshake
         complete_time: handshake.finished_at.map(timestamp),
         connection_generation: generation,
         connection_id: String::new(),
-        account: String::new(),
+        account: handshake.account.clone().unwrap_or_default(),
         revision: revision.unwrap_or_default().0,
         created_by: handshake.created_by.clone(),
     }
@@ -201,6 +201,7 @@ fn failure(failure: Failure) -> pb::HandshakeFailure {
         Failure::ExchangeUnavailable => To::ExchangeUnavailable,
         Failure::Interrupted => To::Interrupted,
         Failure::ServerChanged => To::ServerChanged,
+        Failure::AccountMismatch => To::AccountMismatch,
     }
 }
 

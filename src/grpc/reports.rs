@@ -20,7 +20,7 @@ pub(super) async fn report(
     ask: pb::ReportResponseRequest,
 ) -> Result<pb::ReportResponseResponse> {
     let report = reported(caller, ask)?;
-    let written = app.report_response(caller, report).await?;
+    let written = Box::pin(app.report_response(caller, report)).await?;
     Ok(pb::ReportResponseResponse {
         revision: written.revision.0,
         ..answered(written.value)

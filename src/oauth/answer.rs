@@ -128,6 +128,9 @@ fn granted(members: &Map<String, Value>, given: Given, dialect: &Dialect) -> Ans
     if let Some(token) = text(members, "refresh_token") {
         set("refresh_token", json!(token));
     }
+    if let Some(token) = text(members, "id_token") {
+        set("id_token", json!(token));
+    }
     let lifetime = lifetime::access(members, given).or(dialect.access_lifetime);
     if let Some(lifetime) = lifetime {
         set("expires_in", json!(lifetime.as_secs()));

@@ -2,6 +2,7 @@
 //! may speak to the web. On the way back answers are made canonical, so that the crate never meets
 //! a wild one and its errors never hold a body.
 
+use std::fmt;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -97,10 +98,17 @@ pub struct Endpoint<'a> {
 }
 
 /// What we read of a token answer beyond RFC 6749.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Extra {
     /// In seconds.
     pub(super) refresh_token_expires_in: Option<u64>,
+    pub(super) id_token: Option<String>,
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Extra(redacted)")
+    }
 }
 
 impl ExtraTokenFields for Extra {}

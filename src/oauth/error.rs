@@ -99,6 +99,12 @@ pub enum Error {
         /// The status.
         status: StatusCode,
     },
+    /// The `UserInfo` endpoint did not say whose grant it is.
+    #[error("userinfo says nothing usable: status {status}")]
+    UserInfo {
+        /// The status.
+        status: StatusCode,
+    },
     /// A URL that must be sent to or redirected to cannot be.
     #[error("{name} is not a usable URL")]
     Endpoint {
@@ -150,6 +156,7 @@ impl Error {
             | Self::RegistrationMalformed
             | Self::Unavailable { .. }
             | Self::NoEndpoint { .. }
+            | Self::UserInfo { .. }
             | Self::ReservedParameter { .. } => false,
         }
     }

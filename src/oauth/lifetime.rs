@@ -6,13 +6,12 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::header::DATE;
 use serde_json::{Map, Value};
 
-use super::metadata::{object, text};
+use super::jwt;
+use super::metadata::text;
 use crate::domain::time::Timestamp;
 
 /// Longest lifetime believed to be one in seconds: a hundred years and some, which is how "for good"
@@ -141,14 +140,7 @@ fn between(from: Timestamp, to: Timestamp) -> Option<Duration> {
 /// is shorter, since a token may have been made before it was given; by our clock only without
 /// either.
 fn itself(token: &str, given: Given) -> Option<Duration> {
-    let mut parts = token.split('.');
-    let (Some(_), Some(claims), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
-    let claims = object(&claims)?;
+    let claims = jwt::claims(token)?;
     let end = point(claims.get("exp")?)?;
     let made = claims.get("iat").and_then(point);
     [made, given.date]

@@ -1,5 +1,7 @@
 //! Tests of [`super`]: what answers say about time, and what is made of it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use proptest::prelude::*;
 use serde_json::json;

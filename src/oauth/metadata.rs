@@ -91,6 +91,7 @@ pub(super) fn authorization_server(
         token_endpoint: required("token_endpoint")?,
         registration_endpoint: optional("registration_endpoint"),
         revocation_endpoint: optional("revocation_endpoint"),
+        userinfo_endpoint: optional("userinfo_endpoint"),
         scopes_supported: scopes(document),
         token_endpoint_auth_methods: list(document, "token_endpoint_auth_methods_supported").map(
             |names| {

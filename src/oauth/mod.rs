@@ -7,7 +7,7 @@
 //! something is written at most once.
 //!
 //! In order of use: [`discover`], [`choose_scopes`], [`register`], [`authorization_url`],
-//! [`exchange`], [`refresh`], [`renew_registration`], [`revoke`], [`unregister`].
+//! [`exchange`], [`user_info`], [`refresh`], [`renew_registration`], [`revoke`], [`unregister`].
 
 mod answer;
 mod assertion;
@@ -18,6 +18,8 @@ mod discovery;
 mod error;
 #[cfg(test)]
 mod foreign;
+mod identity;
+mod jwt;
 mod lifetime;
 mod metadata;
 mod outcome;
@@ -37,6 +39,7 @@ pub use bridge::{ClientAuth, Endpoint};
 pub use dialect::{Dialect, Meaning, OfflineAccess, ResourceParameter};
 pub use discovery::{Discovery, discover, look_at_resource};
 pub use error::Error;
+pub use identity::{Person, UserInfo, user_info};
 pub use outcome::{About, Lost, Outcome, Refused};
 pub use profiles::{ProfileError, Profiles};
 pub use registration::{NewClient, RegisteredClient, client_document, register};

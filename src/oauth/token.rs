@@ -13,7 +13,7 @@ use super::dialect::Dialect;
 use super::error::Error;
 use super::outcome::{Lost, Outcome, Refused};
 use crate::domain::authorization::{Resource, Scopes, TokenSet};
-use crate::domain::secrets::{AccessToken, AuthorizationCode, PkceVerifier, RefreshToken};
+use crate::domain::secrets::{AccessToken, AuthorizationCode, IdToken, PkceVerifier, RefreshToken};
 use crate::fetch::{Fetch, Sent};
 
 /// A code to be redeemed, with everything the authorization request fixed.
@@ -213,5 +213,6 @@ fn token_set(response: &Tokens) -> TokenSet {
         scopes: response
             .scopes()
             .map(|scopes| scopes.iter().map(|scope| scope.as_str()).collect()),
+        id_token: response.extra_fields().id_token.clone().map(IdToken::new),
     }
 }

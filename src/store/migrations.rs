@@ -41,6 +41,7 @@ const HISTORY: &[Twin] = &[
     twin!(5, "0005_renewal"),
     twin!(6, "0006_former_secret"),
     twin!(7, "0007_registered_scopes"),
+    twin!(8, "0008_accounts"),
 ];
 
 /// What a database still lacks.

@@ -129,7 +129,8 @@ pub(super) fn failed(server: &str, failure: Failure) -> Page {
         | Failure::ClientRefused
         | Failure::ExchangeUnavailable
         | Failure::Interrupted
-        | Failure::ServerChanged => StatusCode::BAD_REQUEST,
+        | Failure::ServerChanged
+        | Failure::AccountMismatch => StatusCode::BAD_REQUEST,
     };
     let text = match failure {
         Failure::AccessDenied => {
@@ -158,6 +159,11 @@ pub(super) fn failed(server: &str, failure: Failure) -> Page {
         }
         Failure::ServerChanged => {
             "Its settings changed while you were signing in. Start again from your chat."
+        }
+        Failure::AccountMismatch => {
+            "You signed in there with an account that is not known to be yours, so nothing was \
+             stored. Sign out there, start again from your chat, and choose your own account; if it \
+             was your own, tell your administrator."
         }
     };
     Page::new(status, &format!("{server} was not connected"), text)

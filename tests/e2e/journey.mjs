@@ -1,5 +1,6 @@
 // The journey itself: every check of the end-to-end test, in the order a user would live through it.
 
+import { accounts } from './accounts.mjs';
 import { Browser, visibleText } from './browser.mjs';
 import { until, within } from './children.mjs';
 import { confirm } from './confirm.mjs';
@@ -26,6 +27,7 @@ export async function journey({ report, service, provider, mcpServer, frontEnd }
     await connectByGrpc(context);
     await confirm(context);
     await chats(context);
+    await accounts(context);
     await refuse(context);
     await strangeBrowser(context);
     await restart(context);

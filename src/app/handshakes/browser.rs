@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 
 use super::super::error::{Error, Result};
 use super::super::metrics::HandshakeOutcome;
-use super::super::rediscovery::awaits_approval;
 use super::super::revocations::Stray;
 use super::super::{App, SecretText};
+use super::account::still_takes;
 use super::{Callback, Closed, LOOK, LinkPage, ResultPage, topic};
 use crate::crypto::Flow;
 use crate::domain::audit::{Origin, Who};
@@ -235,7 +235,7 @@ impl App {
         };
         let shown = claimed.clone();
         self.0.tasks.spawn(async move {
-            let confirm = Box::pin(app.exchange(&claimed, code)).await;
+            let confirm = Box::pin(app.exchange(claimed, code)).await;
             // The browser may be gone; the result is stored all the same.
             let _ = done.send(confirm);
         });
@@ -304,6 +304,9 @@ impl App {
         let mut event = self.event(&handshake.tenant, browser(), "handshake.fail", handshake.id);
         event.user = Some(handshake.user.to_string());
         event.detail = serde_json::json!({ "failure": failure.as_str() });
+        if failure == Failure::AccountMismatch {
+            event.detail["account"] = handshake.account.clone().into();
+        }
         let mut tx = self.0.store.write().await?;
         let ended = tx
             .handshakes_mut()
@@ -347,9 +350,7 @@ fn judge(
     }
     let code = callback.code.filter(|code| !code.0.is_empty());
     let code = code.ok_or(Failure::MalformedCallback)?;
-    let shut_out = server.spec.access.shuts_out(handshake.user.as_str());
-    let waits = awaits_approval(server);
-    if shut_out || waits || !server.spec.enabled || server.auth_version != handshake.auth_version {
+    if !still_takes(server, handshake) {
         return Err(Failure::ServerChanged);
     }
     Ok(AuthorizationCode::new(code.0.to_owned()))

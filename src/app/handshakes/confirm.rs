@@ -6,12 +6,13 @@ use url::Url;
 use super::super::access::check_actor;
 use super::super::error::{Error, Result};
 use super::super::{App, SecretText, Written};
+use super::account::takes_grant;
 use super::browser::browser;
 use super::exchange::{NotKept, Stored};
 use crate::crypto::Parked;
 use crate::domain::access::{Actor, Caller};
 use crate::domain::connections::Connection;
-use crate::domain::handshakes::{Failure, Handshake, State};
+use crate::domain::handshakes::{Handshake, State};
 use crate::domain::ids::HandshakeId;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::revocations::Reason;
@@ -49,8 +50,8 @@ impl App {
         let (tenant, server) = (&handshake.tenant, handshake.server);
         tx.servers_mut().hold(tenant, server).await?;
         let server = tx.servers().get(tenant, server).await?;
-        if server.is_none_or(|server| server.auth_version != handshake.auth_version) {
-            return Ok(Err(NotKept::ServerChanged));
+        if let Err(why) = takes_grant(server, handshake) {
+            return Ok(Err(NotKept::Refused(why)));
         }
         if !tx
             .handshakes_mut()
@@ -103,10 +104,9 @@ impl App {
                     revision,
                 })
             }
-            Stored::ServerChanged => {
+            Stored::Refused(why) => {
                 let stray = self.stray_of_parked(&handshake, Reason::NotStored).await?;
-                self.fail_with(&handshake, Failure::ServerChanged, stray.as_ref())
-                    .await?;
+                self.fail_with(&handshake, why, stray.as_ref()).await?;
                 Err(Error::HandshakeNotPending)
             }
             // Whoever ended it took its grant.

@@ -6,8 +6,8 @@ use super::super::assumed_methods::other_method;
 use super::super::error::{Error, Result};
 use super::super::insist::{Insist, TRY};
 use super::super::metrics::HandshakeOutcome;
-use super::super::rediscovery::awaits_approval;
 use super::super::revocations::GrantClient;
+use super::account::takes_grant;
 use super::browser::browser;
 use super::confirm::completion;
 use crate::crypto::Parked;
@@ -30,8 +30,8 @@ const STORE_TRIES: usize = 4;
 
 /// Why a grant is not kept.
 pub(super) enum NotKept {
-    /// The server changed.
-    ServerChanged,
+    /// The server does not take it.
+    Refused(Failure),
     /// The handshake reached another end meanwhile.
     TooLate,
 }
@@ -40,8 +40,8 @@ pub(super) enum NotKept {
 pub(super) enum Stored {
     /// It is stored.
     Connection(Box<Connection>, Slug, Revision),
-    /// The server changed: nothing is stored.
-    ServerChanged,
+    /// The server does not take it: nothing is stored.
+    Refused(Failure),
     /// The handshake reached another end meanwhile: nothing is stored.
     TooLate,
 }
@@ -59,14 +59,14 @@ impl App {
     /// front end must confirm first.
     pub(super) async fn exchange(
         &self,
-        handshake: &Handshake,
+        mut handshake: Handshake,
         code: AuthorizationCode,
     ) -> Result<Option<String>> {
         let obtained_at = self.0.clock.now();
-        let (tokens, client) = match self.redeem_code(handshake, &code).await {
-            Ok(Ok((Outcome::Granted(tokens), client))) => (tokens, client),
-            Ok(Ok((ungranted, _))) => {
-                self.fail(handshake, failure(&ungranted)).await?;
+        let (tokens, client, server_url) = match self.redeem_code(&handshake, &code).await {
+            Ok(Ok((Outcome::Granted(tokens), client, url))) => (tokens, client, url),
+            Ok(Ok((ungranted, ..))) => {
+                self.fail(&handshake, failure(&ungranted)).await?;
                 if matches!(&ungranted, Outcome::Refused(said) if said.is_unknown_client()) {
                     // The browser does not wait for that.
                     let whose = (handshake.tenant.clone(), handshake.server);
@@ -75,14 +75,18 @@ impl App {
                 return Ok(None);
             }
             Ok(Err(unsent)) => {
-                self.fail(handshake, unsent).await?;
+                self.fail(&handshake, unsent).await?;
                 return Ok(None);
             }
             Err(error) => {
-                self.fail(handshake, Failure::ExchangeUnavailable).await?;
+                self.fail(&handshake, Failure::ExchangeUnavailable).await?;
                 return Err(error);
             }
         };
+        handshake.account = self
+            .upstream_account(&handshake, &tokens, &server_url)
+            .await;
+        let handshake = &handshake;
         let grant = Parked {
             tokens,
             obtained_at,
@@ -96,10 +100,7 @@ impl App {
             .stray_of_tokens(handshake, &grant.tokens, client, Reason::NotStored)
             .await?;
         let ended = match not_kept {
-            NotKept::ServerChanged => {
-                self.fail_with(handshake, Failure::ServerChanged, stray.as_ref())
-                    .await?
-            }
+            NotKept::Refused(why) => self.fail_with(handshake, why, stray.as_ref()).await?,
             NotKept::TooLate => false,
         };
         if !ended && let Some(stray) = stray {
@@ -143,7 +144,7 @@ impl App {
                 let stored = self.store_grant(handshake, grant, browser()).await?;
                 Ok(match stored {
                     Stored::Connection(..) => Ok(None),
-                    Stored::ServerChanged => Err(NotKept::ServerChanged),
+                    Stored::Refused(why) => Err(NotKept::Refused(why)),
                     Stored::TooLate => Err(NotKept::TooLate),
                 })
             }
@@ -164,11 +165,12 @@ impl App {
 
     /// Presents the code, once, unless that can be seen to be of no use before it is sent; and once
     /// more where that was refused for how our client authenticated, and there is another way to try.
+    /// Answers for whom it was presented as well: the client, and the server's URL.
     async fn redeem_code(
         &self,
         handshake: &Handshake,
         code: &AuthorizationCode,
-    ) -> Result<std::result::Result<(Outcome, GrantClient), Failure>> {
+    ) -> Result<std::result::Result<(Outcome, GrantClient, String), Failure>> {
         let mut tx = self.0.store.read().await?;
         let tenant = &handshake.tenant;
         let server = tx.servers().get(tenant, handshake.server).await?;
@@ -223,7 +225,7 @@ impl App {
             outcome = second.unwrap_or(outcome);
         }
         self.method_met(&registration, client.auth_method, &outcome);
-        Ok(Ok((outcome, client)))
+        Ok(Ok((outcome, client, server.spec.url)))
     }
 
     /// One request; `None` where the client cannot prove itself.
@@ -273,6 +275,7 @@ impl App {
             "handshake": handshake.id.to_string(),
             "issuer": connection.issuer.as_str(),
             "scopes": connection.scopes.to_string(),
+            "account": handshake.account,
         });
         let (tenant, user) = (&handshake.tenant, &handshake.user);
         for _ in 0..STORE_TRIES {
@@ -280,15 +283,12 @@ impl App {
             let mut tx = self.0.store.write().await?;
             tx.servers_mut().hold(tenant, handshake.server).await?;
             let server = tx.servers().get(tenant, handshake.server).await?;
-            let unchanged = server.filter(|server| {
-                let spec = &server.spec;
-                let admitted = !spec.access.shuts_out(user.as_str());
-                let same = server.auth_version == handshake.auth_version;
-                admitted && spec.enabled && same && !awaits_approval(server)
-            });
-            let Some(server) = unchanged else {
-                return Ok(Stored::ServerChanged);
+            let (server, differs) = match takes_grant(server, handshake) {
+                Ok(taken) => taken,
+                Err(why) => return Ok(Stored::Refused(why)),
             };
+            connection.account_differs = differs;
+            event.detail["account_differs"] = differs.into();
             let last = tx
                 .connections()
                 .last_generation(tenant, user, handshake.server)
@@ -362,6 +362,8 @@ impl App {
             refresh_token: None,
             origin: lifecycle::Origin::Handshake,
             profile: None,
+            account: handshake.account.clone(),
+            account_differs: false,
             connected_at: now,
             refreshed_at: None,
             used_at: None,

@@ -1,6 +1,7 @@
 //! Handshakes: from a link to a grant. `start` makes the link, `browser` is what the link and the
 //! provider's answer lead to, `exchange` redeems the code and stores the grant.
 
+mod account;
 mod browser;
 mod confirm;
 mod exchange;

@@ -53,8 +53,11 @@ impl App {
         drop(tx);
         let at_once = self.0.clock.now().before(AT_ONCE);
         let counts = |past: &Handshake| match past.state {
-            // The provider refuses before the user can, as where it does not know a scope.
-            State::Failed(Failure::AccessDenied | Failure::ProviderError) => true,
+            // The provider refuses before the user can, as where it does not know a scope; or it names no
+            // account, or always another one.
+            State::Failed(
+                Failure::AccessDenied | Failure::ProviderError | Failure::AccountMismatch,
+            ) => true,
             State::Completed { .. } => match which {
                 InVain::Declined => false,
                 InVain::OrNotEnough => true,

@@ -171,6 +171,7 @@ impl App {
             completion_url: new.options.completion_url,
             code_hash: None,
             parked: None,
+            account: None,
             created_at: event.at,
             expires_at: event.at.after(self.0.settings.handshake_ttl),
             finished_at: None,
@@ -209,6 +210,7 @@ impl App {
         };
         let options = &new.options;
         let asked = asked_scopes(oauth2, server, new, self.dialect_of(server));
+        let claim = server.spec.account_binding.as_ref().map(|one| &one.claim);
         let same = handshake.auth_version == server.auth_version
             && client == Some(handshake.registration)
             && handshake.binding == binding
@@ -216,6 +218,7 @@ impl App {
             && handshake.opener_origin == options.opener_origin
             && handshake.completion_url == options.completion_url
             && handshake.snapshot.profile.as_deref() == server.spec.auth.profile()
+            && handshake.snapshot.account_claim.as_ref() == claim
             && handshake.snapshot.asks_for(asked.as_ref());
         if !same {
             return Ok(None);
@@ -275,12 +278,15 @@ pub(in super::super) fn snapshot(
     registration: &Registration,
     scopes: Option<Scopes>,
 ) -> Result<Snapshot> {
+    let binding = server.spec.account_binding.as_ref();
     let mut snapshot = Snapshot {
         issuer: oauth2.issuer.clone(),
         iss_required: false,
         authorization_endpoint: String::new(),
         token_endpoint: String::new(),
         revocation_endpoint: oauth2.revocation_endpoint.clone(),
+        userinfo_endpoint: None,
+        account_claim: binding.map(|binding| binding.claim.clone()),
         client_id: registration.client_id.clone(),
         auth_method: registration.auth_method,
         redirect_uri: registration.redirect_uri.clone(),
@@ -306,10 +312,12 @@ pub(in super::super) fn snapshot(
         snapshot.authorization_endpoint = from.authorization_endpoint;
         snapshot.token_endpoint = from.token_endpoint;
         snapshot.revocation_endpoint = snapshot.revocation_endpoint.or(from.revocation_endpoint);
+        snapshot.userinfo_endpoint = from.userinfo_endpoint.filter(|_| binding.is_some());
         found.resource.resource.clone()
     };
     let named = |endpoint: &String| oauth::may_name(&server.spec.url, endpoint);
     snapshot.revocation_endpoint = snapshot.revocation_endpoint.filter(named);
+    snapshot.userinfo_endpoint = snapshot.userinfo_endpoint.filter(named);
     snapshot.resource = (!oauth2.overrides.omit_resource).then_some(resource);
     Ok(snapshot)
 }

@@ -54,6 +54,8 @@ impl App {
             refresh_token: None,
             origin: Origin::Import,
             profile: server.spec.auth.profile().map(str::to_owned),
+            account: None,
+            account_differs: false,
             connected_at: now,
             refreshed_at: None,
             used_at: None,

@@ -158,6 +158,7 @@ fn verdict(error: &oauth::Error, open: bool) -> Verdict {
         | Error::RegistrationRefused { .. }
         | Error::RegistrationMalformed
         | Error::NoEndpoint { .. }
+        | Error::UserInfo { .. }
         | Error::Endpoint { .. }
         | Error::ReservedParameter { .. } => Verdict::Unsupported,
     }

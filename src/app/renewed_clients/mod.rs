@@ -316,6 +316,7 @@ fn heard(registration: &Registration, error: &oauth::Error) -> Heard {
         | oauth::Error::ForeignEndpoint { .. }
         | oauth::Error::PkceUnsupported { .. }
         | oauth::Error::RegistrationMalformed
+        | oauth::Error::UserInfo { .. }
         | oauth::Error::ReservedParameter { .. }
         | oauth::Error::Fetch(_) => {
             tracing::info!(registration.id = %id, %error, "a client is renewed later");

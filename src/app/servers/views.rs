@@ -194,6 +194,7 @@ pub(super) fn describe(server: &Server) -> serde_json::Value {
         "access": spec.access,
         "managed_by": spec.managed_by,
         "auth": spec.auth,
+        "account_binding": spec.account_binding,
         "auth_version": server.auth_version,
     })
 }

@@ -62,6 +62,13 @@ pub(super) struct Fields {
     /// A group whose members may use it; repeat for more
     #[arg(long = "allow-group", value_name = "GROUP")]
     allowed_groups: Vec<String>,
+    /// What happens when a user connects an account that is not their own; ask for scopes that tell whose
+    /// it is (`--scope openid --scope email`)
+    #[arg(long, value_enum, value_name = "POLICY")]
+    account_policy: Option<AccountPolicy>,
+    /// The claim of ID token or userinfo that must be the user's id [default: email]
+    #[arg(long, value_name = "CLAIM")]
+    account_claim: Option<String>,
     /// A label for what manages it
     #[arg(long, value_name = "LABEL")]
     managed_by: Option<String>,
@@ -86,6 +93,16 @@ enum Availability {
     DefaultOff,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AccountPolicy {
+    /// It is stored
+    Accept,
+    /// It is stored, with a warning
+    Warn,
+    /// It is not stored
+    Refuse,
+}
+
 /// What can be made empty.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Clear {
@@ -96,6 +113,7 @@ pub(super) enum Clear {
     ToolDeny,
     AllowUser,
     AllowGroup,
+    AccountPolicy,
     SigningSecret,
 }
 
@@ -110,6 +128,7 @@ impl Clear {
             Self::ToolDeny => "tool_deny_list",
             Self::AllowUser => "allowed_users",
             Self::AllowGroup => "allowed_groups",
+            Self::AccountPolicy => "account_binding",
             Self::SigningSecret => {
                 server.signing_secret = Some(String::new());
                 "signing_secret"
@@ -205,11 +224,29 @@ impl Fields {
             });
             paths.push("availability");
         }
+        self.lay_binding_over(server, &mut paths);
         if let Some(file) = &self.signing_secret_file {
             server.signing_secret = Some(secrets::from_file(file)?);
             paths.push("signing_secret");
         }
         Ok(paths)
+    }
+
+    fn lay_binding_over(&self, server: &mut v1::Server, paths: &mut Vec<&'static str>) {
+        if let Some(policy) = self.account_policy {
+            let binding = server.account_binding.get_or_insert_default();
+            binding.set_policy(match policy {
+                AccountPolicy::Accept => v1::AccountPolicy::Accept,
+                AccountPolicy::Warn => v1::AccountPolicy::Warn,
+                AccountPolicy::Refuse => v1::AccountPolicy::Refuse,
+            });
+            paths.push("account_binding.policy");
+        }
+        if let Some(claim) = &self.account_claim {
+            let binding = server.account_binding.get_or_insert_default();
+            binding.upstream_claim.clone_from(claim);
+            paths.push("account_binding.upstream_claim");
+        }
     }
 }
 

@@ -95,6 +95,7 @@ pub(super) fn one(server: Option<&v1::Server>) -> String {
         ("only tools", list(&server.tool_allow_list)),
         ("never tools", list(&server.tool_deny_list)),
         ("only for", list(&access)),
+        ("accounts", accounts(&server)),
         (
             "connected",
             server
@@ -130,6 +131,18 @@ pub(super) fn ended(count: i32) -> String {
 
 fn auth(server: &v1::Server) -> String {
     word(server.auth_kind().as_str_name(), "AUTH_KIND")
+}
+
+/// What is demanded of the accounts that users connect.
+fn accounts(server: &v1::Server) -> String {
+    let Some(binding) = &server.account_binding else {
+        return String::new();
+    };
+    let policy = word(binding.policy().as_str_name(), "ACCOUNT_POLICY");
+    format!(
+        "{policy} those whose {} is not the user",
+        binding.upstream_claim
+    )
 }
 
 fn problems(server: &v1::Server) -> String {

@@ -35,6 +35,8 @@ fn grant(number: u64, lifetime: Option<Duration>) -> Connection {
         refresh_token: None,
         origin: Origin::Handshake,
         profile: None,
+        account: None,
+        account_differs: false,
         connected_at: now,
         refreshed_at: None,
         used_at: None,

@@ -222,6 +222,10 @@ pub struct Connection {
     pub origin: Origin,
     /// The provider profile named on the server when its user connected.
     pub profile: Option<String>,
+    /// The upstream account it speaks for, if that is known.
+    pub account: Option<String>,
+    /// Whether that is not the user's own, as the server wanted it to be.
+    pub account_differs: bool,
     /// When its user connected.
     pub connected_at: Timestamp,
     /// When it was last renewed.

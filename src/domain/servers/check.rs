@@ -6,6 +6,7 @@ use url::Url;
 use super::super::authorization::{Issuer, RESERVED_PARAMETERS};
 use super::super::headers;
 use super::super::text::{self, Violations};
+use super::binding::check_account_binding;
 use super::signing::check_signing;
 use super::{
     ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Endpoints, Enterprise, OAuth2,
@@ -89,6 +90,7 @@ pub fn check(draft: &Draft, stored: Stored<'_>, rules: Rules) -> Violations {
         Auth::ClientCredentials(client) => check_client(&mut found, client, rules),
         Auth::Enterprise(enterprise) => check_enterprise(&mut found, enterprise, rules),
     }
+    check_account_binding(&mut found, spec);
     check_signing(&mut found, draft, stored);
     found
 }

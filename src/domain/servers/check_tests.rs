@@ -1,6 +1,7 @@
 //! What [`check`] refuses, one rule a test.
 
 use super::*;
+use crate::domain::accounts::{AccountBinding, AccountPolicy};
 use crate::domain::authorization::Scopes;
 use crate::domain::secrets::{ClientSecret, HeaderSecret};
 use crate::domain::servers::{
@@ -26,6 +27,7 @@ fn draft(auth: Auth) -> Draft {
         access: Access::default(),
         managed_by: String::new(),
         auth,
+        account_binding: None,
     };
     Draft {
         spec,
@@ -230,4 +232,23 @@ fn a_client_of_our_own_asks_at_its_issuer_unless_that_is_allowed() {
 
     assert_eq!(foreign, ["server.client_credentials.token_endpoint"]);
     assert!(allowed.is_empty() && own.is_empty());
+}
+
+#[test]
+fn whose_accounts_are_taken_is_said_of_servers_that_users_connect_to() {
+    let with = |auth, claim: &str| {
+        let mut draft = draft(auth);
+        draft.spec.account_binding = Some(AccountBinding {
+            policy: AccountPolicy::Refuse,
+            claim: claim.to_owned(),
+        });
+        fields(&draft)
+    };
+    let oauth2 = || Auth::OAuth2(Box::default());
+
+    assert!(with(oauth2(), "email").is_empty());
+    assert_eq!(with(Auth::None, "email"), ["server.account_binding"]);
+    let claim = ["server.account_binding.upstream_claim"];
+    assert_eq!(with(oauth2(), ""), claim);
+    assert_eq!(with(oauth2(), &"x".repeat(65)), claim);
 }

@@ -5,6 +5,7 @@
 //! hold, `consequences` what changing one to another entails.
 
 mod auth;
+mod binding;
 mod check;
 mod consequences;
 mod signing;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::AccountBinding;
 use super::authorization::Discovered;
 use super::ids::ServerId;
 use super::secrets::{ClientSecret, HeaderSecret, Opaque, PrivateKey, Sealed};
@@ -154,6 +156,8 @@ pub struct Spec {
     pub managed_by: String,
     /// How requests are authorised.
     pub auth: Auth,
+    /// Whether the account a user connects must be their own; `None` accepts any, unasked.
+    pub account_binding: Option<AccountBinding>,
 }
 
 /// A stored secret on its way in: kept, cleared or replaced.

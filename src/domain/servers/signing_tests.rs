@@ -32,6 +32,7 @@ fn spec(auth: Auth) -> Spec {
         access: Access::default(),
         managed_by: String::new(),
         auth,
+        account_binding: None,
     }
 }
 

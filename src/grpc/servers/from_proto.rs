@@ -6,6 +6,7 @@
 
 use super::super::convert::{self, LATER};
 use super::auth_from_proto;
+use crate::domain::accounts::{AccountBinding, AccountPolicy, DEFAULT_CLAIM};
 use crate::domain::secrets::Opaque;
 use crate::domain::servers::{
     Access, Auth, Availability, Draft, Edit, Rules, SealedSecrets, SecretEdits, Spec, Stored,
@@ -89,6 +90,9 @@ impl Reader {
             },
             managed_by: trimmed(&server.managed_by),
             auth: auth_from_proto::read(self, server.auth, stored),
+            account_binding: server
+                .account_binding
+                .map(|binding| self.account_binding(&binding)),
         }
     }
 
@@ -99,10 +103,28 @@ impl Reader {
                 "server.identity_forwarding",
                 server.identity_forwarding.is_some(),
             ),
-            ("server.account_binding", server.account_binding.is_some()),
         ] {
             self.later(field, is_set);
         }
+    }
+
+    fn account_binding(&mut self, binding: &pb::AccountBinding) -> AccountBinding {
+        let policy = match self.choice("server.account_binding.policy", binding.policy) {
+            Some(pb::AccountPolicy::Warn) => AccountPolicy::Warn,
+            Some(pb::AccountPolicy::Refuse) => AccountPolicy::Refuse,
+            Some(pb::AccountPolicy::Unspecified | pb::AccountPolicy::Accept) | None => {
+                AccountPolicy::Accept
+            }
+        };
+        let by_claim = !binding.user_claim.is_empty();
+        self.later("server.account_binding.user_claim", by_claim);
+        let claim = trimmed(&binding.upstream_claim);
+        let claim = if claim.is_empty() {
+            DEFAULT_CLAIM.to_owned()
+        } else {
+            claim
+        };
+        AccountBinding { policy, claim }
     }
 
     /// The slug given, or the display name's.

@@ -3,6 +3,8 @@
 //! Applied to the proto form: what is stored is written as a caller would write it, the fields
 //! named by the mask are taken over, and the whole is read again under the rules of a creation.
 
+use std::mem;
+
 use crate::domain::text::Violations;
 use crate::pb::v1::Server;
 use crate::pb::v1::server::Auth;
@@ -52,6 +54,25 @@ const FIELDS: &[Field] = fields! {
     forward_identity_headers tool_allow_list tool_deny_list allowed_users allowed_groups
     auth signing_secret identity_forwarding account_binding
 };
+
+/// The binding of accounts, whole.
+const BINDING: &str = "account_binding";
+
+macro_rules! binding_fields {
+    ($($field:ident)+) => {
+        &[$(Field {
+            path: concat!("account_binding.", stringify!($field)),
+            populated: |_| false,
+            take: |to, from| {
+                let given = from.account_binding.clone().unwrap_or_default();
+                to.account_binding.get_or_insert_default().$field = given.$field;
+            },
+        },)+]
+    };
+}
+
+/// The fields of the binding of accounts, for a mask that names them.
+const BINDING_FIELDS: &[Field] = binding_fields! { policy upstream_claim user_claim };
 
 macro_rules! auth_fields {
     ($($kind:ident $name:literal { $($field:ident)* })+) => {
@@ -113,7 +134,10 @@ pub(super) fn check(paths: Option<&[String]>) -> Violations {
     let mut found = Violations::new();
     for path in paths.unwrap_or_default() {
         let known = path == "*"
-            || FIELDS.iter().any(|field| field.path == path)
+            || FIELDS
+                .iter()
+                .chain(BINDING_FIELDS)
+                .any(|field| field.path == path)
             || AUTH_FIELDS.iter().any(|field| field.path == path);
         if !known {
             // Unknown paths are quoted in a form that no path can break out of.
@@ -134,6 +158,8 @@ pub(super) fn apply(
     paths: Option<&[String]>,
 ) -> Result<(), Violations> {
     let mut found = check(paths);
+    let kind = |server: &Server| server.auth.as_ref().map(mem::discriminant);
+    let before = kind(to);
     match paths {
         None => take(to, from, |field| (field.populated)(from)),
         Some(paths) if paths.iter().any(|path| path == "*") => take(to, from, |_| true),
@@ -141,6 +167,11 @@ pub(super) fn apply(
             take(to, from, |field| {
                 paths.iter().any(|path| path == field.path)
             });
+            for field in BINDING_FIELDS {
+                if paths.iter().any(|path| path == field.path) {
+                    (field.take)(to, from);
+                }
+            }
             for field in AUTH_FIELDS
                 .iter()
                 .filter(|f| paths.iter().any(|path| path == f.path))
@@ -153,6 +184,12 @@ pub(super) fn apply(
                 found.add("update_mask", format!("{}: {why}", field.path));
             }
         }
+    }
+    // Whose accounts users may connect belongs to how they connect.
+    let named = |paths: &[String]| paths.iter().any(|path| path == "*" || path == BINDING);
+    let said = paths.map_or(from.account_binding.is_some(), named);
+    if kind(to) != before && !said {
+        to.account_binding = None;
     }
     found.or(())
 }

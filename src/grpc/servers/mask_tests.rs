@@ -179,3 +179,66 @@ fn the_table_has_every_field_that_may_be_updated() {
     known.sort_unstable();
     assert_eq!(table, known);
 }
+
+#[test]
+fn whose_accounts_are_taken_goes_with_the_kind_of_authorisation() {
+    let binding = |policy: pb::AccountPolicy| {
+        Some(pb::AccountBinding {
+            policy: policy.into(),
+            ..pb::AccountBinding::default()
+        })
+    };
+    let held = binding(pb::AccountPolicy::Refuse);
+    let warned = binding(pb::AccountPolicy::Warn);
+    let none = Some(Auth::None(pb::NoAuth {}));
+    for (auth, given, mask, left) in [
+        (stored().auth, None, &["auth"][..], held.clone()),
+        (none.clone(), None, &["auth"], None),
+        // What was read before and is sent back is not taken over.
+        (none.clone(), held.clone(), &["auth"], None),
+        (none, warned.clone(), &["auth", "account_binding"], warned),
+        (None, None, &["account_binding"], None),
+    ] {
+        let mut to = Server {
+            account_binding: held.clone(),
+            ..stored()
+        };
+        let from = Server {
+            auth,
+            account_binding: given,
+            ..Server::default()
+        };
+
+        apply(&mut to, &from, Some(&paths(mask))).unwrap();
+
+        assert_eq!(to.account_binding, left, "{mask:?}");
+    }
+}
+
+#[test]
+fn a_part_of_the_binding_of_accounts_leaves_the_rest() {
+    let held = pb::AccountBinding {
+        policy: pb::AccountPolicy::Warn.into(),
+        upstream_claim: "sub".to_owned(),
+        user_claim: String::new(),
+    };
+    let from = Server {
+        account_binding: Some(pb::AccountBinding {
+            policy: pb::AccountPolicy::Refuse.into(),
+            ..pb::AccountBinding::default()
+        }),
+        ..Server::default()
+    };
+    for (before, claim) in [(Some(held), "sub"), (None, "")] {
+        let mut to = Server {
+            account_binding: before,
+            ..stored()
+        };
+
+        apply(&mut to, &from, Some(&paths(&["account_binding.policy"]))).unwrap();
+
+        let binding = to.account_binding.unwrap();
+        assert_eq!(binding.policy(), pb::AccountPolicy::Refuse);
+        assert_eq!(binding.upstream_claim, claim);
+    }
+}

@@ -179,7 +179,16 @@ fn view(full: bool, auth: Option<Wire>) -> pb::Server {
 #[test]
 fn every_kind_of_authorisation_reads_back() {
     for auth in kinds() {
-        let server = wire(Some(auth));
+        let binding = pb::AccountBinding {
+            policy: pb::AccountPolicy::Warn.into(),
+            upstream_claim: text("sub"),
+            user_claim: String::new(),
+        };
+        let connects = matches!(auth, Wire::Oauth2(_));
+        let server = pb::Server {
+            account_binding: connects.then_some(binding),
+            ..wire(Some(auth))
+        };
 
         let draft = from_proto::draft(server.clone(), &secret()).unwrap();
 
@@ -237,7 +246,10 @@ fn features_of_later_releases_are_refused_and_named() {
     let server = pb::Server {
         owner: text("ann"),
         identity_forwarding: Some(pb::IdentityForwarding::default()),
-        account_binding: Some(pb::AccountBinding::default()),
+        account_binding: Some(pb::AccountBinding {
+            user_claim: text("email"),
+            ..Default::default()
+        }),
         ..wire(Some(Wire::Oauth2(oauth2)))
     };
 

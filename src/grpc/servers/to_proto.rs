@@ -4,6 +4,7 @@
 use super::super::convert::timestamp;
 use super::auth_to_proto;
 use crate::app::ServerView;
+use crate::domain::accounts::{AccountBinding, AccountPolicy};
 use crate::domain::servers::{Auth, AuthKind, Availability, Server, Spec, Transport};
 use crate::domain::text::Slug;
 use crate::pb::v1 as pb;
@@ -38,7 +39,21 @@ pub(super) fn document(spec: &Spec) -> pb::Server {
         allowed_users: spec.access.users.clone(),
         allowed_groups: spec.access.groups.clone(),
         auth: Some(auth_to_proto::write(&spec.auth)),
+        account_binding: spec.account_binding.as_ref().map(account_binding),
         ..pb::Server::default()
+    }
+}
+
+fn account_binding(binding: &AccountBinding) -> pb::AccountBinding {
+    let policy = match binding.policy {
+        AccountPolicy::Accept => pb::AccountPolicy::Accept,
+        AccountPolicy::Warn => pb::AccountPolicy::Warn,
+        AccountPolicy::Refuse => pb::AccountPolicy::Refuse,
+    };
+    pb::AccountBinding {
+        policy: policy.into(),
+        upstream_claim: binding.claim.clone(),
+        user_claim: String::new(),
     }
 }
 

@@ -91,7 +91,13 @@ impl Search<'_> {
             Some((member, _)) if self.target.foreign_endpoints == ForeignEndpoints::Refused => {
                 Err(Error::ForeignEndpoint { member })
             }
-            Some(_) | None => Ok(found),
+            Some(_) | None => {
+                let userinfo_endpoint = found.userinfo_endpoint.filter(|url| here(url));
+                Ok(AuthorizationServer {
+                    userinfo_endpoint,
+                    ..found
+                })
+            }
         }
     }
 }
@@ -106,6 +112,7 @@ fn fixed(server: &Url, origin: String) -> AuthorizationServer {
         token_endpoint: at("/token"),
         registration_endpoint: Some(at("/register")),
         revocation_endpoint: None,
+        userinfo_endpoint: None,
         scopes_supported: None,
         token_endpoint_auth_methods: None,
         code_challenge_methods: None,

@@ -270,6 +270,9 @@ impl Search<'_> {
             .revocation_endpoint
             .as_deref()
             .is_none_or(|e| usable(e).is_some());
+        server.userinfo_endpoint = server
+            .userinfo_endpoint
+            .filter(|endpoint| usable(endpoint).is_some());
         if !registers {
             server.registration_endpoint = None;
             self.warn("the registration endpoint may not be contacted and was left out");

@@ -31,7 +31,7 @@ macro_rules! columns {
          lease_until, unknown_outcomes, failures, next_attempt_at, last_error, connected_at, \
          refreshed_at, version, forced, attempts, redeemed_by, keeps, forced_at, unknown_since, \
          unclear_refusals, client_refused, origin, profile, used_at, reconnect_before, failed_at, \
-         due_at, updated_at"
+         due_at, updated_at, account, account_differs"
     };
 }
 
@@ -50,7 +50,7 @@ statements! {
         WHERE tenant = $1 AND user_id = $2 AND server = $3) AS past";
     INSERT = concat!("INSERT INTO connections (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
         $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, \
-        $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46)");
+        $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48)");
     RENEW = "UPDATE connections SET generation = $4, access_token = $5, access_token_key = $6, \
         refresh_token = $7, refresh_token_key = $8, obtained_at = $9, expires_at = $10, scopes = $11, \
         token_type = $12, refreshed_at = $13, redeemed_by = $14, keeps = $15, forced_at = $16, \

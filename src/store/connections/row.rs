@@ -63,6 +63,8 @@ pub(super) struct Row {
     failed_at: Option<i64>,
     due_at: Option<i64>,
     updated_at: i64,
+    account: Option<String>,
+    account_differs: bool,
 }
 
 /// A status as its two columns.
@@ -178,6 +180,8 @@ impl TryFrom<Row> for Connection {
             )?,
             origin,
             profile: row.profile,
+            account: row.account,
+            account_differs: row.account_differs,
             connected_at: Timestamp::from_micros(row.connected_at),
             refreshed_at: time(row.refreshed_at),
             used_at: time(row.used_at),

@@ -117,6 +117,8 @@ impl Writer<'_> {
             .bind(micros(connection.failed_at))
             .bind(micros(connection.due_at))
             .bind(connection.updated_at.as_micros())
+            .bind(connection.account.as_deref())
+            .bind(connection.account_differs)
             .execute(conn)
             .await
             .map(drop))

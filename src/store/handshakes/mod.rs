@@ -1,7 +1,10 @@
 //! Rows of handshakes. Secrets that arrive from outside are looked up by their hashes.
 
+mod keep;
 mod past;
 mod row;
+
+pub(super) use keep::Keeper;
 
 use row::{Row, carried, state_name};
 
@@ -22,7 +25,7 @@ macro_rules! columns {
         "id, tenant, user_id, server, created_by, binding, state, failure, generation, \
          exchange_until, registration, auth_version, snapshot, flow, flow_key, link_hash, \
          state_hash, browser_hash, return_url, opener_origin, completion_url, code_hash, parked, \
-         parked_key, created_at, expires_at, finished_at"
+         parked_key, created_at, expires_at, finished_at, account"
     };
 }
 
@@ -52,16 +55,16 @@ statements! {
     DELETE_OF_USER = "DELETE FROM handshakes WHERE tenant = $1 AND user_id = $2 \
         RETURNING id, parked IS NOT NULL";
     INSERT = concat!("INSERT INTO handshakes (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
-        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)");
+        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)");
     BIND_BROWSER = "UPDATE handshakes SET browser_hash = $3 WHERE tenant = $1 AND id = $2 \
         AND state = 'pending' AND (browser_hash IS NULL OR browser_hash = $3)";
     CLAIM_EXCHANGE = "UPDATE handshakes SET state = 'exchanging', exchange_until = $3 \
         WHERE tenant = $1 AND id = $2 AND state = 'pending'";
     FINISH = "UPDATE handshakes SET state = $3, failure = $4, generation = $5, finished_at = $6, \
         exchange_until = NULL, flow = NULL, flow_key = NULL, parked = NULL, parked_key = NULL, \
-        code_hash = NULL WHERE tenant = $1 AND id = $2 AND state = $7";
+        code_hash = NULL, account = $8 WHERE tenant = $1 AND id = $2 AND state = $7";
     PARK = "UPDATE handshakes SET state = 'awaiting_confirmation', parked = $3, parked_key = $4, \
-        code_hash = $5, exchange_until = NULL, flow = NULL, flow_key = NULL \
+        code_hash = $5, account = $6, exchange_until = NULL, flow = NULL, flow_key = NULL \
         WHERE tenant = $1 AND id = $2 AND state = 'exchanging'";
     INTERRUPT = "UPDATE handshakes SET exchange_until = $1 WHERE exchange_until > $1";
     DELETE_OLD = "DELETE FROM handshakes WHERE created_at < $1";
@@ -240,6 +243,7 @@ impl Writer<'_> {
             .bind(handshake.created_at.as_micros())
             .bind(handshake.expires_at.as_micros())
             .bind(micros(handshake.finished_at))
+            .bind(handshake.account.as_deref())
             .execute(conn)
             .await
             .map(drop))
@@ -248,7 +252,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Brings a handshake from the state it was read in to its end, and forgets its secrets.
+    /// Brings a handshake from the state it was read in to its end, and forgets its secrets and, unless it
+    /// completed, the account.
     /// `false` when it is no longer in that state: an end is reached once. `false` as well when
     /// `end` is none that is stored, as expiry, which is computed.
     pub async fn finish(&mut self, from: &Handshake, end: State, at: Timestamp) -> Result<bool> {
@@ -256,6 +261,9 @@ impl Writer<'_> {
             return Ok(false);
         }
         let carried = carried(end);
+        // Whose grant came to nothing is no business of who asked for it.
+        let completed = matches!(end, State::Completed { .. });
+        let account = from.account.as_deref().filter(|_| completed);
         let rows = on!(&mut *self.tx, |conn| sqlx::query(FINISH)
             .bind(from.tenant.as_str())
             .bind(from.id.to_string())
@@ -264,6 +272,7 @@ impl Writer<'_> {
             .bind(carried.generation)
             .bind(at.as_micros())
             .bind(state_name(from.state))
+            .bind(account)
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?;
@@ -288,6 +297,7 @@ impl Writer<'_> {
             .bind(parked)
             .bind(parked_key)
             .bind(code.as_bytes())
+            .bind(handshake.account.as_deref())
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?;
@@ -335,63 +345,5 @@ impl Writer<'_> {
             });
         }
         Ok(gone)
-    }
-}
-
-/// A handshake's steps on the way to its end.
-#[derive(Debug)]
-pub struct Keeper<'t>(pub(super) &'t mut Tx);
-
-impl Keeper<'_> {
-    /// Ties a pending handshake to the browser that opened it; again for the same browser changes
-    /// nothing. `false` when it belongs to another browser or is no longer pending.
-    pub async fn bind_browser(
-        &mut self,
-        handshake: &Handshake,
-        browser: &SecretHash,
-    ) -> Result<bool> {
-        let rows = on!(&mut *self.0, |conn| sqlx::query(BIND_BROWSER)
-            .bind(handshake.tenant.as_str())
-            .bind(handshake.id.to_string())
-            .bind(browser.as_bytes())
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(rows == 1)
-    }
-
-    /// Takes the right to exchange the code of a pending handshake, once.
-    pub async fn claim_exchange(
-        &mut self,
-        handshake: &Handshake,
-        until: Timestamp,
-    ) -> Result<bool> {
-        let rows = on!(&mut *self.0, |conn| sqlx::query(CLAIM_EXCHANGE)
-            .bind(handshake.tenant.as_str())
-            .bind(handshake.id.to_string())
-            .bind(until.as_micros())
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(rows == 1)
-    }
-
-    /// Deletes handshakes made before a point in time, whatever became of them. Answers how many.
-    pub async fn delete_old(&mut self, before: Timestamp) -> Result<u64> {
-        Ok(on!(&mut *self.0, |conn| sqlx::query(DELETE_OLD)
-            .bind(before.as_micros())
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?)
-    }
-
-    /// Ends the time of every exchange now: whoever ran them is gone. For the start of the one
-    /// process that has the database. Answers how many.
-    pub async fn interrupt_exchanges(&mut self, now: Timestamp) -> Result<u64> {
-        Ok(on!(&mut *self.0, |conn| sqlx::query(INTERRUPT)
-            .bind(now.as_micros())
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?)
     }
 }

@@ -36,6 +36,7 @@ pub(super) struct Row {
     created_at: i64,
     expires_at: i64,
     finished_at: Option<i64>,
+    account: Option<String>,
 }
 
 /// What a state carries, as it is stored.
@@ -129,6 +130,7 @@ impl TryFrom<Row> for Handshake {
             code_hash: hash("code_hash", &row.code_hash)?,
             flow: reading.sealed("flow", row.flow, row.flow_key)?,
             parked: reading.sealed("parked", row.parked, row.parked_key)?,
+            account: row.account,
             created_by: row.created_by,
             return_url: row.return_url,
             opener_origin: row.opener_origin,

@@ -29,6 +29,7 @@ pub(super) struct Row {
     access: String,
     managed_by: String,
     auth: String,
+    account_binding: Option<String>,
     discovered: Option<String>,
     client_secret: Option<Vec<u8>>,
     client_secret_key: Option<String>,
@@ -81,6 +82,10 @@ impl TryFrom<Row> for Server {
             access: reading.json("access", &row.access)?,
             managed_by: row.managed_by,
             auth: reading.json("auth", &row.auth)?,
+            account_binding: row
+                .account_binding
+                .map(|text| reading.json("account_binding", &text))
+                .transpose()?,
         };
         let former = reading.sealed(
             "former_client_secret",

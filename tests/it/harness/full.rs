@@ -1,5 +1,6 @@
 //! Values in which every field holds something of its own, so that no two columns can be confused.
 
+use stationmaster::domain::accounts::{AccountBinding, AccountPolicy};
 use stationmaster::domain::authorization::{
     AuthorizationServer, ClientAuthMethod, Discovered, FormerIssuer, Issuer, ProtectedResource,
     Resource, Scopes,
@@ -44,6 +45,10 @@ impl Home {
                 issuer: Some(Issuer::new("https://as.test")),
                 ..OAuth2::default()
             })),
+            account_binding: Some(AccountBinding {
+                policy: AccountPolicy::Warn,
+                claim: "sub".into(),
+            }),
             ..server.spec
         };
         server.secrets = SealedSecrets {
@@ -95,6 +100,8 @@ impl Home {
             refresh_token: self.sealed(b"refresh"),
             origin: Origin::Import,
             profile: Some("linear".into()),
+            account: Some("ann@as.test".into()),
+            account_differs: true,
             refreshed_at: Some(later(2)),
             used_at: Some(later(7)),
             reconnect_before: Some(later(8)),
@@ -124,6 +131,7 @@ fn discovered() -> Discovered {
             token_endpoint: "https://as.test/token".into(),
             registration_endpoint: None,
             revocation_endpoint: Some("https://as.test/revoke".into()),
+            userinfo_endpoint: Some("https://as.test/userinfo".into()),
             scopes_supported: None,
             token_endpoint_auth_methods: Some(vec![ClientAuthMethod::ClientSecretPost]),
             code_challenge_methods: Some(vec!["S256".into()]),

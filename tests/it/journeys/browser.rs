@@ -75,6 +75,7 @@ fn spec(auth: Auth, url: String) -> Spec {
         access: Access::default(),
         managed_by: String::new(),
         auth,
+        account_binding: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What people and machines do with the service, end to end over its listeners.
 
 mod access;
+mod accounts;
+mod accounts_late;
 mod ahead;
 mod ahead_together;
 mod asked_in_vain;

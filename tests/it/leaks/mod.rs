@@ -76,7 +76,7 @@ impl Caller<'_> {
 fn grant(access: &str, refresh: &str) -> Reply {
     let granted = json!({
         "access_token": access, "refresh_token": refresh, "token_type": "Bearer",
-        "expires_in": 3600,
+        "expires_in": 3600, "id_token": "planted-id-token",
     });
     Reply::json(200, &granted)
 }
@@ -124,6 +124,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
             "the refresh token of the second connect",
             "planted-refresh-3",
         ),
+        ("an ID token", "planted-id-token"),
         ("a code", "planted-code-1"),
         ("a refused code", "planted-code-2"),
         ("another code", "planted-code-3"),

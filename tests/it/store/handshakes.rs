@@ -86,6 +86,7 @@ async fn park(db: &Db, home: &Home, handshake: &Handshake) -> bool {
         assert_eq!(stored.state, State::AwaitingConfirmation);
         assert_eq!((stored.parked, stored.code_hash), (Some(grant), Some(code)));
         assert_eq!(stored.flow, None, "the code is redeemed");
+        assert_eq!(stored.account, handshake.account);
     }
     parked
 }
@@ -104,6 +105,7 @@ async fn a_handshake_reads_back_as_it_was_written(db: &Db) {
         completion_url: Some("https://app.test/complete".into()),
         code_hash: Some(home.secret()),
         parked: home.sealed(b"parked"),
+        account: Some("ann@as.test".into()),
         finished_at: Some(later(9)),
         ..home.handshake(&registration, "Ann")
     };
