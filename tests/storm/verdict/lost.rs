@@ -233,10 +233,10 @@ impl Facts {
                 .is_some_and(|t| *t > second.arrived),
             _ => false,
         };
-        // What the request in between obtained may be rejected before it is refused: where it was itself
-        // had after a rejection, that is the end.
+        // What the request in between led to may be rejected before it is refused: where it was had after a
+        // rejection, that is the end.
         let spoils = self.spoils.get(&family).into_iter().flatten();
-        let forced = spoils.into_iter().any(|t| *t <= second.arrived);
+        let forced = spoils.into_iter().any(|t| *t <= told.until);
         match told.answer.reason.as_str() {
             UNKNOWN | REFUSED if overtaken => Ok(OVERTAKEN),
             REJECTED if overtaken && forced => Ok(OVERTAKEN),

@@ -55,10 +55,10 @@ impl Story {
         story
     }
 
-    /// The access token of token 0 was rejected, which its replica was told.
-    fn spoiled(mut self) -> Self {
-        let (family, token) = (7, 0);
-        self.saw(2 * SECOND - 1, Saw::Spoiled { family, token });
+    /// The access token of a token was rejected, which its replica was told.
+    fn spoiled(mut self, t: u64, token: u64) -> Self {
+        let family = 7;
+        self.saw(t, Saw::Spoiled { family, token });
         self
     }
 
@@ -230,8 +230,10 @@ fn waits() {
     for reason in ["OUTCOME_UNKNOWN", "REFRESH_REFUSED"] {
         told(Story::overtaken(), reason).acquits("a request overtaken by another");
     }
-    told(Story::overtaken().spoiled(), "TOKEN_REJECTED")
-        .acquits("a rejection of what a rejection had led to");
+    for (t, token) in [(2 * SECOND - 1, 0), (5 * SECOND, 1)] {
+        told(Story::overtaken().spoiled(t, token), "TOKEN_REJECTED")
+            .acquits("a rejection of what a rejection had led to");
+    }
     told(Story::overtaken(), "TOKEN_REJECTED")
         .convicts("a rejection that ends what none had led to");
 }
