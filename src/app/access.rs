@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::error::{Error, Result};
+use super::insist::TRY;
 use super::readable::readable_page;
 use super::requests::{Once, served};
 use super::{App, Written};
@@ -20,7 +21,7 @@ use crate::domain::secrets::{SecretHash, ShownOnce};
 use crate::domain::tenants::{DEFAULT_TENANT, TenantId, TenantState};
 use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
-use crate::store;
+use crate::store::{self, within};
 
 /// What every key starts with.
 const KEY_PREFIX: &str = "stm_";
@@ -152,7 +153,7 @@ impl App {
                 tx.key_sightings().seen(id, now, threshold).await?;
                 tx.commit().await
             };
-            if let Err(error) = noted.await {
+            if let Err(error) = within(TRY, noted).await {
                 tracing::debug!(api_key.id = %id, %error, "could not note a use");
             }
         });

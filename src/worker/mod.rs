@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -26,10 +27,17 @@ pub struct Worker {
     /// Its name.
     pub name: &'static str,
     every: Duration,
+    /// How long one turn may take; `None` where it holds what must not be cut off, and bounds itself.
+    patience: Option<Duration>,
     /// Whether it is done once more at the end, for what is gathered in memory.
     at_the_end: bool,
     tick: fn(App) -> BoxFuture<'static, Result<u64>>,
 }
+
+/// How long a turn may take that only looks what is due.
+const BRIEF: Duration = Duration::from_secs(10);
+/// How long a turn may still take when the process ends.
+const LAST: Duration = Duration::from_secs(3);
 
 /// All of them.
 pub const WORKERS: [Worker; 5] = [
@@ -37,6 +45,7 @@ pub const WORKERS: [Worker; 5] = [
     Worker {
         name: "sweeper",
         every: Duration::from_mins(10),
+        patience: Some(Duration::from_mins(5)),
         at_the_end: false,
         tick: |app| Box::pin(async move { app.sweep().await }),
     },
@@ -44,6 +53,7 @@ pub const WORKERS: [Worker; 5] = [
     Worker {
         name: "renewer",
         every: Duration::from_secs(1),
+        patience: Some(BRIEF),
         at_the_end: false,
         tick: |app| Box::pin(async move { app.renew_due().await }),
     },
@@ -51,6 +61,7 @@ pub const WORKERS: [Worker; 5] = [
     Worker {
         name: "registrar",
         every: Duration::from_mins(1),
+        patience: None,
         at_the_end: false,
         tick: |app| Box::pin(async move { app.renew_clients().await }),
     },
@@ -58,6 +69,7 @@ pub const WORKERS: [Worker; 5] = [
     Worker {
         name: "outbox",
         every: Duration::from_secs(5),
+        patience: Some(Duration::from_mins(1)),
         at_the_end: false,
         tick: |app| Box::pin(async move { app.tidy_outbox().await }),
     },
@@ -65,6 +77,7 @@ pub const WORKERS: [Worker; 5] = [
     Worker {
         name: "uses",
         every: Duration::from_secs(20),
+        patience: Some(Duration::from_mins(1)),
         at_the_end: true,
         tick: |app| Box::pin(async move { app.write_uses().await }),
     },
@@ -77,18 +90,42 @@ impl Worker {
             let pause = jittered(self.every, &*random);
             let stopped = tokio::select! {
                 () = stopping.cancelled() => true,
-                () = tokio::time::sleep(pause) => false,
+                () = sleep(pause) => false,
             };
             if !stopped || self.at_the_end {
-                match (self.tick)(app.clone()).await {
-                    Ok(count) => debug!(worker = self.name, count, "did {count}"),
-                    Err(error) => warn!(worker = self.name, %error, "could not work"),
+                match turn((self.tick)(app.clone()), (self.patience, LAST), &stopping).await {
+                    Some(Ok(count)) => debug!(worker = self.name, count, "did {count}"),
+                    Some(Err(error)) => warn!(worker = self.name, %error, "could not work"),
+                    None => warn!(worker = self.name, "gave up a turn that took too long"),
                 }
             }
             if stopped {
                 return;
             }
         }
+    }
+}
+
+/// One turn, but not for ever: a database whose other end is gone does not say so for many minutes, and
+/// neither the next turn nor the end of the process may wait for it. `None` when it was given up; what it
+/// had begun in the database is undone there.
+async fn turn<T>(
+    tick: impl Future<Output = T>,
+    (patience, last): (Option<Duration>, Duration),
+    stopping: &CancellationToken,
+) -> Option<T> {
+    let Some(patience) = patience else {
+        return Some(tick.await);
+    };
+    let at_the_end = async {
+        stopping.cancelled().await;
+        sleep(last).await;
+    };
+    tokio::select! {
+        biased;
+        done = tick => Some(done),
+        () = sleep(patience) => None,
+        () = at_the_end => None,
     }
 }
 
@@ -103,8 +140,44 @@ fn jittered(every: Duration, random: &dyn Random) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use super::*;
     use crate::domain::random::SeededRandom;
+
+    const SOON: Duration = Duration::from_millis(10);
+    const NEVER: Duration = Duration::MAX;
+
+    #[tokio::test]
+    async fn a_turn_that_hangs_is_given_up() {
+        let going = CancellationToken::new();
+
+        let hung = turn(pending::<()>(), (Some(SOON), NEVER), &going).await;
+        let quick = turn(ready(1), (Some(SOON), NEVER), &going).await;
+
+        assert_eq!((hung, quick), (None, Some(1)));
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_hangs_does_not_hold_up_the_end() {
+        let stopping = CancellationToken::new();
+        stopping.cancel();
+
+        let hung = turn(pending::<()>(), (Some(NEVER), SOON), &stopping).await;
+        let quick = turn(ready(1), (Some(NEVER), SOON), &stopping).await;
+
+        assert_eq!((hung, quick), (None, Some(1)));
+    }
+
+    #[tokio::test]
+    async fn what_must_not_be_cut_off_is_not() {
+        let stopping = CancellationToken::new();
+        stopping.cancel();
+
+        let long = turn(sleep(SOON), (None, Duration::ZERO), &stopping).await;
+
+        assert_eq!(long, Some(()));
+    }
 
     #[test]
     fn pauses_differ_but_stay_near() {

@@ -7,7 +7,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::jittered;
+use super::{BRIEF, LAST, jittered, turn};
 use crate::app::{App, Result};
 use crate::domain::random::Random;
 
@@ -50,9 +50,10 @@ impl Revoker {
             if stopping.run_until_cancelled(wait).await.is_none() {
                 return;
             }
-            match self.tick().await {
-                Ok(begun) => debug!(work.count = begun, "began {begun} revocations"),
-                Err(error) => warn!(%error, "could not revoke"),
+            match turn(self.tick(), (Some(BRIEF), LAST), &stopping).await {
+                Some(Ok(begun)) => debug!(work.count = begun, "began {begun} revocations"),
+                Some(Err(error)) => warn!(%error, "could not revoke"),
+                None => warn!("gave up looking for what is to be revoked"),
             }
         }
     }

@@ -25,6 +25,7 @@ use crate::domain::secrets::RegistrationAccessToken;
 use crate::domain::servers::Server;
 use crate::domain::time::Timestamp;
 use crate::oauth::{self, ManagedClient, NewClient, RenewedClient};
+use crate::store::within;
 
 mod keep;
 
@@ -74,12 +75,14 @@ impl App {
     /// Renews the clients whose secret ends soon. Answers how many were renewed. Any number of replicas
     /// may do so at the same time.
     pub async fn renew_clients(&self) -> Result<u64> {
-        let mut tx = self.0.store.read().await?;
-        let lease_now = tx.lease_now(&*self.0.clock).await?;
-        let now = self.0.clock.now();
-        let mut registrations = tx.registrations();
-        let ending = registrations.list_ending(now, lease_now, BATCH).await?;
-        drop(tx);
+        let look = async {
+            let mut tx = self.0.store.read().await?;
+            let lease_now = tx.lease_now(&*self.0.clock).await?;
+            let now = self.0.clock.now();
+            let mut registrations = tx.registrations();
+            registrations.list_ending(now, lease_now, BATCH).await
+        };
+        let ending = within(TRY, look).await?;
         let one = |registration: Registration| async move {
             let id = registration.id;
             let renewed = Box::pin(self.renew_client(registration)).await;
