@@ -42,15 +42,6 @@ pub(super) fn file_pair(text: &str) -> Result<(String, PathBuf), String> {
     Ok((name, file.into()))
 }
 
-/// `SECTION.KEY=VALUE`. A secret is not taken, since a command line is seen by all.
-pub(super) fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = pair(text).map_err(|_| "must be SECTION.KEY=VALUE")?;
-    if key == "keys.root_keys" {
-        return Err("is a secret; give keys.root_keys_file, or use the environment".to_owned());
-    }
-    Ok((key, value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,11 +61,5 @@ mod tests {
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(pair("=b").is_err() && pair("a").is_err());
         assert!(file_pair("a=").is_err());
-    }
-
-    #[test]
-    fn a_root_key_is_not_taken_from_the_command_line() {
-        assert!(setting("keys.root_keys=AAAA").is_err());
-        assert!(setting("keys.root_keys_file=root.key").is_ok());
     }
 }

@@ -7,12 +7,16 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::failure::Failure;
 use super::output::{Output, table};
 use super::{VARIABLES, parse};
 use crate::config::{self, Config, LoadOptions, Mode, Override};
 
 /// The environment variable of `--config`.
 pub(super) const CONFIG: &str = "STATIONMASTER_CONFIG";
+
+/// What is not taken from the command line.
+const ROOT_KEYS: &str = "keys.root_keys";
 
 /// Settings of the service. Every one can be given in the file, as `--set SECTION.KEY=VALUE`, or as
 /// `STATIONMASTER_SECTION__KEY`; flags win over the environment, and that over the file.
@@ -42,13 +46,19 @@ pub(super) struct Settings {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Any other setting, such as `tokens.lease=90s`; `config check` lists them all
-    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse::setting)]
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse::pair)]
     set: Vec<(String, String)>,
 }
 
 impl Settings {
     /// Everything said anywhere, checked as a whole; all problems at once.
     pub(super) fn load(&self) -> Result<Config> {
+        // Not refused by the parser, which repeats what it refuses.
+        if self.set.iter().any(|(key, _)| key == ROOT_KEYS) {
+            return Err(Failure::usage(format!(
+                "--set {ROOT_KEYS}: a command line is seen by all; give {ROOT_KEYS}_file, or use the environment"
+            )));
+        }
         Ok(Config::load(&self.options(config::process_environment()))?)
     }
 

@@ -156,4 +156,6 @@ fn a_secret_is_not_taken_from_the_command_line() {
     ] {
         assert_eq!(ended(line).code, Some(2), "{line:?}");
     }
+    let refused = ended(&["serve", "--set", "keys.root_keys=AAAA"]);
+    assert!(!refused.stderr.contains("AAAA"), "{}", refused.stderr);
 }
