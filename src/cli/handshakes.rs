@@ -205,7 +205,9 @@ fn why(failure: v1::HandshakeFailure) -> &'static str {
     use v1::HandshakeFailure as Failure;
     match failure {
         Failure::Unspecified => "the service does not say why",
-        Failure::AccessDenied => "the user said no",
+        Failure::AccessDenied => {
+            "the authorization server denied access: the user said no, or it does not give this client these scopes"
+        }
         Failure::ProviderError => "the authorization server answered with an error",
         Failure::IssMismatch => "the answer came from another issuer than the one asked",
         Failure::MalformedCallback => "the answer held neither a code nor an error",

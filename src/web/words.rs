@@ -135,7 +135,7 @@ pub(super) fn failed(server: &str, failure: Failure) -> Page {
     let text = match failure {
         Failure::AccessDenied => {
             "Access was refused, so nothing was stored. Start again from your chat if you change \
-             your mind."
+             your mind; if it was not you who refused, tell your administrator."
         }
         Failure::ProviderError => {
             "The page where you signed in reported a problem. Start again from your chat; if it \

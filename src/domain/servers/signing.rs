@@ -61,7 +61,7 @@ pub(super) fn check_signing(found: &mut Violations, draft: &Draft, stored: Store
 }
 
 fn check_client(found: &mut Violations, client: &Client<'_>, draft: &Draft, stored: Stored<'_>) {
-    use ClientAuthMethod::PrivateKeyJwt;
+    use ClientAuthMethod::{ClientSecretBasic, ClientSecretPost, None as Public, PrivateKeyJwt};
     let at = |name| format!("server.{}.{name}", client.kind.as_str());
     let secret = draft.secrets.client_secret.leaves(stored.client_secret);
     let key = draft.secrets.private_key.leaves(stored.private_key);
@@ -75,6 +75,14 @@ fn check_client(found: &mut Violations, client: &Client<'_>, draft: &Draft, stor
         None if key && secret && !client.has_metadata => found.add(
             at("private_key"),
             "has no use beside a client secret, unless token_endpoint_auth_method is PRIVATE_KEY_JWT",
+        ),
+        Some(ClientSecretBasic | ClientSecretPost) if !secret => found.add(
+            at("client_secret"),
+            "is required for this token_endpoint_auth_method",
+        ),
+        Some(Public) if secret => found.add(
+            at("client_secret"),
+            "has no use with token_endpoint_auth_method NONE",
         ),
         Some(_) | None => {}
     }
@@ -98,8 +106,11 @@ fn check_registered(found: &mut Violations, draft: &Draft, stored: Stored<'_>) {
     };
     let why = "belongs to a client made by hand; give endpoints or preregistered";
     let key = draft.secrets.private_key.leaves(stored.private_key);
+    // One that is stored is of the client before, and goes with it.
+    let secret = draft.secrets.client_secret.is_set();
     let jwt = oauth2.token_endpoint_auth_method == Some(ClientAuthMethod::PrivateKeyJwt);
     for (field, is_set) in [
+        ("server.oauth2.client_secret", secret),
         ("server.oauth2.private_key", key),
         (
             "server.oauth2.private_key_id",

@@ -12,7 +12,7 @@ use crate::domain::secrets::{ClientSecret, PrivateKey, Sealed};
 use crate::domain::tenants::TenantId;
 use crate::domain::text::Slug;
 use crate::domain::time::Timestamp;
-use ClientAuthMethod::{ClientSecretBasic, PrivateKeyJwt};
+use ClientAuthMethod::{ClientSecretBasic, ClientSecretPost, PrivateKeyJwt};
 
 fn spec(auth: Auth) -> Spec {
     Spec {
@@ -115,6 +115,13 @@ fn a_key_needs_a_use_and_a_method_its_key() {
         (Some(ClientSecretBasic), Given::Both, &["private_key"]),
         (Some(ClientAuthMethod::None), Given::Key, &["private_key"]),
         (None, Given::Both, &["private_key"]),
+        (Some(ClientSecretBasic), Given::Secret, &clean),
+        (Some(ClientSecretPost), Given::Neither, &["client_secret"]),
+        (
+            Some(ClientAuthMethod::None),
+            Given::Secret,
+            &["client_secret"],
+        ),
     ] {
         let named = |kind: &str| -> Vec<String> {
             let names = expected.iter();
@@ -267,4 +274,16 @@ fn a_key_that_would_speak_to_others_is_demanded_again() {
     );
     let again = draft(elsewhere(&old.spec.auth), Given::Both);
     assert!(consequences(&old, &again).1.is_empty());
+}
+
+#[test]
+fn a_client_that_is_registered_has_no_secret_of_ours() {
+    let automatic = || Auth::OAuth2(Box::default());
+
+    assert_eq!(
+        offences(automatic(), Given::Secret),
+        ["server.oauth2.client_secret"]
+    );
+    assert!(offences(automatic(), Given::Neither).is_empty());
+    assert!(offences(preregistered(), Given::Secret).is_empty());
 }
