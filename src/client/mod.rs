@@ -5,7 +5,8 @@
 //! answer, or to an [`Error`] that says everything the service said about a failure.
 //!
 //! Knows nothing of the server's insides: it imports the generated messages and `domain` only.
-//! [`v1`] has the messages; [`json`] writes any of them as JSON.
+//! [`v1`] has the messages; [`json`] writes any of them as JSON; [`tools`] decides which tools of a server a
+//! model may call, under which names, and asks it why.
 //!
 //! ```no_run
 //! use stationmaster::client::{self, Client, Credential, Options, v1};
@@ -31,7 +32,9 @@
 mod calls;
 mod connect;
 mod error;
+mod intent;
 pub mod json;
+pub mod tools;
 
 pub use calls::{Calls, Credential};
 pub use connect::{Client, Options, Service};

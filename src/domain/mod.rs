@@ -15,6 +15,7 @@
 //! - **revocation** ([`revocations`]): a grant that is gone here and is to be revoked at its provider,
 //!   by a **retired client**: what our client there was when the grant ended.
 //! - **selection** ([`chats`]): which servers one chat uses.
+//! - **tool** ([`tools`]): what a server offers to models; which may be called, and its name there.
 //! - **resolution** ([`resolution`]): what a daemon needs for a server now, or why not.
 //! - **root key** wraps **data keys** ([`keys`]), which seal values ([`secrets::Sealed`]).
 //! - **change** ([`changes`]): one entry of the feed; a **revision** is a place in it.
@@ -45,3 +46,4 @@ pub mod servers;
 pub mod tenants;
 pub mod text;
 pub mod time;
+pub mod tools;

@@ -9,13 +9,14 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::call::{Call, later};
 use super::convert::{actor, all, duration, revision, servers, span, timestamp};
-use super::servers::{auth_kind, availability, tool_name_prefix, transport};
+use super::servers::{auth_kind, availability, transport};
 use super::{connections, imports, reports, resolve};
 use crate::app::{App, Resolve, Result as Done};
 use crate::domain::access::Caller;
 use crate::domain::resolution::{Outcome, Resolved};
 use crate::domain::servers::ToolPolicy;
 use crate::domain::text::Violations;
+use crate::domain::tools::name_prefix;
 use crate::pb::v1 as pb;
 use crate::pb::v1::token_service_server::TokenService;
 
@@ -189,7 +190,7 @@ pub(super) fn entry(resolved: Resolved) -> pb::ResolvedServer {
     let answer = pb::ResolvedServer {
         server: server.id.to_string(),
         slug: spec.slug.to_string(),
-        tool_name_prefix: tool_name_prefix(&spec.slug),
+        tool_name_prefix: name_prefix(&spec.slug),
         display_name: spec.display_name,
         url: spec.url,
         transport: transport(spec.transport).into(),

@@ -8,7 +8,7 @@ mod from_proto;
 mod mask;
 mod to_proto;
 
-pub(super) use to_proto::{auth_kind, availability, tool_name_prefix, transport};
+pub(super) use to_proto::{auth_kind, availability, transport};
 
 use futures_util::stream::BoxStream;
 use tonic::{Request, Response, Status, async_trait};

@@ -6,7 +6,7 @@ use super::auth_to_proto;
 use crate::app::ServerView;
 use crate::domain::accounts::{AccountBinding, AccountPolicy};
 use crate::domain::servers::{Auth, AuthKind, Availability, Server, Spec, Transport};
-use crate::domain::text::Slug;
+use crate::domain::tools::name_prefix;
 use crate::pb::v1 as pb;
 
 /// The server as its viewer may see it.
@@ -147,17 +147,11 @@ fn output(mut answer: pb::Server, view: &ServerView) -> pb::Server {
     answer.tenant = server.tenant.to_string();
     answer.auth_kind = auth_kind(server.spec.auth.kind()).into();
     answer.user_headers = auth_to_proto::user_headers(&server.spec.auth);
-    answer.tool_name_prefix = tool_name_prefix(&server.spec.slug);
+    answer.tool_name_prefix = name_prefix(&server.spec.slug);
     answer.connected = view.connected;
     answer.create_time = Some(timestamp(server.created_at));
     answer.update_time = Some(timestamp(server.updated_at));
     answer
-}
-
-/// What daemons put before the names of a server's tools. As unique as the slug: no tool's name
-/// can make two prefixes alike, since a slug holds no underscore.
-pub(in crate::grpc) fn tool_name_prefix(slug: &Slug) -> String {
-    format!("{slug}__")
 }
 
 /// The kind of authorisation, as sent.

@@ -1,0 +1,247 @@
+//! Tools of servers: which may be called, and under which names a model sees them. The same here and in
+//! the client of daemons.
+
+use std::fmt::Write as _;
+
+use ring::digest;
+
+use super::text::Slug;
+
+/// Longest name that providers of models take.
+pub const MAX_NAME: usize = 64;
+/// Longest prefix, its separator included: half of a name is left to the tool.
+const MAX_PREFIX: usize = 32;
+/// Between server and tool. A slug holds no underscore, so that the first one ends it.
+const SEPARATOR: &str = "__";
+/// Hexadecimal digits that stand for what was cut off or replaced.
+const DIGITS: usize = 12;
+
+/// Whether a tool may be called, by its original name: no deny pattern matches it, and the allow list is
+/// empty or one of its patterns does. Deny always wins.
+pub fn allows((allow, deny): (&[String], &[String]), tool: &str) -> bool {
+    let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, tool));
+    !any(deny) && (allow.is_empty() || any(allow))
+}
+
+/// Whether a name matches a pattern, in which `*` stands for any characters, none included. All else is
+/// exact, case too.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    // The earliest place for each part leaves the most to those after it.
+    for part in parts {
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+/// What is put before the names of a server's tools: at most 32 characters, as unique as the slug.
+pub fn name_prefix(slug: &Slug) -> String {
+    let (slug, room) = (slug.as_str(), MAX_PREFIX - SEPARATOR.len());
+    if slug.len() <= room {
+        return format!("{slug}{SEPARATOR}");
+    }
+    let kept = &slug[..room - DIGITS - 1];
+    format!("{kept}-{}{SEPARATOR}", fingerprint(&[slug]))
+}
+
+/// The name under which a model sees a tool: at most 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. It depends on
+/// nothing but prefix and tool, and no two tools of a server share one: a name that had to be changed ends in
+/// a fingerprint of the original, and so does one that looks as if it did.
+pub fn exposed_name(prefix: &str, tool: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let whole = format!("{prefix}{tool}");
+    let is_plain = !tool.is_empty() && whole.chars().all(plain);
+    if is_plain && whole.len() <= MAX_NAME && !looks_changed(tool) {
+        return whole;
+    }
+    let readable = whole.chars().map(|c| if plain(c) { c } else { '_' });
+    let kept: String = readable.take(MAX_NAME - DIGITS - 1).collect();
+    format!("{kept}_{}", fingerprint(&[prefix, tool]))
+}
+
+/// Whether a name ends as one that was changed.
+fn looks_changed(tool: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    tool.rsplit_once('_')
+        .is_some_and(|(_, end)| end.len() == DIGITS && digits(end))
+        || tool.len() == DIGITS && digits(tool)
+}
+
+/// A short fingerprint of texts, told apart by their lengths.
+fn fingerprint(texts: &[&str]) -> String {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for text in texts {
+        hash.update(&text.len().to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    let mut digits = String::with_capacity(DIGITS);
+    for byte in hash.finish().as_ref().iter().take(DIGITS / 2) {
+        // A text takes whatever is written to it.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn deny_wins_and_an_empty_allow_list_allows() {
+        for (allow, deny, tool, allowed) in [
+            (&[][..], &[][..], "read", true),
+            (&["read"], &[], "read", true),
+            (&["read"], &[], "write", false),
+            (&[], &["write"], "read", true),
+            (&[], &["write"], "write", false),
+            (&["*"], &["write"], "write", false),
+            (&["write"], &["write"], "write", false),
+            (&["write"], &["*"], "write", false),
+            (&["get_*", "list"], &["get_secret*"], "get_page", true),
+            (&["get_*", "list"], &["get_secret*"], "get_secrets", false),
+            (&["get_*", "list"], &["get_secret*"], "list", true),
+            (&["get_*", "list"], &["get_secret*"], "lists", false),
+            (&["Read"], &[], "read", false),
+            (&[], &["WRITE"], "write", true),
+        ] {
+            let lists = (texts(allow), texts(deny));
+
+            let is = allows((&lists.0, &lists.1), tool);
+
+            assert_eq!(is, allowed, "{lists:?} {tool}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, name, does) in [
+            ("", "", true),
+            ("", "a", false),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*", "", true),
+            ("*", "a.b/c d", true),
+            ("a*", "a", true),
+            ("a*", "ba", false),
+            ("*a", "ba", true),
+            ("*a", "ab", false),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*b*", "abc", true),
+            ("a**b", "ab", true),
+            ("get_?", "get_x", false),
+            ("get_.*", "get_xy", false),
+            ("größe*", "größe_日本", true),
+        ] {
+            assert_eq!(matches(pattern, name), does, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_short_and_as_unique_as_the_slug() {
+        let prefix = |text: &str| name_prefix(&Slug::parse(text).unwrap());
+        let long = "a".repeat(62);
+
+        assert_eq!(prefix("tools"), "tools__");
+        let fits = "b".repeat(30);
+        assert_eq!(prefix(&fits), format!("{fits}__"));
+        let (one, other) = (prefix(&format!("{long}x")), prefix(&format!("{long}y")));
+        assert_eq!((one.len(), other.len()), (MAX_PREFIX, MAX_PREFIX));
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_name_that_fits_stays_and_another_ends_in_a_fingerprint() {
+        assert_eq!(exposed_name("git__", "create_issue"), "git__create_issue");
+        assert_eq!(exposed_name("git__", "a__b"), "git__a__b");
+        let fits = "x".repeat(MAX_NAME - "git__".len());
+        assert_eq!(exposed_name("git__", &fits), format!("git__{fits}"));
+        for tool in [
+            "pages.get",
+            "größe",
+            "",
+            "a b",
+            "0123456789ab",
+            "x_0123456789ab",
+        ] {
+            let name = exposed_name("git__", tool);
+
+            assert!(looks_changed(&name), "{tool} {name}");
+            assert!(name.starts_with("git__"), "{tool} {name}");
+        }
+    }
+
+    #[test]
+    fn what_looks_alike_is_told_apart() {
+        let long = "x".repeat(80);
+        let hashed = exposed_name("git__", "pages.get");
+        let imitation = hashed.strip_prefix("git__").unwrap();
+        let tools = [
+            "pages.get",
+            "pages_get",
+            "pages/get",
+            imitation,
+            &format!("{long}1"),
+            &format!("{long}2"),
+        ];
+
+        let names: HashMap<_, _> = tools
+            .iter()
+            .map(|tool| (exposed_name("git__", tool), tool))
+            .collect();
+
+        assert_eq!(names.len(), tools.len(), "{names:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_one_that_providers_take(
+            slug in "[a-z0-9][a-z0-9-]{0,62}",
+            tool in any::<String>(),
+            other in any::<String>(),
+        ) {
+            let prefix = name_prefix(&Slug::parse(&slug).unwrap());
+            let name = exposed_name(&prefix, &tool);
+
+            prop_assert!(name.len() <= MAX_NAME && name.starts_with(&prefix), "{}", name);
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+            prop_assert!(name.bytes().all(plain), "{}", name);
+            prop_assert_eq!(name.split_once(SEPARATOR).unwrap().0.len() + 2, prefix.len());
+            prop_assert_eq!(name == exposed_name(&prefix, &other), tool == other);
+        }
+
+        #[test]
+        fn a_pattern_of_a_name_with_stars_put_in_matches_it(
+            name in "[a-c]{0,12}",
+            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..4),
+        ) {
+            let mut pattern = name.clone();
+            for cut in cuts {
+                let at = cut.index(pattern.len() + 1);
+                pattern.insert(at, '*');
+            }
+
+            prop_assert!(matches(&pattern, &name), "{} {}", pattern, name);
+        }
+    }
+}
