@@ -1,6 +1,7 @@
 //! Servers: what administrators approve. Nothing is stored unless discovery and registration
 //! succeeded, and nothing is registered elsewhere before everything that can be known here is.
 
+mod access;
 mod create;
 mod views;
 

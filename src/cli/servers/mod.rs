@@ -1,5 +1,6 @@
 //! `server …`: the MCP servers that administrators approve.
 
+mod access;
 mod auth;
 mod discovery;
 mod fields;
@@ -44,6 +45,7 @@ enum Action {
         user: Option<String>,
     },
     Update(Box<Update>),
+    Access(access::Access),
     /// Delete a server with its connections and registrations
     #[command(after_long_help = "Example:\n  stationmaster server delete tools")]
     Delete {
@@ -151,6 +153,7 @@ impl Command {
             Action::Rediscover(command) => command.run(&client, out).await,
             Action::List(command) => command.run(&client, out).await,
             Action::Update(command) => Box::pin(command.run(&client, out)).await,
+            Action::Access(command) => command.run(&client, out).await,
             Action::Get { server, user } => {
                 let request = v1::GetServerRequest {
                     server,

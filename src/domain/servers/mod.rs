@@ -4,12 +4,14 @@
 //! on its way in, secrets included; [`Server`] is what is stored. `check` says what a draft must
 //! hold, `consequences` what changing one to another entails.
 
+mod access;
 mod auth;
 mod binding;
 mod check;
 mod consequences;
 mod signing;
 
+pub use access::{Access, AccessPatch};
 pub use auth::{
     ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IdentityToken,
     IssuerChange, OAuth2, Overrides, PreregisteredClient, Redirect, UserHeader, UserOidc, Workload,
@@ -81,30 +83,6 @@ impl Availability {
         [Self::ForceOn, Self::DefaultOn, Self::DefaultOff]
             .into_iter()
             .find(|availability| availability.as_str() == name)
-    }
-}
-
-/// Who may use a server, where, and which of its tools.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-pub struct Access {
-    /// Users who may; empty together with `groups`: everyone.
-    pub users: Vec<String>,
-    /// Groups whose members may.
-    pub groups: Vec<String>,
-}
-
-impl Access {
-    /// Whether this user, with these groups asserted, may use the server.
-    pub fn admits<'a>(&self, user: &str, mut groups: impl Iterator<Item = &'a str>) -> bool {
-        let everyone = self.users.is_empty() && self.groups.is_empty();
-        everyone
-            || self.users.iter().any(|allowed| allowed == user)
-            || groups.any(|group| self.groups.iter().any(|allowed| allowed == group))
-    }
-
-    /// Whether this user may not use the server whatever groups are asserted.
-    pub fn shuts_out(&self, user: &str) -> bool {
-        self.groups.is_empty() && !self.admits(user, std::iter::empty())
     }
 }
 
@@ -283,45 +261,4 @@ pub fn origin(url: &str) -> Option<String> {
     url.origin()
         .is_tuple()
         .then(|| url.origin().ascii_serialization())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn empty_access_admits_everyone_and_a_list_only_its_own() {
-        let open = Access::default();
-        let closed = Access {
-            users: vec!["ann".into()],
-            groups: vec!["ops".into()],
-        };
-
-        assert!(open.admits("bob", [].into_iter()));
-        assert!(closed.admits("ann", [].into_iter()));
-        assert!(closed.admits("bob", ["ops"].into_iter()));
-        assert!(!closed.admits("Ann", ["Ops"].into_iter()));
-    }
-
-    #[test]
-    fn who_is_shut_out_is_admitted_with_no_groups_whatever() {
-        for (users, groups, shut_out) in [
-            (&[][..], &[][..], false),
-            (&["ann"], &[], false),
-            (&["bob"], &[], true),
-            (&["bob", "ann"], &[], false),
-            (&["bob"], &["ops"], false),
-            (&[], &["ops"], false),
-            (&["ANN"], &[], true),
-        ] {
-            let text = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-            let access = Access {
-                users: text(users),
-                groups: text(groups),
-            };
-
-            assert_eq!(access.shuts_out("ann"), shut_out, "{access:?}");
-            assert!(!shut_out || !access.admits("ann", groups.iter().copied()));
-        }
-    }
 }

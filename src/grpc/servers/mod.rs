@@ -1,5 +1,6 @@
 //! `ConfigService`: server configurations.
 
+mod access;
 mod auth_from_proto;
 mod auth_to_proto;
 mod discovery;
@@ -89,7 +90,9 @@ impl ConfigService for Servers {
         &self,
         request: Request<pb::ModifyServerAccessRequest>,
     ) -> Answer<pb::ModifyServerAccessResponse> {
-        later(request)
+        let (mut call, ask) = Call::open(request)?;
+        call.naming("server", &ask.server);
+        call.answer(Box::pin(access::modify(&self.0, &call.caller, ask)).await)
     }
 
     type WatchServersStream = Stream<pb::WatchServersResponse>;

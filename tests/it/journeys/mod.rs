@@ -54,6 +54,7 @@ mod revoke_siblings;
 mod revoke_tenant;
 mod revoke_unread;
 mod revoke_unstored;
+mod server_access;
 mod signed;
 mod signed_judged;
 mod start;
