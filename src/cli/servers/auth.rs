@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::super::failure::Failure;
 use super::super::parse;
 use super::proof::Proof;
+use super::provider::Terms;
 use super::secrets;
 use crate::client::v1::server::Auth as Kind;
 use crate::client::v1::{
@@ -27,6 +28,8 @@ pub(super) struct Auth {
     client_id: Option<String>,
     #[command(flatten)]
     proof: Proof,
+    #[command(flatten)]
+    provider: Terms,
     /// oauth2, without discovery: where the browser is sent
     #[arg(long, value_name = "URL")]
     authorization_endpoint: Option<String>,
@@ -95,6 +98,10 @@ impl Choice {
                 "--revocation-endpoint",
                 "--issuer",
                 "--scope",
+                "--provider-profile",
+                "--redirect",
+                "--redirect-uri",
+                "--issuer-change",
             ],
             Self::ApiKey => &["--api-key-header", "--header-value-*", "--per-user"],
             Self::CustomHeaders => &["--header-file", "--header-env", "--user-header"],
@@ -108,6 +115,7 @@ impl Choice {
                 "--token-endpoint",
                 "--issuer",
                 "--scope",
+                "--provider-profile",
             ],
         };
         flags.contains(&flag)
@@ -148,6 +156,7 @@ impl Auth {
             ("--user-header", !self.user_headers.is_empty()),
         ];
         let flags = flags.into_iter().chain(self.proof.said());
+        let flags = flags.chain(self.provider.said());
         flags
             .filter(|(_, said)| *said)
             .map(|(flag, _)| flag)
@@ -234,7 +243,7 @@ impl Auth {
             }
             id => (id.unwrap_or_default(), None),
         };
-        Ok(OAuth2Auth {
+        let mut auth = OAuth2Auth {
             client_id,
             preregistered,
             client_secret: self.proof.client_secret()?,
@@ -247,7 +256,9 @@ impl Auth {
             private_key_id: self.proof.private_key_id(),
             token_endpoint_auth_method: self.proof.method(),
             ..Default::default()
-        })
+        };
+        self.provider.lay_over(&mut auth);
+        Ok(auth)
     }
 
     fn api_key(&self) -> Result<ApiKeyAuth> {
@@ -300,6 +311,7 @@ impl Auth {
             private_key: self.proof.private_key()?,
             private_key_id: self.proof.private_key_id(),
             signing_algorithm: self.proof.signing_algorithm(),
+            provider_profile: self.provider.profile(),
             token_endpoint_auth_method: self.proof.method(),
             ..Default::default()
         })
@@ -333,6 +345,10 @@ fn path(kind: &Kind, flag: &str) -> &'static str {
         (Kind::Oauth2(_), "--revocation-endpoint") => "oauth2.revocation_endpoint",
         (Kind::Oauth2(_), "--issuer") => "oauth2.issuer",
         (Kind::Oauth2(_), "--scope") => "oauth2.scopes",
+        (Kind::Oauth2(_), "--provider-profile") => "oauth2.provider_profile",
+        (Kind::Oauth2(_), "--redirect") => "oauth2.redirect",
+        (Kind::Oauth2(_), "--redirect-uri") => "oauth2.explicit_redirect_uri",
+        (Kind::Oauth2(_), "--issuer-change") => "oauth2.issuer_change",
         (Kind::ClientCredentials(_), "--client-id") => "client_credentials.client_id",
         (Kind::ClientCredentials(_), "--client-secret-*") => "client_credentials.client_secret",
         (Kind::ClientCredentials(_), "--private-key-file") => "client_credentials.private_key",
@@ -346,6 +362,7 @@ fn path(kind: &Kind, flag: &str) -> &'static str {
         (Kind::ClientCredentials(_), "--token-endpoint") => "client_credentials.token_endpoint",
         (Kind::ClientCredentials(_), "--issuer") => "client_credentials.issuer",
         (Kind::ClientCredentials(_), "--scope") => "client_credentials.scopes",
+        (Kind::ClientCredentials(_), "--provider-profile") => "client_credentials.provider_profile",
         (Kind::ApiKey(_), "--api-key-header") => "api_key.header",
         (Kind::ApiKey(_), "--header-value-*") => "api_key.value",
         (Kind::ApiKey(_), "--per-user") => "api_key.per_user",

@@ -5,6 +5,7 @@ mod auth;
 mod discovery;
 mod fields;
 mod proof;
+mod provider;
 mod show;
 
 use anyhow::{Context as _, Result};
@@ -67,9 +68,9 @@ enum Action {
 Examples:
   Everything discovered:
     stationmaster server create --name Tools --url https://mcp.example.com/mcp --auth oauth2 --enabled
-  A client made by hand, endpoints discovered:
+  A client made by hand, endpoints discovered; the redirect URI to make it with is that of `server discover`:
     stationmaster server create --name Mail --url https://mail.example.com/mcp --auth oauth2 \\
-      --client-id abc --issuer https://login.example.com --client-secret-file secret.txt
+      --client-id abc --issuer https://login.example.com --client-secret-file secret.txt --server-id srv_...
   One key for everybody:
     printf 'Bearer %s' \"$KEY\" | stationmaster server create --name Search \\
       --url https://search.example.com/mcp --auth api-key --header-value-file -
