@@ -13,6 +13,7 @@ use url::Url;
 use super::error::Error;
 use super::jwt;
 use super::metadata::{object, text};
+use super::revocation::bearer;
 use crate::domain::accounts::DEFAULT_CLAIM;
 use crate::domain::authorization::Issuer;
 use crate::domain::secrets::{AccessToken, IdToken};
@@ -110,10 +111,8 @@ pub async fn user_info(
         name: "userinfo endpoint",
     };
     let url = Url::parse(ask.url).map_err(|_error| UNUSABLE)?;
-    let proof = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
     // Of characters that no header takes is none that was granted.
-    let mut proof = proof.map_err(|_error| UNUSABLE)?;
-    proof.set_sensitive(true);
+    let proof = bearer(token).ok_or(UNUSABLE)?;
     let request = Request::new(Method::GET, url)
         .policy(Policy::on_behalf_of(ask.on_behalf_of))
         .header(AUTHORIZATION, proof)

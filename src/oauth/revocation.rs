@@ -108,8 +108,8 @@ pub async fn revoke(fetch: &Fetch, endpoint: &Endpoint<'_>, token: Revoked<'_>) 
     }
 }
 
-/// The header that proves the right to manage a registration (RFC 7592, section 2).
-pub(super) fn bearer(token: &RegistrationAccessToken) -> Option<HeaderValue> {
+/// The header that presents a token (RFC 6750, section 2.1); none for one that no header takes.
+pub(super) fn bearer(token: &impl ExposeSecret<str>) -> Option<HeaderValue> {
     let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
     bearer.set_sensitive(true);
     Some(bearer)

@@ -1,6 +1,7 @@
 //! What a server demands of a grant before it is kept: that nothing changed which the grant rests on, and
 //! that the upstream account is the user's own where it says so.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tracing::info;
@@ -66,13 +67,13 @@ impl App {
         let told = self.person(handshake, tokens, server_url).await;
         let account = told.and_then(|person| {
             let account = person.account(claim_of(handshake));
-            account.ok_or("nothing names an account by the claim that is asked for")
+            account.ok_or("nothing names an account by the claim that is asked for".into())
         });
         // Who does not ask need not be told why there is no answer.
         if handshake.snapshot.account_claim.is_some()
             && let Err(why) = &account
         {
-            info!(handshake.id = %handshake.id, why, "whose account was connected is not known");
+            info!(handshake.id = %handshake.id, %why, "whose account was connected is not known");
         }
         account.ok()
     }
@@ -83,7 +84,7 @@ impl App {
         handshake: &Handshake,
         tokens: &TokenSet,
         server_url: &str,
-    ) -> Result<Person, &'static str> {
+    ) -> Result<Person, Cow<'static, str>> {
         let snapshot = &handshake.snapshot;
         let issuer = snapshot.issuer.as_ref().ok_or("no issuer is known")?;
         let known = match &tokens.id_token {
@@ -108,9 +109,6 @@ impl App {
             deadline: USERINFO_PATIENCE.min(self.0.settings.request_timeout),
         };
         let told = user_info(&self.0.fetch, ask, &tokens.access_token, known.as_ref()).await;
-        told.map_err(|error| {
-            info!(handshake.id = %handshake.id, %error, "userinfo is of no use");
-            "userinfo is of no use"
-        })
+        told.map_err(|error| error.to_string().into())
     }
 }
