@@ -61,7 +61,7 @@ pub fn exposed_name(prefix: &str, tool: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let whole = format!("{prefix}{tool}");
     let is_plain = !tool.is_empty() && whole.chars().all(plain);
-    if is_plain && whole.len() <= MAX_NAME && !looks_changed(tool) {
+    if is_plain && whole.len() <= MAX_NAME && !looks_changed(&whole) {
         return whole;
     }
     let readable = whole.chars().map(|c| if plain(c) { c } else { '_' });
@@ -70,11 +70,10 @@ pub fn exposed_name(prefix: &str, tool: &str) -> String {
 }
 
 /// Whether a name ends as one that was changed.
-fn looks_changed(tool: &str) -> bool {
+fn looks_changed(name: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    tool.rsplit_once('_')
+    name.rsplit_once('_')
         .is_some_and(|(_, end)| end.len() == DIGITS && digits(end))
-        || tool.len() == DIGITS && digits(tool)
 }
 
 /// A short fingerprint of texts, told apart by their lengths.
