@@ -5,9 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::super::text::Violations;
 
-/// The most users, and the most groups, that a list has.
-const MOST: usize = 1000;
-
 /// Who may use a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Access {
@@ -18,6 +15,11 @@ pub struct Access {
 }
 
 impl Access {
+    /// The most users, and the most groups, that a list has.
+    pub const MOST: usize = 1000;
+    /// The longest name of one, in bytes.
+    pub const LONGEST: usize = 255;
+
     /// Whether this user, with these groups asserted, may use the server.
     pub fn admits<'a>(&self, user: &str, mut groups: impl Iterator<Item = &'a str>) -> bool {
         self.admits_everyone()
@@ -73,8 +75,11 @@ impl AccessPatch {
             groups: merged(&access.groups, &self.add_groups, &self.remove_groups),
         };
         for (field, list) in [("add_users", &next.users), ("add_groups", &next.groups)] {
-            if list.len() > MOST {
-                found.add(field, format!("would make the list longer than {MOST}"));
+            if list.len() > Access::MOST {
+                found.add(
+                    field,
+                    format!("would make the list longer than {}", Access::MOST),
+                );
             }
         }
         if next.admits_everyone() && !access.admits_everyone() && !self.allow_everyone {
@@ -143,7 +148,7 @@ mod tests {
     fn a_list_has_its_length() {
         let access = Access {
             users: Vec::new(),
-            groups: (0..MOST).map(|n| n.to_string()).collect(),
+            groups: (0..Access::MOST).map(|n| n.to_string()).collect(),
         };
         let patch = AccessPatch {
             add_groups: texts(&["one more"]),

@@ -9,8 +9,8 @@ use super::super::text::{self, Violations};
 use super::binding::check_account_binding;
 use super::signing::check_signing;
 use super::{
-    ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Endpoints, Enterprise, OAuth2,
-    Redirect, UserHeader,
+    Access, ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Endpoints, Enterprise,
+    OAuth2, Redirect, UserHeader,
 };
 
 /// What the deployment allows.
@@ -72,13 +72,13 @@ pub fn check(draft: &Draft, stored: Stored<'_>, rules: Rules) -> Violations {
         &mut found,
         "server.allowed_users",
         &spec.access.users,
-        (1000, 255),
+        (Access::MOST, Access::LONGEST),
     );
     entries(
         &mut found,
         "server.allowed_groups",
         &spec.access.groups,
-        (1000, 255),
+        (Access::MOST, Access::LONGEST),
     );
     match &spec.auth {
         Auth::None | Auth::Workload(_) | Auth::UserOidc(_) => {}

@@ -4,12 +4,9 @@ use super::super::convert::{all, server};
 use super::to_proto;
 use crate::app::{App, Result};
 use crate::domain::access::Caller;
-use crate::domain::servers::AccessPatch;
+use crate::domain::servers::{Access, AccessPatch};
 use crate::domain::text::{self, Violations};
 use crate::pb::v1 as pb;
-
-/// Entries of one list of a request, and the bytes of one entry.
-const LIST: (usize, usize) = (1000, 255);
 
 /// Changes it.
 pub(super) async fn modify(
@@ -20,7 +17,7 @@ pub(super) async fn modify(
     let mut found = Violations::new();
     let named = server(&mut found, "server", &ask.server);
     let mut list = |field: &str, entries: &[String]| {
-        let list = found.keep(field, text::list(entries, LIST.0, LIST.1));
+        let list = found.keep(field, text::list(entries, Access::MOST, Access::LONGEST));
         list.unwrap_or_default()
     };
     let patch = AccessPatch {

@@ -161,17 +161,11 @@ pub(super) fn apply(
     let kind = |server: &Server| server.auth.as_ref().map(mem::discriminant);
     let before = kind(to);
     match paths {
-        None => take(to, from, |field| (field.populated)(from)),
-        Some(paths) if paths.iter().any(|path| path == "*") => take(to, from, |_| true),
+        None => take(FIELDS, (to, from), |field| (field.populated)(from)),
+        Some(paths) if paths.iter().any(|path| path == "*") => take(FIELDS, (to, from), |_| true),
         Some(paths) => {
-            take(to, from, |field| {
-                paths.iter().any(|path| path == field.path)
-            });
-            for field in BINDING_FIELDS {
-                if paths.iter().any(|path| path == field.path) {
-                    (field.take)(to, from);
-                }
-            }
+            let named = |field: &Field| paths.iter().any(|path| path == field.path);
+            take(FIELDS.iter().chain(BINDING_FIELDS), (to, from), named);
             for field in AUTH_FIELDS
                 .iter()
                 .filter(|f| paths.iter().any(|path| path == f.path))
@@ -194,8 +188,12 @@ pub(super) fn apply(
     found.or(())
 }
 
-fn take(to: &mut Server, from: &Server, wanted: impl Fn(&Field) -> bool) {
-    for field in FIELDS.iter().filter(|field| wanted(field)) {
+fn take<'f>(
+    fields: impl IntoIterator<Item = &'f Field>,
+    (to, from): (&mut Server, &Server),
+    wanted: impl Fn(&Field) -> bool,
+) {
+    for field in fields.into_iter().filter(|field| wanted(field)) {
         (field.take)(to, from);
     }
 }
