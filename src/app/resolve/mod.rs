@@ -1,0 +1,220 @@
+//! Resolving: what a daemon needs for each server right now, or the exact reason why not. One entry
+//! per server; never fails as a whole because one server is broken or slow.
+
+mod fixed;
+mod grant;
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::App;
+use super::access::check_actor;
+use super::error::{Error, Result};
+use super::metrics::ResolveOutcome;
+use super::redeem::Key;
+use super::rediscovery::awaits_approval;
+use super::servers::{ServerRef, find, may_see};
+use crate::domain::access::{Actor, Caller};
+use crate::domain::changes::Revision;
+use crate::domain::resolution::{ConfigProblem, Outcome, Resolved};
+use crate::domain::servers::{Auth, Server};
+use crate::store::Read;
+
+/// The longest a resolve may take, whatever the caller allows.
+const LONGEST: Duration = Duration::from_secs(15);
+/// What is kept back of the caller's time for the answer itself, at least.
+const RESERVE: Duration = Duration::from_millis(50);
+/// How many servers are resolved side by side.
+const AT_ONCE: usize = 32;
+/// The most servers of one call.
+pub(in crate::app) const MAX_SERVERS: usize = 100;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Resolve {
+    /// For whom.
+    pub actor: Actor,
+    /// Which servers, by id or slug.
+    pub servers: Vec<String>,
+    /// How long a credential must still live.
+    pub min_valid_for: Duration,
+    /// The revision that must be visible.
+    pub min_revision: Revision,
+    /// How much time the caller has.
+    pub deadline: Option<Duration>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct ResolvedServers {
+    /// One entry per server that exists for the actor, by display name, then id.
+    pub entries: Vec<Resolved>,
+    /// The revision at which it was looked at.
+    pub revision: Revision,
+    /// What was asked for and does not exist for the actor.
+    pub unknown: Vec<String>,
+}
+
+/// How one credential is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::app) struct Wanted {
+    pub(in crate::app) min_valid_for: Duration,
+    pub(in crate::app) patience: Duration,
+}
+
+impl Wanted {
+    /// The time a resolve takes at most: the caller's, less a reserve for the answer.
+    pub(in crate::app) fn new(min_valid_for: Duration, deadline: Option<Duration>) -> Self {
+        let patience = deadline.map_or(LONGEST, |deadline| {
+            deadline
+                .saturating_sub(RESERVE.max(deadline / 10))
+                .min(LONGEST)
+        });
+        Self {
+            min_valid_for,
+            patience,
+        }
+    }
+}
+
+impl App {
+    /// Resolves named servers for a user.
+    pub async fn resolve_credentials(
+        &self,
+        caller: &Caller,
+        ask: Resolve,
+    ) -> Result<ResolvedServers> {
+        check_actor(caller, Some(&ask.actor))?;
+        if ask.servers.len() > MAX_SERVERS {
+            return Err(Error::invalid(
+                "servers",
+                "at most 100 servers may be named",
+            ));
+        }
+        let mut tx = self.0.store.read().await?;
+        let revision = self.reached(&mut tx, caller, ask.min_revision).await?;
+        let (mut known, mut unknown) = (Vec::<Server>::new(), Vec::new());
+        for name in ask.servers {
+            match self.usable(&mut tx, caller, &ask.actor, &name).await? {
+                Some(server) if known.iter().any(|other| other.id == server.id) => {}
+                Some(server) => known.push(server),
+                None if unknown.contains(&name) => {}
+                None => unknown.push(name),
+            }
+        }
+        drop(tx);
+        known.sort_by(|a, b| (&a.spec.display_name, a.id).cmp(&(&b.spec.display_name, b.id)));
+        let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
+        let entries = self.resolve_all(&ask.actor, known, wanted).await?;
+        Ok(ResolvedServers {
+            entries,
+            revision,
+            unknown,
+        })
+    }
+
+    /// The revision at which the tenant stands, unless the caller has seen a later one.
+    pub(in crate::app) async fn reached(
+        &self,
+        tx: &mut Read,
+        caller: &Caller,
+        wanted: Revision,
+    ) -> Result<Revision> {
+        let head = tx.feed().head(&caller.tenant).await?;
+        if head < wanted {
+            Err(Error::RevisionNotReached(head))
+        } else {
+            Ok(head)
+        }
+    }
+
+    /// The server of this name, if it exists for the actor.
+    async fn usable(
+        &self,
+        tx: &mut Read,
+        caller: &Caller,
+        actor: &Actor,
+        name: &str,
+    ) -> Result<Option<Server>> {
+        let Ok(name) = ServerRef::parse(name) else {
+            return Ok(None);
+        };
+        let server = match find(tx, &caller.tenant, &name).await {
+            // What is wrong with one server's row is nobody else's trouble.
+            Err(error) if error.is_unreadable() => {
+                let error = std::error::Error::source(&error);
+                tracing::error!(error, "a server cannot be read");
+                None
+            }
+            found => found?,
+        };
+        Ok(server.filter(|server| server.spec.enabled && may_see(caller, Some(actor), server)))
+    }
+
+    /// Resolves servers side by side.
+    pub(in crate::app) async fn resolve_all(
+        &self,
+        actor: &Actor,
+        servers: Vec<Server>,
+        wanted: Wanted,
+    ) -> Result<Vec<Resolved>> {
+        let one = |server: Server| async move {
+            let outcome = match self.resolve_one(actor, &server, wanted).await {
+                // What is wrong with one server's rows is that server's state, nobody else's.
+                Err(Error::Internal(error)) => {
+                    tracing::error!(server.id = %server.id, %error, "a server could not be resolved");
+                    Outcome::Unreadable
+                }
+                outcome => outcome?,
+            };
+            self.0.metrics.resolved(label(&outcome));
+            Ok(Resolved { server, outcome })
+        };
+        stream::iter(servers)
+            .map(one)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn resolve_one(&self, actor: &Actor, server: &Server, wanted: Wanted) -> Result<Outcome> {
+        if awaits_approval(server) {
+            self.look_now_and_then(server);
+            return Ok(Outcome::ConfigError(ConfigProblem::IssuerApprovalPending));
+        }
+        match &server.spec.auth {
+            Auth::None => Ok(fixed::headers(Vec::new())),
+            Auth::ApiKey(api_key) => self.resolve_api_key(server, api_key).await,
+            Auth::CustomHeaders(custom) => self.resolve_custom_headers(server, custom).await,
+            Auth::OAuth2(_) => {
+                let key = Key {
+                    tenant: server.tenant.clone(),
+                    user: actor.user.clone(),
+                    server: server.id,
+                };
+                self.resolve_grant(&key, server, wanted).await
+            }
+            Auth::ClientCredentials(_) => self.resolve_own(server, wanted).await,
+            Auth::UserOidc(_) => Ok(Outcome::NoUserIdentity),
+            Auth::Enterprise(_) | Auth::Workload(_) => {
+                Ok(Outcome::ConfigError(ConfigProblem::AuthKindUnsupported))
+            }
+        }
+    }
+}
+
+fn label(outcome: &Outcome) -> ResolveOutcome {
+    match outcome {
+        Outcome::Ready { .. } => ResolveOutcome::Ready,
+        Outcome::NotConnected => ResolveOutcome::NotConnected,
+        Outcome::ReconnectRequired(_) => ResolveOutcome::ReconnectRequired,
+        Outcome::ScopeUpgradeRequired(_) => ResolveOutcome::ScopeUpgradeRequired,
+        Outcome::Expired => ResolveOutcome::Expired,
+        Outcome::NoUserIdentity => ResolveOutcome::NoUserIdentity,
+        Outcome::MissingUserHeaders(_) => ResolveOutcome::MissingUserHeaders,
+        Outcome::ConfigError(_) => ResolveOutcome::ConfigError,
+        Outcome::UpstreamUnavailable { .. } => ResolveOutcome::UpstreamUnavailable,
+        Outcome::Unreadable => ResolveOutcome::Unreadable,
+    }
+}
