@@ -50,6 +50,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("keeper") => keeper::run(),
         Some("provider") => runtime().block_on(provider::run(&arguments[1..])),
+        Some("judge") => return judge(&arguments[1..]),
         _ => return drive(),
     }
     ExitCode::SUCCESS
@@ -61,6 +62,22 @@ fn runtime() -> tokio::runtime::Runtime {
         .enable_all()
         .build()
         .expect("a runtime can be made")
+}
+
+/// Judges journals that were kept.
+fn judge(directories: &[String]) -> ExitCode {
+    verdict::selfcheck::run();
+    let mut code = ExitCode::SUCCESS;
+    for directory in directories {
+        println!("{directory}");
+        let verdict = Verdict::of(Path::new(directory));
+        verdict.print();
+        for offence in verdict.offences() {
+            println!("  offence: {offence}");
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }
 
 fn drive() -> ExitCode {

@@ -46,8 +46,8 @@ pub(crate) struct Facts {
     /// When a family's tokens of a number were first seen in use.
     pub(crate) in_use: HashMap<(u64, u64), u64>,
     pub(crate) spoiled: u64,
-    /// Which tokens were spoiled, by family, and when.
-    pub(crate) spoils: BTreeMap<u64, Vec<u64>>,
+    /// When which tokens of a family were spoiled.
+    pub(crate) spoils: BTreeMap<u64, Vec<(u64, u64)>>,
     pub(crate) cuts: Vec<Span>,
     /// The process at the other end of a connection.
     senders: HashMap<u64, u32>,
@@ -183,9 +183,9 @@ impl Facts {
             Saw::Used { family, token } => {
                 self.in_use.entry((family, token)).or_insert(t);
             }
-            Saw::Spoiled { family, .. } => {
+            Saw::Spoiled { family, token } => {
                 self.spoiled += 1;
-                self.spoils.entry(family).or_default().push(t);
+                self.spoils.entry(family).or_default().push((t, token));
             }
             Saw::Revoked { family } => {
                 if let Some(family) = self.families.get_mut(&family) {
@@ -228,6 +228,25 @@ impl Facts {
     /// The stretches for which processes could not store: stopped, or cut off from their database.
     pub(crate) fn stretches(&self) -> impl Iterator<Item = &(u32, Span)> {
         self.pauses.iter().chain(&self.mutes)
+    }
+
+    /// Whether a family's token of a number was spoiled by a time.
+    pub(crate) fn is_spoiled(&self, family: u64, token: u64, by: u64) -> bool {
+        let spoils = self.spoils.get(&family).into_iter().flatten();
+        spoils
+            .into_iter()
+            .any(|(t, spoiled)| *spoiled == token && *t <= by)
+    }
+
+    /// Whether the newest token of a family was had for one that was rejected before it was asked for.
+    pub(crate) fn is_forced(&self, (family, held): (u64, &Family), by: u64) -> bool {
+        let newest = self.newest(held, by);
+        let made = held.presentations.iter().filter_map(|conn| {
+            let one = self.presentations.get(conn)?;
+            matches!(one.ruled, Some((_, Ruling::Rotated(next))) if next == newest).then_some(one)
+        });
+        made.into_iter()
+            .any(|one| self.is_spoiled(family, one.token, one.arrived))
     }
 
     /// The newest refresh token of a family at a time.

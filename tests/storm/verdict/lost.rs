@@ -158,20 +158,21 @@ impl Facts {
         if let Some((killer, at)) = held.killed
             && at <= told.until
         {
-            return self.cause_of_death(family, killer, told);
+            return self.cause_of_death((family, held), (killer, at), told);
         }
         if held.revoked.is_some_and(|at| at <= told.until) {
             return Err("was given back by the service".to_owned());
         }
-        let spoils = self.spoils.get(&family).into_iter().flatten();
-        let spoiled = spoils.filter(|t| **t <= told.until).count();
-        if told.answer.reason == REJECTED && spoiled >= 2 {
+        // Of two tokens one after the other both, and there is no third.
+        let newest = self.newest(held, told.until);
+        let spoiled = |token| self.is_spoiled(family, token, told.until);
+        let before = newest.checked_sub(1);
+        if told.answer.reason == REJECTED && spoiled(newest) && before.is_some_and(spoiled) {
             return Ok(REJECTED_TWICE);
         }
         if told.answer.reason != UNKNOWN {
             return Err("is alive".to_owned());
         }
-        let newest = self.newest(held, told.until);
         // The replica knows of its deadline before the provider does.
         let noticed = told.until + micros(DEADLINE);
         let of = |conn: &&u64| self.presentations[conn].arrived <= told.until;
@@ -212,8 +213,8 @@ impl Facts {
     /// is unknown where its own replay killed it, a refusal or rejection where a request overtook another.
     fn cause_of_death(
         &self,
-        family: u64,
-        killer: u64,
+        (family, held): (u64, &Family),
+        (killer, at): (u64, u64),
         told: &Told<'_>,
     ) -> Result<&'static str, String> {
         let Some(kill) = self.kill_of(family) else {
@@ -233,10 +234,9 @@ impl Facts {
                 .is_some_and(|t| *t > second.arrived),
             _ => false,
         };
-        // What the request in between led to may be rejected before it is refused: where it was had after a
-        // rejection, that is the end.
-        let spoils = self.spoils.get(&family).into_iter().flatten();
-        let forced = spoils.into_iter().any(|t| *t <= told.until);
+        // What the request in between led to may be rejected before it is refused: where it was had for what
+        // had been rejected, that is the end.
+        let forced = self.is_forced((family, held), at);
         match told.answer.reason.as_str() {
             UNKNOWN | REFUSED if overtaken => Ok(OVERTAKEN),
             REJECTED if overtaken && forced => Ok(OVERTAKEN),

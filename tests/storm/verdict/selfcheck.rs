@@ -48,9 +48,24 @@ impl Story {
     /// A first presentation that the provider looks at after the second one, of another replica since the first
     /// was killed; that kills what the second one obtained.
     fn overtaken() -> Self {
+        let mut story = Self::overtaking();
+        story.ruled(6 * SECOND, 2, Ruling::Reuse);
+        story
+    }
+
+    /// The same, before the first one is looked at.
+    fn overtaking() -> Self {
         let mut story = Self::begun().killed(2 * SECOND + 1);
         story.presented(4 * SECOND, 3, OTHER);
         story.ruled(4 * SECOND + 1, 3, Ruling::Rotated(1));
+        story
+    }
+
+    /// The same, after what it obtained was renewed in its turn.
+    fn overtaken_later() -> Self {
+        let mut story = Self::overtaking();
+        story.presented_token(5 * SECOND + 1, (4, 1), OTHER);
+        story.ruled(5 * SECOND + 2, 4, Ruling::Rotated(2));
         story.ruled(6 * SECOND, 2, Ruling::Reuse);
         story
     }
@@ -106,12 +121,16 @@ impl Story {
     }
 
     fn presented(&mut self, t: u64, conn: u64, pid: u32) {
+        self.presented_token(t, (conn, 0), pid);
+    }
+
+    fn presented_token(&mut self, t: u64, (conn, token): (u64, u64), pid: u32) {
         let event = Saw::Presented {
             conn,
             accepted: t,
             port: 0,
             family: 7,
-            token: 0,
+            token,
             left: 0,
             fault: Fault::None,
         };
@@ -230,12 +249,46 @@ fn waits() {
     for reason in ["OUTCOME_UNKNOWN", "REFRESH_REFUSED"] {
         told(Story::overtaken(), reason).acquits("a request overtaken by another");
     }
-    for (t, token) in [(2 * SECOND - 1, 0), (5 * SECOND, 1)] {
-        told(Story::overtaken().spoiled(t, token), "TOKEN_REJECTED")
-            .acquits("a rejection of what a rejection had led to");
-    }
+    told(
+        Story::overtaken().spoiled(2 * SECOND - 1, 0),
+        "TOKEN_REJECTED",
+    )
+    .acquits("a rejection of what a rejection had led to");
+    told(
+        Story::overtaken_later().spoiled(5 * SECOND, 1),
+        "TOKEN_REJECTED",
+    )
+    .acquits("a rejection of what a later rejection had led to");
     told(Story::overtaken(), "TOKEN_REJECTED")
         .convicts("a rejection that ends what none had led to");
+    told(Story::overtaken().spoiled(5 * SECOND, 1), "TOKEN_REJECTED")
+        .convicts("a first rejection that ends what could be renewed");
+    told(
+        Story::overtaken_later().spoiled(2 * SECOND - 1, 0),
+        "TOKEN_REJECTED",
+    )
+    .convicts("an old rejection that ends what came long after it");
+    rejected_twice();
+}
+
+/// A grant that lives and was given up, since what came of a rejection was rejected.
+fn rejected_twice() {
+    let told = |story: Story| story.told(7 * SECOND, "TOKEN_REJECTED");
+    let spoiled = |story: Story, tokens: &[u64]| {
+        let spoil = |story: Story, token: &u64| story.spoiled(3 * SECOND + *token, *token);
+        tokens.iter().fold(story, spoil)
+    };
+    let renewed = || {
+        let mut story = Story::answered();
+        story.presented_token(4 * SECOND, (3, 1), REPLICA);
+        story.ruled(4 * SECOND + 1, 3, Ruling::Rotated(2));
+        story
+    };
+
+    told(spoiled(Story::answered(), &[0, 1])).acquits("two rejections one after the other");
+    told(spoiled(renewed(), &[0, 2])).convicts("two rejections with a token between them");
+    told(spoiled(renewed(), &[0, 1])).convicts("rejections of what was replaced");
+    told(spoiled(renewed(), &[2])).convicts("one rejection");
 }
 
 /// What befell the replica that had the answer, and for how long.
