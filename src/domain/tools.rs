@@ -13,8 +13,11 @@ pub const MAX_NAME: usize = 64;
 const MAX_PREFIX: usize = 32;
 /// Between server and tool. A slug holds no underscore, so that the first one ends it.
 const SEPARATOR: &str = "__";
-/// Hexadecimal digits that stand for what was cut off or replaced.
-const DIGITS: usize = 12;
+/// Hexadecimal digits that stand for what was cut off of a slug: an administrator's, and short.
+const PREFIX_DIGITS: usize = 12;
+/// Hexadecimal digits that stand for what was cut off or replaced in a tool's name, which is the server's to
+/// choose: too many to look for two names with the same.
+const DIGITS: usize = 20;
 
 /// Whether a tool may be called, by its original name: no deny pattern matches it, and the allow list is
 /// empty or one of its patterns does. Deny always wins.
@@ -25,7 +28,7 @@ pub fn allows((allow, deny): (&[String], &[String]), tool: &str) -> bool {
 
 /// Whether a name matches a pattern, in which `*` stands for any characters, none included. All else is
 /// exact, case too.
-pub fn matches(pattern: &str, name: &str) -> bool {
+fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else {
@@ -44,14 +47,23 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// What is put before the names of a server's tools: at most 32 characters, as unique as the slug.
+/// What is put before the names of a server's tools: at most 32 characters, as unique as the slug. Names that
+/// begin with a digit are refused by some providers: an underscore goes before it.
 pub fn name_prefix(slug: &Slug) -> String {
-    let (slug, room) = (slug.as_str(), MAX_PREFIX - SEPARATOR.len());
-    if slug.len() <= room {
-        return format!("{slug}{SEPARATOR}");
+    let slug = slug.as_str();
+    let lead = if slug.starts_with(|c: char| c.is_ascii_digit()) {
+        "_"
+    } else {
+        ""
+    };
+    let room = MAX_PREFIX - SEPARATOR.len() - lead.len();
+    if slug.len() <= room && !ends_in_digits(slug, '-', PREFIX_DIGITS) {
+        return format!("{lead}{slug}{SEPARATOR}");
     }
-    let kept = &slug[..room - DIGITS - 1];
-    format!("{kept}-{}{SEPARATOR}", fingerprint(&[slug]))
+    let kept = room - PREFIX_DIGITS - 1;
+    let kept: String = slug.chars().take(kept).collect();
+    let digits = fingerprint(&[slug], PREFIX_DIGITS);
+    format!("{lead}{kept}-{digits}{SEPARATOR}")
 }
 
 /// The name under which a model sees a tool: at most 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. It depends on
@@ -61,30 +73,31 @@ pub fn exposed_name(prefix: &str, tool: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let whole = format!("{prefix}{tool}");
     let is_plain = !tool.is_empty() && whole.chars().all(plain);
-    if is_plain && whole.len() <= MAX_NAME && !looks_changed(&whole) {
+    if is_plain && whole.len() <= MAX_NAME && !ends_in_digits(&whole, '_', DIGITS) {
         return whole;
     }
     let readable = whole.chars().map(|c| if plain(c) { c } else { '_' });
     let kept: String = readable.take(MAX_NAME - DIGITS - 1).collect();
-    format!("{kept}_{}", fingerprint(&[prefix, tool]))
+    format!("{kept}_{}", fingerprint(&[prefix, tool], DIGITS))
 }
 
-/// Whether a name ends as one that was changed.
-fn looks_changed(name: &str) -> bool {
+/// Whether a name ends as one that was changed: in so many digits after a separator.
+fn ends_in_digits(name: &str, separator: char, count: usize) -> bool {
     let digits = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    name.rsplit_once('_')
-        .is_some_and(|(_, end)| end.len() == DIGITS && digits(end))
+    name.rsplit_once(separator)
+        .is_some_and(|(_, end)| end.len() == count && digits(end))
 }
 
-/// A short fingerprint of texts, told apart by their lengths.
-fn fingerprint(texts: &[&str]) -> String {
+/// So many digits of a fingerprint of texts, told apart by their lengths.
+fn fingerprint(texts: &[&str], count: usize) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
     for text in texts {
-        hash.update(&text.len().to_be_bytes());
+        let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        hash.update(&length.to_be_bytes());
         hash.update(text.as_bytes());
     }
-    let mut digits = String::with_capacity(DIGITS);
-    for byte in hash.finish().as_ref().iter().take(DIGITS / 2) {
+    let mut digits = String::with_capacity(count);
+    for byte in hash.finish().as_ref().iter().take(count / 2) {
         // A text takes whatever is written to it.
         let _ = write!(digits, "{byte:02x}");
     }
@@ -167,6 +180,12 @@ mod tests {
         let (one, other) = (prefix(&format!("{long}x")), prefix(&format!("{long}y")));
         assert_eq!((one.len(), other.len()), (MAX_PREFIX, MAX_PREFIX));
         assert_ne!(one, other);
+        // A slug that is the prefix of another one, but for the separator.
+        let imitation = one.strip_suffix(SEPARATOR).unwrap();
+        assert_ne!(prefix(imitation), one);
+        assert_eq!(prefix("1password"), "_1password__");
+        let numbered = |end: &str| prefix(&format!("1{}{end}", &long[1..]));
+        assert_ne!(numbered("x"), numbered("y"));
     }
 
     #[test]
@@ -180,12 +199,12 @@ mod tests {
             "größe",
             "",
             "a b",
-            "0123456789ab",
-            "x_0123456789ab",
+            "0123456789abcdef0123",
+            "x_0123456789abcdef0123",
         ] {
             let name = exposed_name("git__", tool);
 
-            assert!(looks_changed(&name), "{tool} {name}");
+            assert!(ends_in_digits(&name, '_', DIGITS), "{tool} {name}");
             assert!(name.starts_with("git__"), "{tool} {name}");
         }
     }
@@ -223,6 +242,7 @@ mod tests {
             let name = exposed_name(&prefix, &tool);
 
             prop_assert!(name.len() <= MAX_NAME && name.starts_with(&prefix), "{}", name);
+            prop_assert!(!name.starts_with(|c: char| c.is_ascii_digit()), "{}", name);
             let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
             prop_assert!(name.bytes().all(plain), "{}", name);
             prop_assert_eq!(name.split_once(SEPARATOR).unwrap().0.len() + 2, prefix.len());
