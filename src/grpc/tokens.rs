@@ -199,6 +199,7 @@ pub(super) fn entry(resolved: Resolved) -> pb::ResolvedServer {
         tool_policy: tool_policy(spec.tools),
         model_intent: spec.model_intent,
         auth_kind: auth_kind(spec.auth.kind()).into(),
+        extensions: Vec::from_iter(spec.auth.kind().extension().map(str::to_owned)),
         availability: availability(spec.availability).into(),
         ..pb::ResolvedServer::default()
     };

@@ -66,6 +66,20 @@ impl AuthKind {
             Self::Workload => "workload",
         }
     }
+
+    /// The MCP authorization extension that a client which is authorised so declares, by id.
+    pub fn extension(self) -> Option<&'static str> {
+        match self {
+            Self::ClientCredentials => Some("io.modelcontextprotocol/oauth-client-credentials"),
+            Self::Enterprise => Some("io.modelcontextprotocol/enterprise-managed-authorization"),
+            Self::None
+            | Self::OAuth2
+            | Self::ApiKey
+            | Self::CustomHeaders
+            | Self::UserOidc
+            | Self::Workload => None,
+        }
+    }
 }
 
 impl Auth {

@@ -17,6 +17,7 @@ use crate::harness::world::{World, on_both_engines, rediscover, resolve, with_au
 
 on_both_engines! {
     one_token_serves_all_users_and_is_had_anew_when_it_ends,
+    which_extension_applies_is_told,
     a_client_that_signs_names_the_issuer,
     a_token_endpoint_by_hand_needs_no_discovery,
     a_rejected_token_is_replaced_and_nobody_is_asked,
@@ -88,6 +89,20 @@ async fn one_token_serves_all_users_and_is_had_anew_when_it_ends(engine: Engine)
     };
     let seen = answer(world.daemon.config().get_server(connected)).await;
     assert_eq!(seen.unwrap().server.unwrap().connected, Some(true));
+}
+
+async fn which_extension_applies_is_told(engine: Engine) {
+    let world = set_up(engine).await;
+    world.found("wiki").await;
+
+    let own = world.resolve("ann", "tools").await;
+    let users = world.resolve("ann", "wiki").await;
+
+    assert_eq!(
+        own.extensions,
+        ["io.modelcontextprotocol/oauth-client-credentials"]
+    );
+    assert!(users.extensions.is_empty());
 }
 
 async fn a_client_that_signs_names_the_issuer(engine: Engine) {
