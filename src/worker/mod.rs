@@ -108,7 +108,7 @@ impl Worker {
 
 /// One turn, but not for ever: a database whose other end is gone does not say so for many minutes, and
 /// neither the next turn nor the end of the process may wait for it. `None` when it was given up; what it
-/// had begun in the database is undone there.
+/// had begun in the database is undone there, unless it was about to be committed.
 async fn turn<T>(
     tick: impl Future<Output = T>,
     (patience, last): (Option<Duration>, Duration),

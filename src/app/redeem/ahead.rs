@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::super::App;
 use super::super::error::{Error, Result};
+use super::super::insist::TRY;
 use super::places::AHEAD_AT_ONCE;
 use super::{Claim, Key};
 use crate::domain::connections::{AHEAD, Connection, Origin};
 use crate::domain::servers::Spec;
 use crate::domain::time::Timestamp;
-use crate::store;
+use crate::store::{self, within};
 
 /// How many connections one round looks at, at most.
 const ROUND: i64 = 500;
@@ -99,10 +100,13 @@ impl App {
         if next.is_none_or(|next| next > self.0.clock.now()) {
             return self.plan(connection, next).await;
         }
-        let mut tx = self.0.store.read().await?;
-        let (tenant, server) = (&connection.tenant, connection.server);
-        let server = tx.servers().get(tenant, server).await?;
-        drop(tx);
+        // Others wait for this flight: it waits for a silent database no longer than they would.
+        let read = async {
+            let mut tx = self.0.store.read().await?;
+            let (tenant, server) = (&connection.tenant, connection.server);
+            tx.servers().get(tenant, server).await
+        };
+        let server = within(TRY, read).await?;
         // What is switched off is not kept alive, nor what its user may not use any more. Who belongs
         // to which group is not known here.
         let user = connection.user.as_str();
@@ -135,8 +139,11 @@ impl App {
             due_at: due,
             ..connection.clone()
         };
-        let mut tx = self.0.store.upkeep().await?;
-        tx.connection_leases().save_life(&planned).await?;
-        Ok(tx.commit().await?)
+        let write = async {
+            let mut tx = self.0.store.upkeep().await?;
+            tx.connection_leases().save_life(&planned).await?;
+            tx.commit().await
+        };
+        Ok(within(TRY, write).await?)
     }
 }

@@ -142,16 +142,23 @@ impl App {
             return Ok(Some(registration));
         }
         let planned = renewal(registration.created_at, ends);
-        let mut tx = self.0.store.upkeep().await?;
-        tx.registration_claims()
-            .plan(&registration, planned)
-            .await?;
-        tx.commit().await?;
+        let write = async {
+            let mut tx = self.0.store.upkeep().await?;
+            tx.registration_claims()
+                .plan(&registration, planned)
+                .await?;
+            tx.commit().await
+        };
+        within(TRY, write).await?;
         registration.renew_at = Some(planned);
         Ok((planned <= self.0.clock.now()).then_some(registration))
     }
 
     async fn claim_renewal(&self, registration: &Registration) -> Result<Option<Claimed>> {
+        within(TRY, Box::pin(self.try_claim_renewal(registration))).await
+    }
+
+    async fn try_claim_renewal(&self, registration: &Registration) -> Result<Option<Claimed>> {
         let (tenant, id) = (&registration.tenant, registration.id);
         let (request, lease) = (
             self.0.settings.request_timeout,
@@ -285,10 +292,13 @@ impl App {
         let left = left.filter(|left| !left.is_zero());
         let soon = left.map_or(pause, |left| pause.min(left / 4));
         let at = now.after(soon.max(Duration::from_mins(1)));
-        let mut tx = self.0.store.upkeep().await?;
-        let mut claims = tx.registration_claims();
-        claims.put_off(registration, claimed.until, at).await?;
-        Ok(tx.commit().await?)
+        let write = async {
+            let mut tx = self.0.store.upkeep().await?;
+            let mut claims = tx.registration_claims();
+            claims.put_off(registration, claimed.until, at).await?;
+            tx.commit().await
+        };
+        Ok(within(TRY, write).await?)
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::super::App;
 use super::super::error::Result;
+use super::super::insist::TRY;
 use super::super::metrics::RevocationOutcome;
 use super::ask::Unasked;
 use super::siblings::Sibling;
 use crate::domain::audit::{NewAuditEvent, Origin, Verdict};
 use crate::domain::ids::RetiredClientId;
 use crate::domain::revocations::{Heard, Job, Next, RetiredClient, Revocation, decide};
-use crate::store::{self, Claim, Upkeep};
+use crate::store::{self, Claim, Upkeep, within};
 
 /// At most so many under way at one provider, over all replicas.
 const PER_PLACE: i64 = 4;
@@ -155,6 +156,16 @@ impl App {
     /// Writes what becomes of a piece of work after what was heard: with the record given, where it
     /// ends.
     async fn conclude<J: Job>(
+        &self,
+        job: &J,
+        heard: Heard,
+        event: NewAuditEvent,
+        done: RevocationOutcome,
+    ) -> Result<()> {
+        within(TRY, Box::pin(self.try_conclude(job, heard, event, done))).await
+    }
+
+    async fn try_conclude<J: Job>(
         &self,
         job: &J,
         heard: Heard,
