@@ -11,6 +11,7 @@ mod edge_cases;
 mod files;
 mod imports;
 mod methods;
+mod parity;
 mod paths;
 mod profiles;
 mod proofs;
