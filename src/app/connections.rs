@@ -85,6 +85,30 @@ impl App {
         })
     }
 
+    /// A page of who is connected to a server, by user; in one status, or in any. A page may hold fewer
+    /// than asked for although more follow.
+    pub async fn list_server_connections(
+        &self,
+        caller: &Caller,
+        server: &ServerRef,
+        status: Option<StatusKind>,
+        page: &PageRequest,
+    ) -> Result<Page<(Connection, Slug)>> {
+        let mut tx = self.0.store.read().await?;
+        let server = find(&mut tx, &caller.tenant, server).await?;
+        let server = server.filter(|server| may_see(caller, None, server));
+        let server = server.ok_or(Error::ServerNotFound)?;
+        let found = tx
+            .connections()
+            .list_of_server(&caller.tenant, server.id, status, page)
+            .await?;
+        let of_server = |connection| (connection, server.spec.slug.clone());
+        Ok(Page {
+            entries: readable(found.entries).into_iter().map(of_server).collect(),
+            next: found.next,
+        })
+    }
+
     /// Ends a user's connection: it is gone here at once, and its revocation at the provider is
     /// queued with that. Idempotent, works after access was lost, and answers the same whether
     /// there was a connection, a server, or neither.

@@ -59,7 +59,10 @@ pub use rediscovery::{Preview, Previewed, Rediscover, Rediscovered, Verdict};
 pub use reports::{Answer, Denial, Report, Response};
 pub use requests::Once;
 pub use resolve::{Resolve, ResolvedServers};
-pub use servers::{ListServers, NewServer, ServerRef, ServerView, UpdatedServer};
+pub use servers::{
+    Applied, AppliedServer, Apply, ApplyAction, ApplyMode, Described, ListServers, NewServer,
+    ServerRef, ServerView, Unapplied, UpdatedServer,
+};
 pub use users::Purged;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::domain::servers::{Auth, Edit, SecretEdits, Server};
 use crate::domain::tenants::TenantId;
 
 /// The place of a server's secret.
-fn place<'a>(tenant: &'a TenantId, row: &'a str, column: SealedColumn) -> Place<'a> {
+pub(super) fn place<'a>(tenant: &'a TenantId, row: &'a str, column: SealedColumn) -> Place<'a> {
     Place {
         tenant,
         column,

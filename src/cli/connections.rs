@@ -25,11 +25,14 @@ enum Action {
     #[command(after_long_help = "\
 Examples:
   stationmaster connection list --user alice
-  stationmaster connection list --state reconnect-required")]
+  stationmaster connection list --server tools --state reconnect-required")]
     List {
         /// Only this user's
         #[arg(long, short)]
         user: Option<String>,
+        /// Only those on this server, by id or slug; for administrators, by user
+        #[arg(long, conflicts_with = "user")]
+        server: Option<String>,
         /// Only those in this state
         #[arg(long, value_enum)]
         state: Option<State>,
@@ -98,11 +101,27 @@ impl From<State> for v1::ConnectionState {
 impl Command {
     pub(super) async fn run(self, out: &Output) -> Result<()> {
         match self.action {
-            Action::List { user, state, pages } => {
+            Action::List {
+                user,
+                server,
+                state,
+                pages,
+            } => {
                 let (role, actor) = about(user);
                 let client = self.caller.client(role).await?;
                 let state = state.map_or(v1::ConnectionState::Unspecified, State::into);
                 let page = async |page: Page| {
+                    if let Some(server) = &server {
+                        let request = v1::ListServerConnectionsRequest {
+                            server: server.clone(),
+                            page_size: page.size,
+                            page_token: page.token,
+                            state: state.into(),
+                        };
+                        let mut config = client.config();
+                        let found = answer(config.list_server_connections(request)).await?;
+                        return Ok((found.connections, found.next_page_token));
+                    }
                     let request = v1::ListConnectionsRequest {
                         actor: actor.clone(),
                         page_size: page.size,

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::caller::{As, Caller};
 use super::failure::Failure;
+use super::links;
 use super::output::{Format, Output};
 use super::show::{time, word};
 use super::tokens::Actor;
@@ -27,16 +28,24 @@ const GRACE: Duration = Duration::from_mins(1);
 ///
 /// With `--output json` prints two documents, each on a line: the handshake with its link at once, and
 /// how it ended. With `--no-wait` only the first.
+///
+/// With `--all` prints a link for each server that the user may use and has to connect to, and waits for
+/// nothing.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   stationmaster connect tools --user alice
+  stationmaster connect --all --user alice
   stationmaster connect tools --user alice --no-wait --output json | jq -r .connect_url")]
 pub(super) struct Connect {
     #[command(flatten)]
     caller: Caller,
     /// The server, by id or slug
-    server: String,
+    #[arg(required_unless_present = "all")]
+    server: Option<String>,
+    /// Every server that the user has to connect to
+    #[arg(long, conflicts_with_all = ["server", "extra_scopes"])]
+    all: bool,
     #[command(flatten)]
     actor: Actor,
     /// Print the link and wait for nothing
@@ -71,7 +80,7 @@ impl Connect {
         let user = self.actor.user().to_owned();
         let request = v1::StartHandshakeRequest {
             actor: Some(self.actor.into()),
-            server: self.server.clone(),
+            server: self.server.clone().unwrap_or_default(),
             binding: match self.binding {
                 Binding::Link => v1::HandshakeBinding::Link,
                 Binding::Confirm => v1::HandshakeBinding::Confirm,
@@ -82,8 +91,11 @@ impl Connect {
             completion_url: self.completion_url.unwrap_or_default(),
             ..Default::default()
         };
+        let Some(server) = &self.server else {
+            return links::start(&client, request, out).await;
+        };
         let started = answer(client.handshakes().start_handshake(request)).await?;
-        out.answer(&started, |started| invitation(started, &user, &self.server));
+        out.answer(&started, |started| invitation(started, &user, server));
         if self.no_wait {
             return Ok(());
         }
@@ -95,7 +107,7 @@ impl Connect {
         if out.format() == Format::Json {
             out.document(&json!({ "handshake": json::write(&ended) }));
         }
-        conclude(&ended, &user, &self.server, out)
+        conclude(&ended, &user, server, out)
     }
 }
 

@@ -13,6 +13,7 @@ mod failure;
 mod handshakes;
 mod imports;
 mod keys;
+mod links;
 mod migrate;
 mod output;
 mod pages;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 /// Which part of a list. Without any, all of it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct Pages {
     /// Print one page of so many entries
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..=500))]

@@ -140,6 +140,30 @@ pub(super) async fn list(
     })
 }
 
+/// Lists those of a server.
+pub(super) async fn list_of_server(
+    app: &App,
+    caller: &Caller,
+    ask: pb::ListServerConnectionsRequest,
+) -> Result<pb::ListServerConnectionsResponse> {
+    let mut found = Violations::new();
+    let server = server(&mut found, "server", &ask.server);
+    let state = choice(&mut found, "state", ask.state);
+    let page = page(&mut found, ask.page_size, &ask.page_token);
+    let (server, (state, page)) = all(found, server.zip(state.zip(page)))?;
+    let page = app
+        .list_server_connections(caller, &server?, status(state), &page)
+        .await?;
+    let connections = page
+        .entries
+        .iter()
+        .map(|(read, slug)| connection(read, slug));
+    Ok(pb::ListServerConnectionsResponse {
+        connections: connections.collect(),
+        next_page_token: next_token(page.next.as_ref()),
+    })
+}
+
 /// Begins to follow those of one user, or of all whom the caller may act for.
 pub(super) async fn watch(
     app: &App,

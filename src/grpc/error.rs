@@ -120,10 +120,16 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             (InvalidArgument, Reason::InvalidArgument, details)
         }
         Error::RequestIdReused => (AlreadyExists, Reason::RequestIdReused, about(&[])),
-        Error::DiscoveryFailed { .. } => (FailedPrecondition, Reason::DiscoveryFailed, about(&[])),
-        Error::RegistrationFailed { .. } => {
-            (FailedPrecondition, Reason::RegistrationFailed, about(&[]))
-        }
+        Error::DiscoveryFailed { .. } => (
+            FailedPrecondition,
+            Reason::DiscoveryFailed,
+            about(&["slug"]),
+        ),
+        Error::RegistrationFailed { .. } => (
+            FailedPrecondition,
+            Reason::RegistrationFailed,
+            about(&["slug"]),
+        ),
         Error::UrlNotAllowed { field } => (
             FailedPrecondition,
             Reason::UrlNotAllowed,

@@ -133,11 +133,11 @@ impl App {
             event.detail["connections"] = ended.into();
             event.detail["resumed"] = resumed.into();
         }
-        let (_, registration) = Unstored::commit(client, tx, &event).await?;
+        let (_, mut stored) = Unstored::commit(client, tx, &event).await?;
         next.version += 1;
         Ok(Some(Taken {
             server: next,
-            registration: registration.or(known),
+            registration: stored.pop().or(known),
             ended,
         }))
     }

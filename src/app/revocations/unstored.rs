@@ -38,23 +38,24 @@ impl Unstored {
         &self.registration
     }
 
-    /// Commits the transaction that stores it. When that fails nobody knows whether it is stored:
-    /// it is kept then, and said so.
+    /// Commits the transaction that stores them. When that fails nobody knows whether they are stored:
+    /// they are kept then, and said so.
     pub(in super::super) async fn commit(
-        client: Option<Self>,
+        clients: impl IntoIterator<Item = Self>,
         tx: Write,
         event: &NewAuditEvent,
-    ) -> Result<(Revision, Option<Registration>)> {
-        let mut client = client;
-        if let Some(client) = &mut client {
+    ) -> Result<(Revision, Vec<Registration>)> {
+        let perhaps = |mut client: Self| {
             client.fate = Fate::Perhaps;
-        }
+            client
+        };
+        let clients: Vec<Self> = clients.into_iter().map(perhaps).collect();
         let revision = tx.commit(event).await?;
-        let registration = client.map(|mut client| {
+        let stored = |mut client: Self| {
             client.fate = Fate::Stored;
             client.registration.clone()
-        });
-        Ok((revision, registration))
+        };
+        Ok((revision, clients.into_iter().map(stored).collect()))
     }
 }
 

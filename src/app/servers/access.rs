@@ -1,7 +1,7 @@
 //! Who may use a server: changes that add up.
 
 use super::views::describe;
-use super::{ServerRef, ServerView, check_etag, find, may_see};
+use super::{ServerRef, ServerView, check_etag, check_kind, find, may_see};
 use crate::app::clients::current_client;
 use crate::app::error::{Error, Result};
 use crate::app::{App, Written};
@@ -30,6 +30,7 @@ impl App {
         tx.servers_mut().hold(tenant, id).await?;
         let current = tx.servers().get(tenant, id).await?;
         let current = current.ok_or(Error::ServerNotFound)?;
+        check_kind(caller, &[current.spec.auth.kind()])?;
         check_etag(&current, etag)?;
         let access = patch.applied_to(&current.spec.access)?;
         let before = describe(&current);

@@ -11,7 +11,7 @@ use crate::client::{Client, answer, v1};
 /// Change who may use a server
 ///
 /// Users and groups are added to and taken from the lists there are, so that changes made at the same time add
-/// up. With nobody on the lists everyone may use it.
+/// up. With nobody on the lists everyone may use it; the first on them shuts everyone else out.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -24,13 +24,13 @@ pub(super) struct Access {
     /// A user who may use it from now on; repeat for more
     #[arg(long = "add-user", value_name = "USER")]
     add_users: Vec<String>,
-    /// A user who may no longer; repeat for more
+    /// A user to take from the list; repeat for more
     #[arg(long = "remove-user", value_name = "USER")]
     remove_users: Vec<String>,
     /// A group whose members may use it from now on; repeat for more
     #[arg(long = "add-group", value_name = "GROUP")]
     add_groups: Vec<String>,
-    /// A group whose members may no longer; repeat for more
+    /// A group to take from the list; repeat for more
     #[arg(long = "remove-group", value_name = "GROUP")]
     remove_groups: Vec<String>,
     /// Let everyone use it if nobody is left on the lists

@@ -223,6 +223,11 @@ impl Auth {
             .into_iter()
             .map(|flag| path(&kind, flag))
             .collect();
+        // The kind of redirect URI and the URI itself go together.
+        if paths.iter().any(|path| REDIRECT.contains(path)) {
+            paths.retain(|path| !REDIRECT.contains(path));
+            paths.extend(REDIRECT);
+        }
         paths.dedup();
         Ok((kind, paths))
     }
@@ -328,6 +333,9 @@ enum Form {
     /// Endpoints were discovered.
     Discovered,
 }
+
+/// The paths of the redirect URI.
+const REDIRECT: [&str; 2] = ["oauth2.redirect", "oauth2.explicit_redirect_uri"];
 
 /// The path of the field that a flag sets.
 fn path(kind: &Kind, flag: &str) -> &'static str {

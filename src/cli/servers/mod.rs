@@ -1,6 +1,7 @@
 //! `server …`: the MCP servers that administrators approve.
 
 mod access;
+mod apply;
 mod auth;
 mod discovery;
 mod fields;
@@ -47,6 +48,7 @@ enum Action {
     },
     Update(Box<Update>),
     Access(access::Access),
+    Apply(apply::Apply),
     /// Delete a server with its connections and registrations
     #[command(after_long_help = "Example:\n  stationmaster server delete tools")]
     Delete {
@@ -155,6 +157,7 @@ impl Command {
             Action::List(command) => command.run(&client, out).await,
             Action::Update(command) => Box::pin(command.run(&client, out)).await,
             Action::Access(command) => command.run(&client, out).await,
+            Action::Apply(command) => command.run(&client, out).await,
             Action::Get { server, user } => {
                 let request = v1::GetServerRequest {
                     server,

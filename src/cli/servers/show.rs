@@ -40,19 +40,7 @@ pub(super) fn all(found: &v1::ListServersResponse) -> String {
 /// One server.
 pub(super) fn one(server: Option<&v1::Server>) -> String {
     let server = server.cloned().unwrap_or_default();
-    let found = match &server.auth {
-        Some(v1::server::Auth::Oauth2(oauth2)) => oauth2.discovered.clone().unwrap_or_default(),
-        Some(v1::server::Auth::ClientCredentials(own)) => {
-            let mut found = own.discovered.clone().unwrap_or_default();
-            found.client_id.clone_from(&own.client_id);
-            if found.issuer.is_empty() {
-                found.issuer.clone_from(&own.issuer);
-            }
-            found
-        }
-        _ => v1::Discovered::default(),
-    };
-    let registered = word(found.registration_kind().as_str_name(), "REGISTRATION_KIND");
+    let oauth = OAuth::of(&server);
     let access = [
         server
             .allowed_users
@@ -88,9 +76,13 @@ pub(super) fn one(server: Option<&v1::Server>) -> String {
         ),
         ("auth", auth(&server)),
         ("secrets", secrets(&server)),
-        ("issuer", found.issuer),
-        ("client", found.client_id),
-        ("registered", registered),
+        ("profile", oauth.profile),
+        ("issuer", oauth.issuer),
+        ("client", oauth.client),
+        ("registered", oauth.registered),
+        ("authorization endpoint", oauth.authorization_endpoint),
+        ("token endpoint", oauth.token_endpoint),
+        ("scopes", oauth.scopes),
         ("redirect uri", server.redirect_uri.clone()),
         ("only tools", list(&server.tool_allow_list)),
         ("never tools", list(&server.tool_deny_list)),
@@ -106,6 +98,69 @@ pub(super) fn one(server: Option<&v1::Server>) -> String {
         ("changed", time(server.update_time.as_ref())),
         ("etag", server.etag.clone()),
     ])
+}
+
+/// What is known of a server's OAuth: written by hand, or found.
+#[derive(Default)]
+struct OAuth {
+    profile: String,
+    issuer: String,
+    client: String,
+    registered: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    scopes: String,
+}
+
+impl OAuth {
+    fn of(server: &v1::Server) -> Self {
+        use v1::server::Auth;
+        let nothing = v1::Discovered::default();
+        match &server.auth {
+            Some(Auth::Oauth2(oauth2)) => {
+                let found = oauth2.discovered.as_ref().unwrap_or(&nothing);
+                let made = oauth2.preregistered.clone().unwrap_or_default();
+                Self {
+                    profile: oauth2.provider_profile.clone(),
+                    issuer: first([&found.issuer, &made.issuer, &oauth2.issuer]),
+                    client: first([&oauth2.client_id, &made.client_id, &found.client_id]),
+                    registered: registered(found),
+                    authorization_endpoint: first([
+                        &oauth2.authorization_endpoint,
+                        &found.authorization_endpoint,
+                    ]),
+                    token_endpoint: first([&oauth2.token_endpoint, &found.token_endpoint]),
+                    scopes: list(&oauth2.scopes),
+                }
+            }
+            Some(Auth::ClientCredentials(own)) => {
+                let found = own.discovered.as_ref().unwrap_or(&nothing);
+                Self {
+                    profile: own.provider_profile.clone(),
+                    issuer: first([&found.issuer, &own.issuer]),
+                    client: own.client_id.clone(),
+                    registered: registered(found),
+                    token_endpoint: first([&own.token_endpoint, &found.token_endpoint]),
+                    scopes: list(&own.scopes),
+                    ..Self::default()
+                }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
+/// The first text that says anything.
+fn first<const N: usize>(texts: [&String; N]) -> String {
+    let mut texts = texts.into_iter();
+    texts
+        .find(|text| !text.is_empty())
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn registered(found: &v1::Discovered) -> String {
+    word(found.registration_kind().as_str_name(), "REGISTRATION_KIND")
 }
 
 /// One server that was made, and what to do about it next.

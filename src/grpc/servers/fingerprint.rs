@@ -10,23 +10,44 @@ use crate::pb::v1::server::Auth;
 /// What stands for a secret that was given.
 const GIVEN: &str = "given";
 
-/// The bytes of a request: but for the request id and the secrets, and with its map in order, which
+/// The bytes of a creation: but for the request id and the secrets, and with its map in order, which
 /// the encoding itself does not promise.
 pub(super) fn canonical(ask: &pb::CreateServerRequest) -> Vec<u8> {
     let mut ask = ask.clone();
     ask.request_id.clear();
+    let params = ask.server.as_mut().map(bare).unwrap_or_default();
+    with_params(ask.encode_length_delimited_to_vec(), params)
+}
+
+/// The bytes of an application of many, alike.
+pub(super) fn of_many(ask: &pb::ApplyServersRequest) -> Vec<u8> {
+    let mut ask = ask.clone();
+    ask.request_id.clear();
+    let all: Vec<_> = ask.servers.iter_mut().map(bare).collect();
+    let mut encoded = ask.encode_length_delimited_to_vec();
+    for params in all {
+        // A header without a name tells where those of the next server begin.
+        encoded = with_params(encoded, params);
+        encoded = with_params(encoded, vec![(String::new(), String::new())]);
+    }
+    encoded
+}
+
+/// Takes the secrets out of a server, and its map, whose entries are answered in order.
+fn bare(server: &mut pb::Server) -> Vec<(String, String)> {
     let mut params = Vec::new();
-    if let Some(server) = &mut ask.server {
-        hide(&mut server.signing_secret);
-        if let Some(auth) = &mut server.auth {
-            hide_secrets(auth);
-            if let Auth::Oauth2(oauth2) = auth {
-                params.extend(std::mem::take(&mut oauth2.extra_authorize_params));
-            }
+    hide(&mut server.signing_secret);
+    if let Some(auth) = &mut server.auth {
+        hide_secrets(auth);
+        if let Auth::Oauth2(oauth2) = auth {
+            params.extend(std::mem::take(&mut oauth2.extra_authorize_params));
         }
     }
     params.sort();
-    let mut encoded = ask.encode_length_delimited_to_vec();
+    params
+}
+
+fn with_params(mut encoded: Vec<u8>, params: Vec<(String, String)>) -> Vec<u8> {
     for (name, value) in params {
         let header = pb::Header { name, value };
         encoded.extend(header.encode_length_delimited_to_vec());

@@ -188,6 +188,32 @@ pub(super) fn apply(
     found.or(())
 }
 
+/// The paths of the fields in which two servers without secrets differ: single fields of an authorization
+/// of the same kind, or `auth`.
+pub(super) fn differing(before: &Server, after: &Server) -> Vec<String> {
+    let kind = |server: &Server| server.auth.as_ref().map(mem::discriminant);
+    let same_kind = kind(before) == kind(after);
+    let of_kind = |field: &&AuthField| same_kind && field.path.contains('.');
+    let mut paths = Vec::new();
+    for field in FIELDS
+        .iter()
+        .filter(|field| !same_kind || field.path != "auth")
+    {
+        let mut with = before.clone();
+        (field.take)(&mut with, after);
+        if with != *before {
+            paths.push(field.path.to_owned());
+        }
+    }
+    for field in AUTH_FIELDS.iter().filter(of_kind) {
+        let mut with = before.clone();
+        if (field.take)(&mut with, after) == Taken::Yes && with != *before {
+            paths.push(field.path.to_owned());
+        }
+    }
+    paths
+}
+
 fn take<'f>(
     fields: impl IntoIterator<Item = &'f Field>,
     (to, from): (&mut Server, &Server),

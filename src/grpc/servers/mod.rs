@@ -1,6 +1,7 @@
 //! `ConfigService`: server configurations.
 
 mod access;
+mod apply;
 mod auth_from_proto;
 mod auth_to_proto;
 mod discovery;
@@ -15,6 +16,7 @@ use futures_util::stream::BoxStream;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::call::{Call, later};
+use super::connections;
 use super::convert::{all, count, fingerprinted, id, next_token, page, server, viewer};
 use crate::app::{App, ListServers, NewServer, Result as Done, ServerRef};
 use crate::domain::access::Caller;
@@ -132,14 +134,18 @@ impl ConfigService for Servers {
         &self,
         request: Request<pb::ApplyServersRequest>,
     ) -> Answer<pb::ApplyServersResponse> {
-        later(request)
+        let (mut call, ask) = Call::open(request)?;
+        let applied = Box::pin(apply::apply(&self.0, &mut call, ask)).await;
+        call.answer(applied)
     }
 
     async fn list_server_connections(
         &self,
         request: Request<pb::ListServerConnectionsRequest>,
     ) -> Answer<pb::ListServerConnectionsResponse> {
-        later(request)
+        let (mut call, ask) = Call::open(request)?;
+        call.naming("server", &ask.server);
+        call.answer(connections::list_of_server(&self.0, &call.caller, ask).await)
     }
 }
 

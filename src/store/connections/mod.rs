@@ -4,6 +4,7 @@
 mod changed;
 mod ending;
 mod keep;
+mod of_server;
 mod row;
 mod unread;
 mod write;
@@ -44,6 +45,8 @@ statements! {
         ORDER BY id LIMIT $5");
     LIST = concat!("SELECT ", columns!(), " FROM connections \
         WHERE tenant = $1 AND id > $2 AND ($3 = '' OR status = $3) ORDER BY id LIMIT $4");
+    LIST_OF_SERVER = concat!("SELECT ", columns!(), " FROM connections WHERE tenant = $1 AND server = $2 \
+        AND (user_id, id) > ($3, $4) AND ($5 = '' OR status = $5) ORDER BY user_id, id LIMIT $6");
     LAST_GENERATION = "SELECT COALESCE(MAX(generation), 0) FROM ( \
         SELECT generation FROM connections WHERE tenant = $1 AND user_id = $2 AND server = $3 \
         UNION ALL SELECT generation FROM connection_tombstones \

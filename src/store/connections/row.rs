@@ -127,6 +127,14 @@ impl Row {
             id: self.id.clone(),
         }
     }
+
+    /// Its place in a list by users.
+    pub(super) fn place_of_user(&self) -> Cursor {
+        Cursor {
+            key: self.user_id.clone(),
+            id: self.id.clone(),
+        }
+    }
 }
 
 impl TryFrom<Row> for Connection {

@@ -1,24 +1,9 @@
 //! `connection`: why a grant works or does not, in one look; and how one comes here.
 
-use tempfile::TempDir;
-
-use super::{Ended, run, stationmaster, write};
+use super::asked;
 use crate::harness::idp::Fault;
 use crate::harness::service::Engine;
 use crate::harness::world::World;
-
-/// A command that an operator gives, with a file beside it.
-async fn asked(world: &World, line: &[&str], (file, text): (&str, &str)) -> Ended {
-    let folder = TempDir::new().unwrap();
-    write(&folder, "key", world.service.admin_key(), 0o600);
-    write(&folder, file, text, 0o600);
-    let endpoint = world.service.grpc_url();
-    let mut words = line.to_vec();
-    words.extend(["--api-key-file", "key", "--endpoint", &endpoint]);
-    let command = stationmaster(&folder, &words);
-    let ended = tokio::task::spawn_blocking(move || run(command)).await;
-    ended.unwrap()
-}
 
 /// The value of a line.
 fn said<'a>(text: &'a str, name: &str) -> Option<&'a str> {

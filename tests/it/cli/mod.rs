@@ -2,6 +2,7 @@
 
 mod caller;
 mod connection;
+mod servers;
 mod settings;
 mod watch;
 
@@ -9,6 +10,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use assert_cmd::Command;
 use tempfile::TempDir;
+
+use crate::harness::world::World;
 
 /// The binary in an empty folder, with nothing of the caller's own settings.
 fn stationmaster(folder: &TempDir, line: &[&str]) -> Command {
@@ -47,6 +50,24 @@ fn write(folder: &TempDir, name: &str, text: &str, mode: u32) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// A command that an operator gives, with a file beside it.
+async fn asked(world: &World, line: &[&str], file: (&str, &str)) -> Ended {
+    asked_by(world, world.service.admin_key(), line, file).await
+}
+
+/// The same, given with another key.
+async fn asked_by(world: &World, key: &str, line: &[&str], (file, text): (&str, &str)) -> Ended {
+    let folder = TempDir::new().unwrap();
+    write(&folder, "key", key, 0o600);
+    write(&folder, file, text, 0o600);
+    let endpoint = world.service.grpc_url();
+    let mut words = line.to_vec();
+    words.extend(["--api-key-file", "key", "--endpoint", &endpoint]);
+    let command = stationmaster(&folder, &words);
+    let ended = tokio::task::spawn_blocking(move || run(command)).await;
+    ended.unwrap()
+}
+
 #[test]
 fn help_tells_a_newcomer_where_to_start() {
     let help = ended(&["--help"]);
@@ -81,6 +102,8 @@ fn every_command_has_an_example() {
         "server list",
         "server get",
         "server update",
+        "server access",
+        "server apply",
         "server delete",
         "connect",
         "resolve",

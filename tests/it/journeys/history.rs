@@ -4,7 +4,7 @@ use stationmaster::client::{answer, v1};
 use stationmaster::domain::time::Clock as _;
 use v1::{ConnectionState as State, StatusReason as Reason};
 
-use crate::harness::client::{actor, fields};
+use crate::harness::client::{actor, fields, reason};
 use crate::harness::idp::Fault;
 use crate::harness::service::Engine;
 use crate::harness::world::{World, on_both_engines};
@@ -12,6 +12,7 @@ use crate::harness::world::{World, on_both_engines};
 on_both_engines! {
     every_turn_of_a_life_is_seen,
     a_list_keeps_to_a_state,
+    who_is_connected_to_a_server_is_listed_by_user,
 }
 
 fn seconds(at: Option<&prost_types::Timestamp>) -> Option<i64> {
@@ -147,4 +148,46 @@ async fn a_list_keeps_to_a_state(engine: Engine) {
             .is_empty()
     );
     assert_eq!(fields(list(99, None).await), ["state"]);
+}
+
+async fn who_is_connected_to_a_server_is_listed_by_user(engine: Engine) {
+    let world = World::start(engine).await;
+    for server in ["tools", "wiki"] {
+        world.found(server).await;
+    }
+    for (user, server) in [("carol", "tools"), ("alice", "tools"), ("bob", "wiki")] {
+        world.connect(user, server).await;
+    }
+    world.connect("bob", "tools").await;
+    world.pass(3600);
+    world.idp.once(Fault::InvalidGrant);
+    world.resolve("bob", "tools").await;
+    let list = async |server: &str, state: State, page_token: &str| {
+        let request = v1::ListServerConnectionsRequest {
+            server: server.to_owned(),
+            page_size: 2,
+            page_token: page_token.to_owned(),
+            state: state.into(),
+        };
+        answer(world.admin.config().list_server_connections(request)).await
+    };
+    let users = |found: &v1::ListServerConnectionsResponse| -> Vec<String> {
+        let all = found.connections.iter();
+        all.map(|one| format!("{}@{}", one.user, one.server_slug))
+            .collect()
+    };
+
+    let first = list("tools", State::Unspecified, "").await.unwrap();
+    let next = first.next_page_token.as_str();
+    let second = list("tools", State::Unspecified, next).await.unwrap();
+    let broken = list("tools", State::ReconnectRequired, "").await.unwrap();
+    let wiki = list("wiki", State::Active, "").await.unwrap();
+
+    assert_eq!(users(&first), ["alice@tools", "bob@tools"]);
+    assert_eq!(users(&second), ["carol@tools"]);
+    assert_eq!(second.next_page_token, "");
+    assert_eq!(users(&broken), ["bob@tools"]);
+    assert_eq!(users(&wiki), ["bob@wiki"]);
+    let nowhere = list("nowhere", State::Unspecified, "").await;
+    assert_eq!(reason(nowhere), "SERVER_NOT_FOUND");
 }

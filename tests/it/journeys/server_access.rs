@@ -4,11 +4,15 @@ use futures_util::future::join_all;
 use stationmaster::client::{Error, answer, v1};
 
 use crate::harness::client::{fields, reason};
-use crate::harness::service::Engine;
+use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::world::{World, on_both_engines, open, resolve_many};
+use crate::walks::rows;
 
 on_both_engines! {
     changes_made_at_the_same_time_add_up,
+    groups_come_and_go,
+    each_change_has_its_record,
+    login_tokens_stay_the_operators_matter,
     who_loses_access_has_lost_it_at_the_next_resolve,
     nobody_opens_a_server_by_taking_the_last_one_away,
     what_changes_nothing_is_not_written,
@@ -133,4 +137,94 @@ async fn what_makes_no_sense_is_named(engine: Engine) {
         ..add(&["ann"])
     };
     assert_eq!(reason(modify(&world, nowhere).await), "SERVER_NOT_FOUND");
+}
+
+async fn groups_come_and_go(engine: Engine) {
+    let world = World::start(engine).await;
+    world.create(open("tools")).await.unwrap();
+    let groups = |add: &[&str], remove: &[&str]| v1::ModifyServerAccessRequest {
+        server: "tools".to_owned(),
+        add_groups: texts(add),
+        remove_groups: texts(remove),
+        ..v1::ModifyServerAccessRequest::default()
+    };
+    let may_use = async |groups: &[&str]| {
+        let ask = v1::ResolveCredentialsRequest {
+            actor: Some(v1::Actor {
+                user: "eve".to_owned(),
+                groups: texts(groups),
+            }),
+            servers: texts(&["tools"]),
+            ..v1::ResolveCredentialsRequest::default()
+        };
+        let resolved = answer(world.daemon.tokens().resolve_credentials(ask)).await;
+        resolved.unwrap().unknown_servers.is_empty()
+    };
+    modify(&world, add(&["ann"])).await.unwrap();
+    modify(&world, groups(&["staff", "ops"], &[]))
+        .await
+        .unwrap();
+
+    assert!(may_use(&["ops"]).await && !may_use(&["sales"]).await && !may_use(&[]).await);
+    modify(&world, groups(&[], &["ops"])).await.unwrap();
+    assert!(!may_use(&["ops"]).await && may_use(&["staff"]).await);
+    // A group is left: nobody is let in by accident.
+    let changed = modify(&world, remove(&["ann"])).await.unwrap();
+    assert_eq!(changed.server.unwrap().allowed_groups, ["staff"]);
+    assert!(!may_use(&[]).await);
+}
+
+async fn each_change_has_its_record(engine: Engine) {
+    const RECORDS: &str = "SELECT COUNT(*) FROM audit_events WHERE action = 'server.access'";
+    let database = TestDatabase::new(engine).await;
+    let world = World::around(TestService::start_on(&database, &[]).await).await;
+    world.create(open("tools")).await.unwrap();
+
+    modify(&world, add(&["ann"])).await.unwrap();
+    modify(&world, add(&["ann"])).await.unwrap();
+    modify(&world, add(&["bob"])).await.unwrap();
+
+    assert_eq!(rows::raw(&database).await.number(RECORDS).await, 2);
+}
+
+async fn login_tokens_stay_the_operators_matter(engine: Engine) {
+    let world = World::start(engine).await;
+    let forwarding = v1::Server {
+        auth: Some(v1::server::Auth::UserOidc(v1::UserOidcAuth::default())),
+        ..open("tools")
+    };
+    world.create(forwarding).await.unwrap();
+    let admin = world.service.client_as(v1::Role::Admin, "").await;
+
+    let refused = answer(admin.config().modify_server_access(add(&["ann"]))).await;
+
+    assert_eq!(reason(refused), "ROLE_NOT_ALLOWED");
+    modify(&world, add(&["ann"])).await.unwrap();
+}
+
+/// Two replicas, each told to add half of the users while the other does.
+async fn replicas_add_up(engine: Engine) {
+    let database = TestDatabase::new(engine).await;
+    let world = World::around(TestService::start_on(&database, &[]).await).await;
+    world.create(open("tools")).await.unwrap();
+    let other = world.service.replica_on(&database).await;
+    let beside = other.client(world.service.admin_key()).await;
+    let users: Vec<String> = (0..10).map(|n| format!("user-{n}")).collect();
+
+    let changes = users.iter().enumerate().map(async |(n, user)| {
+        let client = if n % 2 == 0 { &world.admin } else { &beside };
+        Box::pin(answer(client.config().modify_server_access(add(&[user])))).await
+    });
+    for change in join_all(changes).await {
+        change.unwrap();
+    }
+
+    let mut held = world.get("tools").await.unwrap().allowed_users;
+    held.sort_unstable();
+    assert_eq!(held, users);
+}
+
+#[tokio::test]
+async fn changes_made_at_two_replicas_add_up() {
+    Box::pin(replicas_add_up(Engine::Postgres)).await;
 }

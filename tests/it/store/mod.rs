@@ -8,6 +8,7 @@ mod connections;
 mod connections_change;
 mod connections_due;
 mod connections_end;
+mod connections_server;
 mod corrupt;
 mod corrupt_lists;
 mod feed;

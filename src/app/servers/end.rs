@@ -1,0 +1,58 @@
+//! The end of a server made ready: what is to be revoked at providers is known before anything is deleted.
+
+use super::super::App;
+use super::super::error::Result;
+use super::super::revocations::ServerPlan;
+use super::views::describe;
+use crate::domain::access::Caller;
+use crate::domain::audit::NewAuditEvent;
+use crate::domain::ids::ServerId;
+use crate::domain::revocations::Reason;
+use crate::domain::servers::Server;
+use crate::store::Write;
+
+/// A deletion that is ready to be written. Dropped, nothing was deleted.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) event: NewAuditEvent,
+    current: Server,
+    plan: ServerPlan,
+}
+
+impl App {
+    /// Plans the end of everything that a server has.
+    pub(super) async fn end_ready(&self, caller: &Caller, current: Server) -> Result<End> {
+        let event = self.event(&caller.tenant, caller.origin(), "server.delete", current.id);
+        let plan = self.plan_of_server(&current, Reason::ServerDeleted).await?;
+        Ok(End {
+            event,
+            current,
+            plan,
+        })
+    }
+}
+
+impl End {
+    pub(super) fn id(&self) -> ServerId {
+        self.current.id
+    }
+
+    /// Deletes the server. Answers how many connections ended, or `None` where something is not as it was
+    /// read: nothing may be committed then.
+    pub(super) async fn write(&mut self, tx: &mut Write) -> Result<Option<usize>> {
+        let (tenant, id) = (&self.current.tenant, self.current.id);
+        tx.servers_mut().hold(tenant, id).await?;
+        let Some(queued) = self.plan.queue(tx).await? else {
+            return Ok(None);
+        };
+        let ended = tx.connections_mut().delete_of_server(tenant, id).await?;
+        self.event.detail = serde_json::json!({
+            "before": describe(&self.current),
+            "connections": ended,
+            "revocations": queued,
+        });
+        let version = self.current.version;
+        let gone = tx.servers_mut().delete(tenant, id, version).await?;
+        Ok(gone.then_some(ended))
+    }
+}
