@@ -41,6 +41,7 @@ mod secrets;
 mod servers;
 mod start;
 mod tenants;
+mod user_headers;
 mod users;
 mod uses;
 mod vault;
@@ -60,8 +61,8 @@ pub use reports::{Answer, Denial, Report, Response};
 pub use requests::Once;
 pub use resolve::{Resolve, ResolvedServers};
 pub use servers::{
-    Applied, AppliedServer, Apply, ApplyAction, ApplyMode, Described, ListServers, NewServer,
-    ServerRef, ServerView, Unapplied, UpdatedServer,
+    Applied, AppliedServer, Apply, ApplyAction, ApplyMode, Described, Ended, ListServers,
+    NewServer, ServerRef, ServerView, Unapplied, UpdatedServer,
 };
 pub use users::Purged;
 

@@ -17,6 +17,7 @@ use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::authorization::Scopes;
 use crate::domain::connections::{Connection, Effect, Event, Unusable};
+use crate::domain::resolution::Outcome;
 use crate::domain::servers::{Auth, Server};
 use crate::mcp::{BearerChallenge, Challenge};
 
@@ -140,6 +141,15 @@ impl App {
             (401 | 403, Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_)) => {
                 Answer::Denied(Denial::AuthKindUnsupported)
             }
+            (status @ (401 | 403), Auth::ApiKey(_) | Auth::CustomHeaders(_)) => {
+                let denial = if status == 401 {
+                    Denial::TokenRejected
+                } else {
+                    Denial::Forbidden
+                };
+                let others = self.other_headers(&report, &server, version).await?;
+                others.unwrap_or(Answer::Denied(denial))
+            }
             (401, _) => Answer::Denied(Denial::TokenRejected),
             (403, _) => Answer::Denied(Denial::Forbidden),
             (200..=299, Auth::OAuth2(_)) => {
@@ -228,6 +238,25 @@ impl App {
         let differs = version != credential_version;
         (differs && connection.is_connected(self.0.clock.now()))
             .then_some(Answer::Retry { credential_version })
+    }
+
+    /// To retry, where the headers that an administrator or the user wrote are not those that were
+    /// answered; nothing else helps.
+    async fn other_headers(
+        &self,
+        report: &Report,
+        server: &Server,
+        version: i64,
+    ) -> Result<Option<Answer>> {
+        match self.resolve_headers(server, &report.actor.user).await {
+            Ok(Outcome::Ready { validity, .. }) => {
+                let credential_version = validity.credential_version;
+                let retry = Answer::Retry { credential_version };
+                Ok((credential_version != version).then_some(retry))
+            }
+            Err(error) if !error.is_unreadable() => Err(error),
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 
     /// A 401 to who has no grant: a handshake, with the issuer that the resource names now.

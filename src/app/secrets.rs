@@ -52,6 +52,10 @@ impl App {
             (&tenant, id, Column::ServerApiKey),
         )
         .await?;
+        if !server.spec.auth.user_headers().is_empty() {
+            // Each user has their own: nobody sends it.
+            held.api_key = None;
+        }
         self.edit(
             &mut held.signing_secret,
             edits.signing_secret,

@@ -1,5 +1,7 @@
 //! Users: they are the tenant's, and known here by what they leave. One who is gone leaves nothing.
 
+use std::collections::BTreeSet;
+
 use super::App;
 use super::access::check_actor;
 use super::error::{Error, Result};
@@ -23,6 +25,8 @@ pub struct Purged {
     pub connections: usize,
     /// How many handshakes.
     pub handshakes: usize,
+    /// How many header values.
+    pub header_values: usize,
     /// How many chats.
     pub chats: usize,
     /// Where in the feed it can be seen.
@@ -41,7 +45,7 @@ struct Held {
 
 impl App {
     /// Forgets everything about a user: connections and grants that wait to be confirmed, whose
-    /// revocation is queued with that, handshakes and chats. Atomic and idempotent. What is kept of
+    /// revocation is queued with that, handshakes, header values and chats. Atomic and idempotent. What is kept of
     /// the past stays: the audit trail, and the generations of connections.
     pub async fn purge_user(&self, caller: &Caller, user: &UserId) -> Result<Purged> {
         let actor = Actor {
@@ -97,6 +101,12 @@ impl App {
     ) -> Result<Option<Purged>> {
         let tenant = &caller.tenant;
         let mut tx = self.0.store.write().await?;
+        // Before anything else of them: whoever changes a server takes the server first.
+        let values = tx.user_headers().list_names_of_user(tenant, user).await?;
+        let servers: BTreeSet<_> = values.into_iter().map(|(server, _)| server).collect();
+        for server in servers {
+            tx.servers_mut().hold(tenant, server).await?;
+        }
         for connection in &held.connections {
             if !tx.connections_mut().take(connection).await? {
                 return Ok(None);
@@ -120,6 +130,8 @@ impl App {
         if !more.entries.is_empty() || !same {
             return Ok(None);
         }
+        let mut values = tx.user_headers_mut();
+        let header_values = values.delete_of_user(tenant, user).await?;
         let chats = tx.chats_mut().delete_of_owner(tenant, user).await?;
         for stray in &held.strays {
             stray.queue(&mut tx).await?;
@@ -127,10 +139,12 @@ impl App {
         let mut purged = Purged {
             connections: held.connections.len() + held.unread.len(),
             handshakes: gone.len(),
+            header_values,
             chats,
             revision: tx.feed().head(tenant).await?,
         };
-        if purged.connections + purged.handshakes + purged.chats == 0 {
+        let found = purged.connections + purged.handshakes + header_values + chats;
+        if found == 0 {
             return Ok(Some(purged));
         }
         let mut event = self.event(tenant, caller.origin(), "user.purge", user);
@@ -138,6 +152,7 @@ impl App {
         event.detail = serde_json::json!({
             "connections": purged.connections,
             "handshakes": purged.handshakes,
+            "header_values": header_values,
             "chats": purged.chats,
             "revocations": held.strays.len(),
         });

@@ -40,6 +40,8 @@ pub enum ChangeKind {
     Handshake,
     /// A chat's selection.
     Chat,
+    /// What a user supplied for a server's headers.
+    UserHeaders,
 }
 
 impl ChangeKind {
@@ -53,6 +55,7 @@ impl ChangeKind {
             Self::Connection => "connection",
             Self::Handshake => "handshake",
             Self::Chat => "chat",
+            Self::UserHeaders => "user_headers",
         }
     }
 
@@ -66,6 +69,7 @@ impl ChangeKind {
             Self::Connection,
             Self::Handshake,
             Self::Chat,
+            Self::UserHeaders,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == name)

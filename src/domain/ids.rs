@@ -93,6 +93,8 @@ ids! {
     RetiredClientId = "ret_";
     /// One attempt to obtain a grant.
     HandshakeId = "hsk_";
+    /// A value that a user supplied for a header.
+    HeaderValueId = "hdv_";
     /// A caller's API key (its public half).
     ApiKeyId = "key_";
     /// A key that seals values.

@@ -150,6 +150,8 @@ sealed_columns! {
     RevocationAccessToken = "revocations"."access_token" as ConnectionAccessToken;
     /// A refresh token to be revoked.
     RevocationRefreshToken = "revocations"."refresh_token" as ConnectionRefreshToken;
+    /// What a user supplied for a header.
+    UserHeaderValue = "user_headers"."value";
 }
 
 /// Where a sealed value stands. Bound into it, so that a ciphertext copied elsewhere does not open.

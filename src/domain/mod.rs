@@ -14,6 +14,7 @@
 //!   one generation's refresh token, once.
 //! - **revocation** ([`revocations`]): a grant that is gone here and is to be revoked at its provider,
 //!   by a **retired client**: what our client there was when the grant ended.
+//! - **header value** ([`user_headers`]): what one user supplies for a header that a server declares.
 //! - **selection** ([`chats`]): which servers one chat uses.
 //! - **tool** ([`tools`]): what a server offers to models; which may be called, and its name there.
 //! - **resolution** ([`resolution`]): what a daemon needs for a server now, or why not.
@@ -47,3 +48,4 @@ pub mod tenants;
 pub mod text;
 pub mod time;
 pub mod tools;
+pub mod user_headers;

@@ -244,7 +244,7 @@ pub(super) async fn disconnect(
     })
 }
 
-/// Forgets a user. Identities, header values and personal servers are not part of this release.
+/// Forgets a user. Identities and personal servers are not part of this release.
 pub(super) async fn purge(
     app: &App,
     caller: &Caller,
@@ -256,6 +256,7 @@ pub(super) async fn purge(
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     Ok(pb::PurgeUserResponse {
         connections: count(purged.connections),
+        header_values: count(purged.header_values),
         chats: count(purged.chats),
         revision: purged.revision.0,
         ..pb::PurgeUserResponse::default()

@@ -23,6 +23,7 @@ mod servers;
 mod tenants;
 mod tokens;
 mod trace;
+mod user_headers;
 
 pub use layer::{CallLayer, Calls, layer};
 

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::call::{Call, later};
 use super::convert::{actor, all, duration, revision, servers, span, timestamp};
 use super::servers::{auth_kind, availability, transport};
-use super::{connections, imports, reports, resolve};
+use super::{connections, imports, reports, resolve, user_headers};
 use crate::app::{App, Resolve, Result as Done};
 use crate::domain::access::Caller;
 use crate::domain::resolution::{Outcome, Resolved};
@@ -126,21 +126,26 @@ impl TokenService for Tokens {
         &self,
         request: Request<pb::SetUserHeadersRequest>,
     ) -> Answer<pb::SetUserHeadersResponse> {
-        later(request)
+        let (mut call, ask) = Call::open(request)?;
+        call.naming("server", &ask.server);
+        call.answer(user_headers::set(&self.0, &call.caller, ask).await)
     }
 
     async fn get_user_headers(
         &self,
         request: Request<pb::GetUserHeadersRequest>,
     ) -> Answer<pb::GetUserHeadersResponse> {
-        later(request)
+        let (mut call, ask) = Call::open(request)?;
+        call.naming("server", &ask.server);
+        call.answer(user_headers::get(&self.0, &call.caller, ask).await)
     }
 
     async fn delete_user_headers(
         &self,
         request: Request<pb::DeleteUserHeadersRequest>,
     ) -> Answer<pb::DeleteUserHeadersResponse> {
-        later(request)
+        let (call, ask) = Call::open(request)?;
+        call.answer(user_headers::delete(&self.0, &call.caller, ask).await)
     }
 }
 

@@ -39,6 +39,7 @@ mod retired_clients;
 mod revocations;
 mod servers;
 mod tenants;
+mod user_headers;
 mod work;
 
 pub use bell::Bell;
@@ -161,7 +162,7 @@ impl Store {
 
     /// Every statement of the store, by file and name; for the laws.
     pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
-        let files: [(&str, &[(&str, &str)]); 15] = [
+        let files: [(&str, &[(&str, &str)]); 16] = [
             ("access", access::STATEMENTS),
             ("audit", audit::STATEMENTS),
             ("changes", changes::STATEMENTS),
@@ -176,6 +177,7 @@ impl Store {
             ("revocations", revocations::STATEMENTS),
             ("servers", servers::STATEMENTS),
             ("tenants", tenants::STATEMENTS),
+            ("user_headers", user_headers::STATEMENTS),
             ("work", work::STATEMENTS),
         ];
         files
@@ -295,6 +297,7 @@ views! {
     revocations = revocations::Reader;
     servers = servers::Reader;
     tenants = tenants::Reader;
+    user_headers = user_headers::Reader;
     ; api_keys_mut = access::Writer;
     ; chats_mut = chats::Writer;
     ; connections_mut = connections::Writer;
@@ -306,6 +309,7 @@ views! {
     ; revocations_mut = revocations::Writer;
     ; servers_mut = servers::Writer;
     ; tenants_mut = tenants::Writer;
+    ; user_headers_mut = user_headers::Writer;
     ; work_mut = work::Writer;
 }
 

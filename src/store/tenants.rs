@@ -27,6 +27,7 @@ statements! {
     DELETE_CHATS = "DELETE FROM chats WHERE tenant = $1";
     DELETE_SERVERS = "DELETE FROM servers WHERE tenant = $1";
     DELETE_TOMBSTONES = "DELETE FROM connection_tombstones WHERE tenant = $1";
+    DELETE_HEADER_VERSIONS = "DELETE FROM user_header_versions WHERE tenant = $1";
     DELETE_API_KEYS = "DELETE FROM api_keys WHERE tenant = $1";
     DELETE_REQUESTS = "DELETE FROM requests WHERE tenant = $1";
     DELETE_DATA_KEYS = "DELETE FROM data_keys WHERE tenant = $1";
@@ -190,6 +191,7 @@ impl Writer<'_> {
             DELETE_CHATS,
             DELETE_SERVERS,
             DELETE_TOMBSTONES,
+            DELETE_HEADER_VERSIONS,
             DELETE_API_KEYS,
             DELETE_REQUESTS,
         ];

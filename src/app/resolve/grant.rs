@@ -17,7 +17,7 @@ use crate::domain::secrets::AccessToken;
 use crate::domain::servers::Server;
 
 /// When to ask again for what was not finished in time.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl App {
     /// The state of the deployment's own grant. No user can mend what is wrong with it.
@@ -160,6 +160,6 @@ impl App {
     }
 }
 
-fn unavailable(why: Trouble, retry_after: Duration) -> Outcome {
+pub(super) fn unavailable(why: Trouble, retry_after: Duration) -> Outcome {
     Outcome::UpstreamUnavailable { why, retry_after }
 }

@@ -184,9 +184,10 @@ impl App {
             return Ok(Outcome::ConfigError(ConfigProblem::IssuerApprovalPending));
         }
         match &server.spec.auth {
-            Auth::None => Ok(fixed::headers(Vec::new())),
-            Auth::ApiKey(api_key) => self.resolve_api_key(server, api_key).await,
-            Auth::CustomHeaders(custom) => self.resolve_custom_headers(server, custom).await,
+            Auth::None => Ok(fixed::headers(Vec::new(), 0)),
+            Auth::ApiKey(_) | Auth::CustomHeaders(_) => {
+                self.resolve_headers(server, &actor.user).await
+            }
             Auth::OAuth2(_) => {
                 let key = Key {
                     tenant: server.tenant.clone(),

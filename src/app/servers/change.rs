@@ -7,8 +7,9 @@ use super::super::error::{Error, Result};
 use super::super::provision::{Holds, Provision, Slot};
 use super::super::redirects::check_consent_page;
 use super::super::revocations::{ServerPlan, Unstored};
+use super::super::user_headers::end_values;
 use super::views::describe;
-use super::{ServerRef, check_kind, find, slug_taken};
+use super::{Ended, ServerRef, check_kind, find, slug_taken};
 use crate::domain::access::Caller;
 use crate::domain::audit::NewAuditEvent;
 use crate::domain::registrations::{Registration, RegistrationKind};
@@ -25,6 +26,7 @@ pub(super) struct Change {
     pub(super) next: Server,
     pub(super) client: Option<Unstored>,
     pub(super) event: NewAuditEvent,
+    entails: Consequences,
     /// Grants that end, at the old endpoint and by the old client.
     ending: Option<ServerPlan>,
     /// The client whose grants are tried again, since it proves itself anew.
@@ -142,6 +144,7 @@ impl App {
             next,
             client: provision.client,
             event,
+            entails,
             ending,
             proven_anew,
         })
@@ -188,9 +191,9 @@ impl App {
 }
 
 impl Change {
-    /// Writes it; what it was registered with is to be committed by [`Unstored::commit`]. Answers how many
-    /// connections ended, or `None` where something is not as it was read: nothing may be committed then.
-    pub(super) async fn write(&mut self, tx: &mut Write) -> Result<Option<usize>> {
+    /// Writes it; what it was registered with is to be committed by [`Unstored::commit`]. Answers what ended,
+    /// or `None` where something is not as it was read: nothing may be committed then.
+    pub(super) async fn write(&mut self, tx: &mut Write) -> Result<Option<Ended>> {
         let next = &self.next;
         if !tx.servers_mut().update(next).await.map_err(slug_taken)? {
             return Ok(None);
@@ -213,13 +216,16 @@ impl Change {
         if let Some(client) = &self.proven_anew {
             tx.connections_mut().retry_of_registration(client).await?;
         }
-        let mut ended = 0;
+        let mut ended = Ended {
+            header_values: end_values(tx, next, self.entails, &mut self.event).await?,
+            ..Ended::default()
+        };
         if self.ending.is_some() {
-            ended = tx
+            ended.connections = tx
                 .connections_mut()
                 .invalidate_of_server(&next.tenant, next.id, next.updated_at)
                 .await?;
-            self.event.detail["connections"] = ended.into();
+            self.event.detail["connections"] = ended.connections.into();
             self.event.detail["revocations"] = queued.into();
         }
         Ok(Some(ended))

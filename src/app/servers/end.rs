@@ -3,6 +3,7 @@
 use super::super::App;
 use super::super::error::Result;
 use super::super::revocations::ServerPlan;
+use super::Ended;
 use super::views::describe;
 use crate::domain::access::Caller;
 use crate::domain::audit::NewAuditEvent;
@@ -37,21 +38,27 @@ impl End {
         self.current.id
     }
 
-    /// Deletes the server. Answers how many connections ended, or `None` where something is not as it was
-    /// read: nothing may be committed then.
-    pub(super) async fn write(&mut self, tx: &mut Write) -> Result<Option<usize>> {
+    /// Deletes the server. Answers what ended, or `None` where something is not as it was read: nothing may
+    /// be committed then.
+    pub(super) async fn write(&mut self, tx: &mut Write) -> Result<Option<Ended>> {
         let (tenant, id) = (&self.current.tenant, self.current.id);
         tx.servers_mut().hold(tenant, id).await?;
         let Some(queued) = self.plan.queue(tx).await? else {
             return Ok(None);
         };
-        let ended = tx.connections_mut().delete_of_server(tenant, id).await?;
+        let version = self.current.version;
+        let connections = tx.connections_mut().delete_of_server(tenant, id).await?;
+        let mut values = tx.user_headers_mut();
+        let ended = Ended {
+            connections,
+            header_values: values.delete_of_server(tenant, id, version).await?,
+        };
         self.event.detail = serde_json::json!({
             "before": describe(&self.current),
-            "connections": ended,
+            "connections": ended.connections,
+            "header_values": ended.header_values,
             "revocations": queued,
         });
-        let version = self.current.version;
         let gone = tx.servers_mut().delete(tenant, id, version).await?;
         Ok(gone.then_some(ended))
     }

@@ -11,7 +11,7 @@ mod views;
 
 pub use apply::{Applied, AppliedServer, Apply, ApplyAction, ApplyMode, Described, Unapplied};
 use change::Change;
-pub use views::{ListServers, ServerView};
+pub use views::{Ended, ListServers, ServerView};
 
 use super::clients::current_client;
 use super::error::{Error, Result};
@@ -65,8 +65,8 @@ pub struct NewServer {
 pub struct UpdatedServer {
     /// The server as it is now.
     pub view: ServerView,
-    /// How many connections ended with the old values.
-    pub ended: usize,
+    /// What ended with the old values.
+    pub ended: Ended,
 }
 
 pub(super) fn etag(server: &Server) -> String {
@@ -183,13 +183,13 @@ impl App {
     }
 
     /// Deletes a server with its registrations, connections, handshakes and places in chats. What is
-    /// to be ended at providers is queued with that. Answers how many connections ended.
+    /// to be ended at providers is queued with that. Answers what ended.
     pub async fn delete_server(
         &self,
         caller: &Caller,
         server: &ServerRef,
         etag: Option<&str>,
-    ) -> Result<Written<usize>> {
+    ) -> Result<Written<Ended>> {
         for _ in 0..UPDATE_TRIES {
             let mut tx = self.0.store.read().await?;
             let current = find(&mut tx, &caller.tenant, server).await?;

@@ -1,15 +1,19 @@
 //! Servers as callers see them: in full for who configures, redacted for who uses.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::App;
 use super::super::access::check_actor;
 use super::super::clients::current_client;
 use super::super::error::{Error, Result};
 use super::super::readable::readable;
+use super::super::user_headers::Held;
 use super::{ServerRef, etag, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{Auth, Server};
+use crate::domain::text::UserId;
 use crate::store::{Read, Which};
 
 /// Which servers to list.
@@ -38,6 +42,15 @@ pub struct ServerView {
     pub redirect_uri: Option<String>,
     /// Its OAuth client, in a full view of one server.
     pub registration: Option<Registration>,
+}
+
+/// How much of users' ended with a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// How many connections.
+    pub connections: usize,
+    /// How many header values.
+    pub header_values: usize,
 }
 
 impl ServerView {
@@ -70,7 +83,9 @@ impl App {
         let server = find(&mut tx, &caller.tenant, server).await?;
         let server = server.filter(|server| may_see(caller, actor, server));
         let server = server.ok_or(Error::ServerNotFound)?;
-        let connected = self.connected(&mut tx, caller, actor, &server).await?;
+        let user = viewed_as(caller, actor);
+        let held = Held::by(&mut tx, &caller.tenant, user, std::slice::from_ref(&server)).await?;
+        let connected = self.connected(&mut tx, user, &server, &held).await?;
         let full = caller.sees_configuration();
         let registration = if full {
             current_client(&mut tx, &server).await?
@@ -106,25 +121,24 @@ impl App {
         }
     }
 
-    /// Whether the actor is connected: a grant is held and can be used, or none is needed.
+    /// Whether a user is connected: a grant is held and can be used, all header values are there, or
+    /// nothing is needed.
     async fn connected(
         &self,
         tx: &mut Read,
-        caller: &Caller,
-        actor: Option<&Actor>,
+        user: Option<&UserId>,
         server: &Server,
+        held: &Held,
     ) -> Result<Option<bool>> {
-        let user = actor.map(|actor| &actor.user).or(caller.user.as_ref());
         let Some(user) = user else { return Ok(None) };
         Ok(Some(match &server.spec.auth {
             // What the deployment has, or nothing, serves everybody.
             Auth::None | Auth::ClientCredentials(_) => true,
-            Auth::ApiKey(api_key) => !api_key.per_user,
-            Auth::CustomHeaders(custom) => custom.user_headers.is_empty(),
+            Auth::ApiKey(_) | Auth::CustomHeaders(_) => held.suffices(server),
             Auth::OAuth2(_) => {
                 let connection = tx
                     .connections()
-                    .get(&caller.tenant, user, server.id)
+                    .get(&server.tenant, user, server.id)
                     .await?;
                 connection.is_some_and(|connection| connection.is_connected(self.0.clock.now()))
             }
@@ -147,8 +161,11 @@ impl App {
         };
         let mut tx = self.0.store.read().await?;
         let page = tx.servers().list(&caller.tenant, which, &list.page).await?;
-        let mut entries = Vec::with_capacity(page.entries.len());
-        for server in readable(page.entries) {
+        let servers = readable(page.entries);
+        let user = viewed_as(caller, list.actor.as_ref());
+        let held = Held::by(&mut tx, &caller.tenant, user, &servers).await?;
+        let mut entries = Vec::with_capacity(servers.len());
+        for server in servers {
             let label = list
                 .managed_by
                 .as_ref()
@@ -157,9 +174,7 @@ impl App {
                 .enabled
                 .is_none_or(|enabled| enabled == server.spec.enabled);
             if label && switch && may_see(caller, list.actor.as_ref(), &server) {
-                let connected = self
-                    .connected(&mut tx, caller, list.actor.as_ref(), &server)
-                    .await?;
+                let connected = self.connected(&mut tx, user, &server, &held).await?;
                 let view = self.full_view(server, None);
                 entries.push(ServerView {
                     full: caller.sees_configuration(),
@@ -173,6 +188,11 @@ impl App {
             next: page.next,
         })
     }
+}
+
+/// The user whom `connected` is about.
+fn viewed_as<'a>(caller: &'a Caller, actor: Option<&'a Actor>) -> Option<&'a UserId> {
+    actor.map(|actor| &actor.user).or(caller.user.as_ref())
 }
 
 /// A server for the audit trail: everything but its secrets.

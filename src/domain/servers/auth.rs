@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::authorization::{ClientAuthMethod, Issuer, Scopes};
+use super::user_headers::UserHeader;
 
 /// The kind of authorisation and what it needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,15 +230,6 @@ pub struct OAuth2 {
     /// Origins besides the server's own from which a challenge's resource metadata is accepted, as
     /// browsers write them.
     pub trusted_metadata_origins: Vec<String>,
-}
-
-/// A header value that each user supplies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserHeader {
-    /// The header's name.
-    pub name: String,
-    /// What to tell the user.
-    pub description: String,
 }
 
 /// One header with a key.

@@ -252,3 +252,56 @@ fn whose_accounts_are_taken_is_said_of_servers_that_users_connect_to() {
     assert_eq!(with(oauth2(), ""), claim);
     assert_eq!(with(oauth2(), &"x".repeat(65)), claim);
 }
+
+#[test]
+fn names_of_headers_differ_whoever_supplies_them() {
+    let named = |ours: &[&str], theirs: &[&str]| {
+        let own = |name: &&str| UserHeader {
+            name: (*name).to_owned(),
+            description: String::new(),
+            can_be_missing: false,
+        };
+        let mut draft = draft(Auth::CustomHeaders(CustomHeaders {
+            names: ours.iter().map(|&name| name.to_owned()).collect(),
+            user_headers: theirs.iter().map(own).collect(),
+        }));
+        let given = ours.iter().map(|&name| {
+            let value = HeaderSecret::new("v".to_owned());
+            (name.to_owned(), value)
+        });
+        draft.secrets.custom_headers = given.collect();
+        fields(&draft)
+    };
+    let field = ["server.custom_headers.headers"];
+    let many: Vec<String> = (0..17).map(|n| format!("X-{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+
+    assert_eq!(named(&["X-A"], &["X-B"]), [""; 0]);
+    assert_eq!(named(&[], &["X-B"]), [""; 0]);
+    assert_eq!(named(&many[..8], &many[8..16]), [""; 0]);
+    assert_eq!(named(&["X-A"], &["x-a"]), field);
+    assert_eq!(named(&["X-A"], &["X-B", "x-b"]), field);
+    assert_eq!(named(&[], &["Host"]), field);
+    assert_eq!(named(&[], &["X B"]), field);
+    assert_eq!(named(&many[..8], &many[8..]), field);
+}
+
+#[test]
+fn what_users_are_told_fits_a_line() {
+    let told = |description: &str| {
+        let header = UserHeader {
+            name: "X-A".to_owned(),
+            description: description.to_owned(),
+            can_be_missing: false,
+        };
+        fields(&draft(Auth::CustomHeaders(CustomHeaders {
+            names: Vec::new(),
+            user_headers: vec![header],
+        })))
+    };
+
+    assert!(told(&"x".repeat(500)).is_empty());
+    for bad in [&*"x".repeat(501), "two\nlines"] {
+        assert_eq!(told(bad), ["server.custom_headers.user_headers"]);
+    }
+}

@@ -10,14 +10,16 @@ mod binding;
 mod check;
 mod consequences;
 mod signing;
+mod user_headers;
 
 pub use access::{Access, AccessPatch};
 pub use auth::{
     ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IdentityToken,
-    IssuerChange, OAuth2, Overrides, PreregisteredClient, Redirect, UserHeader, UserOidc, Workload,
+    IssuerChange, OAuth2, Overrides, PreregisteredClient, Redirect, UserOidc, Workload,
 };
 pub use check::{Rules, Stored, check};
 pub use consequences::{Consequences, consequences};
+pub use user_headers::UserHeader;
 
 use std::time::Duration;
 

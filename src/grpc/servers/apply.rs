@@ -108,6 +108,7 @@ fn told(server: AppliedServer) -> pb::AppliedServer {
         slug: server.slug,
         server_id: server.id,
         changed_paths: server.paths,
-        ended_connections: count(server.ended),
+        ended_connections: count(server.ended.connections),
+        ended_header_values: count(server.ended.header_values),
     }
 }

@@ -161,14 +161,10 @@ impl Reader {
             }
             names.push(name);
         }
-        let optional = from.user_headers.iter().any(|header| header.can_be_missing);
-        self.later(
-            "server.custom_headers.user_headers.can_be_missing",
-            optional,
-        );
         let user_headers = from.user_headers.iter().map(|header| UserHeader {
             name: trimmed(&header.name),
             description: trimmed(&header.description),
+            can_be_missing: header.can_be_missing,
         });
         CustomHeaders {
             names,

@@ -5,7 +5,7 @@ use crate::domain::authorization::{ClientAuthMethod, Discovered, Issuer};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{
     ApiKey, Auth, ClientCredentials, CustomHeaders, Enterprise, IdentityToken, IssuerChange,
-    OAuth2, Overrides, Redirect, UserOidc, Workload,
+    OAuth2, Overrides, Redirect, UserHeader, UserOidc, Workload,
 };
 use crate::pb::v1 as pb;
 use crate::pb::v1::server::Auth as Wire;
@@ -26,26 +26,14 @@ pub(super) fn write(auth: &Auth) -> Wire {
 
 /// The headers whose values each user supplies.
 pub(super) fn user_headers(auth: &Auth) -> Vec<pb::UserHeaderDeclaration> {
-    let declare = |name: &str, description: &str| pb::UserHeaderDeclaration {
-        name: name.to_owned(),
-        description: description.to_owned(),
-        can_be_missing: false,
-    };
-    match auth {
-        Auth::ApiKey(key) if key.per_user => vec![declare(&key.header, &key.description)],
-        Auth::CustomHeaders(custom) => {
-            let headers = custom.user_headers.iter();
-            headers
-                .map(|header| declare(&header.name, &header.description))
-                .collect()
-        }
-        Auth::None
-        | Auth::OAuth2(_)
-        | Auth::ApiKey(_)
-        | Auth::UserOidc(_)
-        | Auth::ClientCredentials(_)
-        | Auth::Enterprise(_)
-        | Auth::Workload(_) => Vec::new(),
+    auth.user_headers().iter().map(declaration).collect()
+}
+
+fn declaration(header: &UserHeader) -> pb::UserHeaderDeclaration {
+    pb::UserHeaderDeclaration {
+        name: header.name.clone(),
+        description: header.description.clone(),
+        can_be_missing: header.can_be_missing,
     }
 }
 
@@ -166,14 +154,6 @@ fn api_key(from: &ApiKey) -> pb::ApiKeyAuth {
 
 fn custom_headers(from: &CustomHeaders) -> pb::CustomHeadersAuth {
     let headers = from.names.iter();
-    let user_headers = from
-        .user_headers
-        .iter()
-        .map(|header| pb::UserHeaderDeclaration {
-            name: header.name.clone(),
-            description: header.description.clone(),
-            can_be_missing: false,
-        });
     pb::CustomHeadersAuth {
         headers: headers
             .map(|name| pb::CustomHeader {
@@ -181,7 +161,7 @@ fn custom_headers(from: &CustomHeaders) -> pb::CustomHeadersAuth {
                 value: None,
             })
             .collect(),
-        user_headers: user_headers.collect(),
+        user_headers: from.user_headers.iter().map(declaration).collect(),
     }
 }
 

@@ -229,7 +229,8 @@ async fn update(
     Ok(pb::UpdateServerResponse {
         server: Some(to_proto::view(&written.value.view)),
         revision: written.revision.0,
-        ended_connections: count(written.value.ended),
+        ended_connections: count(written.value.ended.connections),
+        ended_header_values: count(written.value.ended.header_values),
     })
 }
 
@@ -261,7 +262,8 @@ async fn delete(
     let written = app.delete_server(caller, &server, etag).await?;
     Ok(pb::DeleteServerResponse {
         revision: written.revision.0,
-        ended_connections: count(written.value),
+        ended_connections: count(written.value.connections),
+        ended_header_values: count(written.value.header_values),
     })
 }
 

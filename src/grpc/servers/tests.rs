@@ -22,7 +22,7 @@ fn kinds() -> Vec<Wire> {
     let declaration = pb::UserHeaderDeclaration {
         name: text("X-User"),
         description: text("yours"),
-        can_be_missing: false,
+        can_be_missing: true,
     };
     vec![
         Wire::None(pb::NoAuth {}),

@@ -10,8 +10,8 @@ use stationmaster::domain::chats::Chat;
 use stationmaster::domain::connections::{self, Attempt, Connection, Lifecycle};
 use stationmaster::domain::handshakes::{Binding, Handshake, Snapshot, State};
 use stationmaster::domain::ids::{
-    ApiKeyId, AuditEventId, ConnectionId, DataKeyId, HandshakeId, IntentId, RegistrationId,
-    ReplicaId, ServerId,
+    ApiKeyId, AuditEventId, ConnectionId, DataKeyId, HandshakeId, HeaderValueId, IntentId,
+    RegistrationId, ReplicaId, ServerId,
 };
 use stationmaster::domain::keys::{DataKey, RootKey, RootKeyId};
 use stationmaster::domain::random::{SeededRandom, token};
@@ -23,6 +23,7 @@ use stationmaster::domain::servers::{
 use stationmaster::domain::tenants::{Tenant, TenantId, TenantState};
 use stationmaster::domain::text::{ChatId, UserId};
 use stationmaster::domain::time::{FixedClock, Timestamp};
+use stationmaster::domain::user_headers::HeaderValue;
 use stationmaster::store::Store;
 
 /// When everything here happens.
@@ -261,6 +262,22 @@ impl Home {
             due_at: None,
             updated_at: NOW,
             version: 1,
+        }
+    }
+
+    /// A value of a user for a header of a server.
+    pub(crate) fn header_value(&self, server: &Server, name: &str, header: &str) -> HeaderValue {
+        HeaderValue {
+            id: HeaderValueId::mint(&self.clock, &self.random),
+            tenant: self.tenant.clone(),
+            user: user(name),
+            server: server.id,
+            name: header.into(),
+            value: Sealed {
+                key: self.key,
+                bytes: b"value".to_vec(),
+            },
+            updated_at: later(3),
         }
     }
 

@@ -293,7 +293,8 @@ async fn a_rejected_key_is_the_administrators_to_mend(engine: Engine) {
     let server = with_auth("tools", url, v1::server::Auth::ApiKey(key));
     world.create(server).await.unwrap();
 
-    let answer = rejected(&world, 0).await;
+    let version = world.resolve("alice", "tools").await.credential_version;
+    let answer = rejected(&world, version).await;
 
     assert_eq!(
         (answer.action(), answer.reason()),

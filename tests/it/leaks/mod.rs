@@ -4,6 +4,7 @@
 //! What the service's own threads say is captured whole, whatever crate says it. The test's own
 //! thread, which is browser, daemon and upstream at once, is left out: it holds the secrets.
 
+mod headers;
 mod keys;
 mod search;
 
@@ -312,6 +313,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
     assert!(ready.contains("planted-import-7"), "{ready}");
 
     keys::sign(&mut caller, &web).await;
+    headers::supply(&mut caller, &web).await;
 
     // What is refused at the doors.
     let daemon = service.daemon_key().rsplit_once('_').unwrap().0;

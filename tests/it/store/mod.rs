@@ -30,3 +30,4 @@ mod servers;
 mod tenants;
 mod tenants_delete;
 mod transactions;
+mod user_headers;

@@ -1,5 +1,6 @@
 //! Deleting a tenant: nothing of it stays but its name, the feed's entries and the audit trail.
 
+use stationmaster::domain::changes::Owner;
 use stationmaster::domain::page::PageRequest;
 use stationmaster::domain::secrets::SecretHash;
 use stationmaster::domain::tenants::TenantState;
@@ -55,6 +56,14 @@ const ROWS: &[(&str, &str)] = &[
         "servers",
         "SELECT COUNT(*) FROM servers WHERE tenant = 'acme'",
     ),
+    (
+        "user_headers",
+        "SELECT COUNT(*) FROM user_headers WHERE tenant = 'acme'",
+    ),
+    (
+        "user_header_versions",
+        "SELECT COUNT(*) FROM user_header_versions WHERE tenant = 'acme'",
+    ),
 ];
 
 /// A tenant that has something of everything.
@@ -76,6 +85,16 @@ async fn furnish(db: &Db, name: &str) -> Home {
         .await
         .unwrap();
     tx.handshakes_mut().insert(&handshake).await.unwrap();
+    let owner = Owner {
+        user: user("ann"),
+        server: server.id,
+    };
+    let value = home.header_value(&server, "ann", "x-key");
+    let mut values = tx.user_headers_mut();
+    values
+        .update(&home.tenant, &owner, &[value], &[])
+        .await
+        .unwrap();
     tx.api_keys_mut()
         .insert(&home.api_key("key"))
         .await

@@ -131,8 +131,8 @@ asks! {
         ours: [r#"{"handshake":"%handshake","query":"code=x"}"#]
     }
     "TokenService/ResolveCredentials" {
-        theirs: [r#"{"actor":{"user":"ann"},"servers":["$server","$keyed"]}"#],
-        ours: [r#"{"actor":{"user":"ann"},"servers":["wiki","keyed"]}"#]
+        theirs: [r#"{"actor":{"user":"ann"},"servers":["$server","$keyed","$own"]}"#],
+        ours: [r#"{"actor":{"user":"ann"},"servers":["wiki","keyed","own"]}"#]
     }
     "TokenService/ReportResponse" {
         theirs: [r#"{"actor":{"user":"ann"},"server":"$server","httpResponse":{"status":401,"credentialVersion":"1"}}"#],
@@ -161,12 +161,14 @@ asks! {
         ours: [r#"{"actor":{"user":"ann"},"issuer":"https://idp.test","idToken":"x"}"#]
     }
     "TokenService/SetUserHeaders" {
-        theirs: [r#"{"actor":{"user":"ann"},"server":"$server","headers":[{"name":"X","value":"y"}]}"#],
-        ours: [r#"{"actor":{"user":"ann"},"server":"wiki","headers":[{"name":"X","value":"y"}]}"#]
+        theirs: [r#"{"actor":{"user":"ann"},"server":"$own","headers":[{"name":"X-Own","value":"y"}]}"#,
+            r#"{"actor":{"user":"eve"},"server":"$server","headers":[{"name":"X-Own","value":""}]}"#],
+        ours: [r#"{"actor":{"user":"ann"},"server":"own","headers":[{"name":"x-own","value":"y"}]}"#,
+            r#"{"actor":{"user":"ann"},"server":"wiki","headers":[{"name":"X-Own","value":"y"}]}"#]
     }
     "TokenService/GetUserHeaders" {
-        theirs: [r#"{"actor":{"user":"ann"},"server":"$server"}"#],
-        ours: [r#"{"actor":{"user":"ann"},"server":"wiki"}"#]
+        theirs: [r#"{"actor":{"user":"ann"},"server":"$own"}"#],
+        ours: [r#"{"actor":{"user":"ann"},"server":"%own"}"#, r#"{"actor":{"user":"ann"},"server":"wiki"}"#]
     }
     "OperationsService/GetStatus" { theirs: [], ours: ["{}"] }
     "OperationsService/ListKeys" { theirs: [], ours: ["{}"] }
@@ -179,8 +181,8 @@ asks! {
         theirs: [r#"{"handshake":"$handshake"}"#], ours: [r#"{"handshake":"%handshake"}"#]
     }
     "TokenService/DeleteUserHeaders" {
-        theirs: [r#"{"actor":{"user":"ann"},"server":"$server"}"#],
-        ours: [r#"{"actor":{"user":"ann"},"server":"wiki"}"#]
+        theirs: [r#"{"actor":{"user":"ann"},"server":"$own"}"#],
+        ours: [r#"{"actor":{"user":"ann"},"server":"own"}"#]
     }
     "TokenService/DeleteUserIdentity" {
         theirs: [],

@@ -41,6 +41,8 @@ tables! {
     "revocations" by "tenant",
     "chats" by "tenant",
     "chat_servers" by "tenant",
+    "user_headers" by "tenant",
+    "user_header_versions" by "tenant",
     "requests" by "tenant",
     "changes" by "tenant",
     "audit_events" by "tenant",

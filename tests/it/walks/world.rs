@@ -152,7 +152,20 @@ impl Tenant {
             "slug": "hidden", "displayName": format!("Hidden of {name}"),
             "url": web.url(&format!("/{name}/hidden")), "none": {},
         }});
-        for (which, ask) in [("server", wiki), ("keyed", keyed), ("hidden", hidden)] {
+        let own = json!({ "server": {
+            "slug": "own", "displayName": format!("Own of {name}"), "enabled": true,
+            "url": web.url(&format!("/{name}/own")),
+            "customHeaders": { "userHeaders": [
+                { "name": "X-Own", "description": format!("told by {name}") },
+            ] },
+        }});
+        let servers = [
+            ("server", wiki),
+            ("keyed", keyed),
+            ("hidden", hidden),
+            ("own", own),
+        ];
+        for (which, ask) in servers {
             let admin = self.caller(Role::Admin);
             let made = wire
                 .call("ConfigService/CreateServer", admin, ask)
@@ -165,6 +178,14 @@ impl Tenant {
             .call("ConfigService/ListServers", self.caller(Role::Admin), page)
             .await;
         self.note("page", text(&page.ok()["nextPageToken"]));
+        let value = json!({
+            "actor": { "user": "ann" }, "server": "own",
+            "headers": [{ "name": "X-Own", "value": format!("{name}-own-value") }],
+        });
+        let daemon = self.caller(Role::Daemon);
+        wire.call("TokenService/SetUserHeaders", daemon, value)
+            .await
+            .ok();
         let chat = json!({ "actor": { "user": "ann" }, "chatId": "chat-1", "servers": ["wiki"] });
         let daemon = self.caller(Role::Daemon);
         wire.call("ChatService/SetChatServers", daemon, chat)

@@ -9,7 +9,7 @@ use super::super::App;
 use super::super::error::{Error, Result};
 use super::super::readable::readable;
 use super::super::requests::{Once, served};
-use super::{ServerRef, UPDATE_TRIES, find};
+use super::{Ended, ServerRef, UPDATE_TRIES, find};
 use crate::domain::access::Caller;
 use crate::domain::changes::Revision;
 use crate::domain::ids::ServerId;
@@ -90,8 +90,8 @@ pub struct AppliedServer {
     pub id: String,
     /// What is changed of it.
     pub paths: Vec<String>,
-    /// How many connections ended with that.
-    pub ended: usize,
+    /// What ended with that.
+    pub ended: Ended,
 }
 
 /// What was done, or would be.
@@ -154,7 +154,7 @@ impl Plan {
             slug: self.slug.to_string(),
             id,
             paths,
-            ended: 0,
+            ended: Ended::default(),
         }
     }
 }
