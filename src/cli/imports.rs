@@ -1,12 +1,11 @@
 //! `connection import`: a user's grant comes here from another system.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use prost_types::Timestamp;
 
-use super::failure::Failure;
 use super::secrets;
 use super::tokens::Actor;
 use crate::client::v1;
@@ -67,10 +66,7 @@ impl Import {
             &self.access_token_file,
             &self.client_secret_file,
         ];
-        let from_input = |file: &&&Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
-        if files.iter().filter(from_input).count() > 1 {
-            return Err(Failure::usage("standard input can hold one secret only"));
-        }
+        secrets::check_input(files.into_iter().filter_map(|file| file.as_deref()))?;
         let given = |file: &Option<PathBuf>, variable: &Option<String>| {
             let secret = secrets::given(file.as_ref(), variable.as_ref())?;
             Ok::<_, anyhow::Error>(secret.unwrap_or_default())

@@ -11,6 +11,7 @@ mod chats;
 mod connections;
 mod failure;
 mod handshakes;
+mod headers;
 mod imports;
 mod keys;
 mod links;
@@ -67,8 +68,8 @@ Where the service is and with which key to call it, the first that is said:
      $XDG_CONFIG_HOME/stationmaster/cli.toml (~/.config/…), otherwise
      ./stationmaster-data/cli.toml, which `serve --dev` writes.
      It is TOML with the keys endpoint, api_key and daemon_api_key.
-  connect, resolve, disconnect, chat, and connection with --user act as a chat daemon: they prefer
-  STATIONMASTER_DAEMON_API_KEY to STATIONMASTER_API_KEY, and daemon_api_key to api_key.
+  connect, resolve, disconnect, header, chat, and connection with --user act as a chat daemon: they
+  prefer STATIONMASTER_DAEMON_API_KEY to STATIONMASTER_API_KEY, and daemon_api_key to api_key.
 
 Exit codes:
   0  done
@@ -121,6 +122,8 @@ enum Command {
     Disconnect(tokens::Disconnect),
     /// Users' grants on servers, without their tokens
     Connection(connections::Command),
+    /// Values that users supply for headers of servers
+    Header(headers::Command),
     /// What a user leaves here
     User(users::Command),
     /// What a chat uses
@@ -172,6 +175,7 @@ async fn dispatch(command: Command, out: &Output) -> Result<ExitCode> {
         Command::Resolve(command) => Box::pin(command.run(out)).await,
         Command::Disconnect(command) => Box::pin(command.run(out)).await,
         Command::Connection(command) => Box::pin(command.run(out)).await,
+        Command::Header(command) => Box::pin(command.run(out)).await,
         Command::User(command) => Box::pin(command.run(out)).await,
         Command::Chat(command) => Box::pin(command.run(out)).await,
         Command::WhoAmI(command) => Box::pin(command.run(out)).await,

@@ -37,6 +37,14 @@ pub(super) fn from_file(path: &Path) -> Result<String> {
     }
 }
 
+/// Refuses files of which more than one is standard input: it is read to its end.
+pub(super) fn check_input<'a>(files: impl Iterator<Item = &'a Path>) -> Result<()> {
+    if files.filter(|file| *file == Path::new("-")).count() > 1 {
+        return Err(Failure::usage("standard input can hold one secret only"));
+    }
+    Ok(())
+}
+
 fn without_line_break(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)

@@ -38,6 +38,7 @@ impl Command {
         out.answer(&purged, |purged| {
             fields([
                 ("connections", purged.connections.to_string()),
+                ("header values", purged.header_values.to_string()),
                 ("chats", purged.chats.to_string()),
             ])
         });

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::super::failure::Failure;
 use super::super::parse;
+use super::paths::path;
 use super::proof::Proof;
 use super::provider::Terms;
 use super::secrets;
@@ -57,6 +58,9 @@ pub(super) struct Auth {
     /// api-key: each user supplies their own value
     #[arg(long, conflicts_with_all = ["header_value_file", "header_value_env"])]
     per_user: bool,
+    /// api-key, per user: what to tell who supplies the value
+    #[arg(long, value_name = "TEXT")]
+    header_description: Option<String>,
     /// custom-headers: a header and the file with its value; repeat for more
     #[arg(long = "header-file", value_name = "NAME=FILE", value_parser = parse::file_pair)]
     header_files: Vec<(String, PathBuf)>,
@@ -64,8 +68,11 @@ pub(super) struct Auth {
     #[arg(long = "header-env", value_name = "NAME=VARIABLE", value_parser = parse::pair)]
     header_variables: Vec<(String, String)>,
     /// custom-headers: a header whose value each user supplies, and what to tell them; repeat for more
-    #[arg(long = "user-header", value_name = "NAME=DESCRIPTION", value_parser = parse::pair)]
+    #[arg(long = "user-header", value_name = "NAME=TEXT", value_parser = parse::pair)]
     user_headers: Vec<(String, String)>,
+    /// custom-headers: the same, and the server can be used without it; repeat for more
+    #[arg(long = "optional-user-header", value_name = "NAME=TEXT", value_parser = parse::pair)]
+    optional_user_headers: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -103,8 +110,18 @@ impl Choice {
                 "--redirect-uri",
                 "--issuer-change",
             ],
-            Self::ApiKey => &["--api-key-header", "--header-value-*", "--per-user"],
-            Self::CustomHeaders => &["--header-file", "--header-env", "--user-header"],
+            Self::ApiKey => &[
+                "--api-key-header",
+                "--header-value-*",
+                "--per-user",
+                "--header-description",
+            ],
+            Self::CustomHeaders => &[
+                "--header-file",
+                "--header-env",
+                "--user-header",
+                "--optional-user-header",
+            ],
             Self::ClientCredentials => &[
                 "--client-id",
                 "--client-secret-*",
@@ -151,9 +168,14 @@ impl Auth {
                 self.header_value_file.is_some() || self.header_value_env.is_some(),
             ),
             ("--per-user", self.per_user),
+            ("--header-description", self.header_description.is_some()),
             ("--header-file", !self.header_files.is_empty()),
             ("--header-env", !self.header_variables.is_empty()),
             ("--user-header", !self.user_headers.is_empty()),
+            (
+                "--optional-user-header",
+                !self.optional_user_headers.is_empty(),
+            ),
         ];
         let flags = flags.into_iter().chain(self.proof.said());
         let flags = flags.chain(self.provider.said());
@@ -274,7 +296,7 @@ impl Auth {
                 self.header_value_env.as_ref(),
             )?,
             per_user: self.per_user,
-            ..Default::default()
+            description: self.header_description.clone().unwrap_or_default(),
         })
     }
 
@@ -292,17 +314,18 @@ impl Auth {
                 value: Some(value),
             })
         });
-        let user_headers =
-            self.user_headers
-                .iter()
-                .map(|(name, description)| UserHeaderDeclaration {
-                    name: name.clone(),
-                    description: description.clone(),
-                    can_be_missing: false,
-                });
+        let declare = |can_be_missing| {
+            move |(name, description): &(String, String)| UserHeaderDeclaration {
+                name: name.clone(),
+                description: description.clone(),
+                can_be_missing,
+            }
+        };
+        let required = self.user_headers.iter().map(declare(false));
+        let optional = self.optional_user_headers.iter().map(declare(true));
         Ok(CustomHeadersAuth {
             headers: headers.collect::<Result<_>>()?,
-            user_headers: user_headers.collect(),
+            user_headers: required.chain(optional).collect(),
         })
     }
 
@@ -336,47 +359,3 @@ enum Form {
 
 /// The paths of the redirect URI.
 const REDIRECT: [&str; 2] = ["oauth2.redirect", "oauth2.explicit_redirect_uri"];
-
-/// The path of the field that a flag sets.
-fn path(kind: &Kind, flag: &str) -> &'static str {
-    match (kind, flag) {
-        (Kind::Oauth2(auth), "--client-id") if auth.preregistered.is_some() => {
-            "oauth2.preregistered"
-        }
-        (Kind::Oauth2(_), "--client-id") => "oauth2.client_id",
-        (Kind::Oauth2(_), "--client-secret-*") => "oauth2.client_secret",
-        (Kind::Oauth2(_), "--private-key-file") => "oauth2.private_key",
-        (Kind::Oauth2(_), "--private-key-id") => "oauth2.private_key_id",
-        (Kind::Oauth2(_), "--client-auth") => "oauth2.token_endpoint_auth_method",
-        (Kind::Oauth2(_), "--authorization-endpoint") => "oauth2.authorization_endpoint",
-        (Kind::Oauth2(_), "--token-endpoint") => "oauth2.token_endpoint",
-        (Kind::Oauth2(_), "--revocation-endpoint") => "oauth2.revocation_endpoint",
-        (Kind::Oauth2(_), "--issuer") => "oauth2.issuer",
-        (Kind::Oauth2(_), "--scope") => "oauth2.scopes",
-        (Kind::Oauth2(_), "--provider-profile") => "oauth2.provider_profile",
-        (Kind::Oauth2(_), "--redirect") => "oauth2.redirect",
-        (Kind::Oauth2(_), "--redirect-uri") => "oauth2.explicit_redirect_uri",
-        (Kind::Oauth2(_), "--issuer-change") => "oauth2.issuer_change",
-        (Kind::ClientCredentials(_), "--client-id") => "client_credentials.client_id",
-        (Kind::ClientCredentials(_), "--client-secret-*") => "client_credentials.client_secret",
-        (Kind::ClientCredentials(_), "--private-key-file") => "client_credentials.private_key",
-        (Kind::ClientCredentials(_), "--private-key-id") => "client_credentials.private_key_id",
-        (Kind::ClientCredentials(_), "--signing-algorithm") => {
-            "client_credentials.signing_algorithm"
-        }
-        (Kind::ClientCredentials(_), "--client-auth") => {
-            "client_credentials.token_endpoint_auth_method"
-        }
-        (Kind::ClientCredentials(_), "--token-endpoint") => "client_credentials.token_endpoint",
-        (Kind::ClientCredentials(_), "--issuer") => "client_credentials.issuer",
-        (Kind::ClientCredentials(_), "--scope") => "client_credentials.scopes",
-        (Kind::ClientCredentials(_), "--provider-profile") => "client_credentials.provider_profile",
-        (Kind::ApiKey(_), "--api-key-header") => "api_key.header",
-        (Kind::ApiKey(_), "--header-value-*") => "api_key.value",
-        (Kind::ApiKey(_), "--per-user") => "api_key.per_user",
-        (Kind::CustomHeaders(_), "--user-header") => "custom_headers.user_headers",
-        (Kind::CustomHeaders(_), _) => "custom_headers.headers",
-        // `hold` has refused every other flag.
-        _ => "auth",
-    }
-}

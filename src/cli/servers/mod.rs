@@ -5,6 +5,7 @@ mod apply;
 mod auth;
 mod discovery;
 mod fields;
+mod paths;
 mod proof;
 mod provider;
 mod show;

@@ -2,6 +2,7 @@
 
 mod caller;
 mod connection;
+mod headers;
 mod servers;
 mod settings;
 mod watch;
@@ -112,6 +113,9 @@ fn every_command_has_an_example() {
         "connection get",
         "connection import",
         "connection watch",
+        "header list",
+        "header set",
+        "header clear",
         "chat resolve",
         "chat set",
         "chat get",
@@ -174,6 +178,8 @@ fn a_secret_is_not_taken_from_the_command_line() {
             "--client-secret",
             "hush",
         ],
+        &["header", "set", "x", "-u", "a", "X-Token=hush"],
+        &["header", "set", "x", "-u", "a"],
         &["whoami", "--api-key", "hush"],
         &["serve", "--set", "keys.root_keys=AAAA"],
     ] {
