@@ -6,7 +6,7 @@
 //!
 //! Knows nothing of the server's insides: it imports the generated messages and `domain` only.
 //! [`v1`] has the messages; [`json`] writes any of them as JSON; [`tools`] decides which tools of a server a
-//! model may call, under which names, and asks it why.
+//! model may call, under which names, and asks it why; [`signing`] signs requests to servers that want that.
 //!
 //! ```no_run
 //! use stationmaster::client::{self, Client, Credential, Options, v1};
@@ -34,6 +34,7 @@ mod connect;
 mod error;
 mod intent;
 pub mod json;
+pub mod signing;
 pub mod tools;
 
 pub use calls::{Calls, Credential};
