@@ -11,10 +11,11 @@ use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::chats::{Agent, Chat, Mode, select};
+use crate::domain::forwarding::IdentityContext;
 use crate::domain::ids::ServerId;
 use crate::domain::page::PageRequest;
 use crate::domain::servers::Server;
-use crate::domain::text::ChatId;
+use crate::domain::text::{ChatId, UserId};
 use crate::store::{Read, Which};
 
 /// One turn of a chat.
@@ -36,6 +37,8 @@ pub struct ResolveChat {
     pub min_revision: Revision,
     /// How much time the caller has.
     pub deadline: Option<Duration>,
+    /// What the turn belongs to.
+    pub identity: IdentityContext,
 }
 
 impl App {
@@ -55,7 +58,8 @@ impl App {
         if !unknown.is_empty() {
             return Err(Error::ServerNotFound);
         }
-        self.store_selection(caller, actor, chat, chosen).await
+        self.store_selection(caller, actor, chat, (chosen, None))
+            .await
     }
 
     /// The ids of servers named by a caller, and the names that name none.
@@ -94,12 +98,15 @@ impl App {
         caller: &Caller,
         actor: &Actor,
         chat: &ChatId,
-        servers: Vec<ServerId>,
+        (servers, triggered_by): (Vec<ServerId>, Option<&UserId>),
     ) -> Result<Written<Chat>> {
         let mut event = self.event(&caller.tenant, caller.origin(), "chat.select", chat);
         event.user = Some(actor.user.to_string());
         let ids: Vec<String> = servers.iter().map(ToString::to_string).collect();
         event.detail = serde_json::json!({ "servers": ids });
+        if let Some(user) = triggered_by {
+            event.detail["triggered_by"] = user.as_str().into();
+        }
         let wanted = Chat {
             tenant: caller.tenant.clone(),
             id: chat.clone(),
@@ -176,15 +183,18 @@ impl App {
         drop(tx);
         // A sub-agent's turn says nothing about the chat's own selection.
         if let (Some(chosen), Agent::Root) = (chosen, ask.agent) {
+            let triggered_by = ask.identity.triggered_by.as_ref();
             revision = self
-                .store_selection(caller, &ask.actor, &ask.chat, chosen)
+                .store_selection(caller, &ask.actor, &ask.chat, (chosen, triggered_by))
                 .await?
                 .revision;
         }
         let servers = select(&visible, selection.as_deref(), ask.mode, ask.agent);
         let servers = servers.into_iter().cloned().collect();
         let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
-        let entries = self.resolve_all(&ask.actor, servers, wanted).await?;
+        let entries = self
+            .resolve_all((&ask.actor, &ask.identity), servers, wanted)
+            .await?;
         Ok(ResolvedServers {
             entries,
             revision,

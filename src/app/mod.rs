@@ -18,6 +18,7 @@ mod feed;
 mod flights;
 mod former_secrets;
 mod handshakes;
+mod identity_tokens;
 mod imports;
 mod insist;
 mod lately;
@@ -155,6 +156,7 @@ struct Inner {
     flights: flights::Flights<redeem::Key>,
     looks: flights::Flights<(TenantId, ServerId)>,
     places: redeem::Places,
+    identity: identity_tokens::Signers,
     /// Servers whose client is refused.
     refused_clients: lately::Lately,
     /// Servers whose issuer waits for approval.

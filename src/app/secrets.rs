@@ -10,7 +10,7 @@ use crate::domain::connections::{Connection, Origin};
 use crate::domain::ids::ServerId;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::Registration;
-use crate::domain::secrets::{ClientSecret, HeaderSecret, Sealed};
+use crate::domain::secrets::{ClientSecret, HeaderSecret, Opaque, Sealed};
 use crate::domain::servers::{Auth, Edit, SecretEdits, Server};
 use crate::domain::tenants::TenantId;
 
@@ -160,6 +160,19 @@ impl App {
             .open::<HeaderValues>(&place, sealed)
             .await
             .map(|headers| headers.0)
+    }
+
+    /// The secret that a server's identity headers are signed by, if one is stored.
+    pub(super) async fn open_signing_secret(
+        &self,
+        server: &Server,
+    ) -> std::result::Result<Option<Opaque>, Unopened> {
+        let Some(sealed) = &server.secrets.signing_secret else {
+            return Ok(None);
+        };
+        let row = server.id.to_string();
+        let place = place(&server.tenant, &row, SealedColumn::ServerSigningSecret);
+        self.0.vault.open(&place, sealed).await.map(Some)
     }
 
     /// The secret of a server's client that was made by hand.

@@ -10,6 +10,7 @@ use super::access::default_tenant;
 use super::error::Result;
 use super::feed::Feed;
 use super::flights::Flights;
+use super::identity_tokens::Signers;
 use super::lately::Lately;
 use super::metrics::Metrics;
 use super::redeem::{Places, Walk};
@@ -65,6 +66,7 @@ impl App {
             flights: Flights::default(),
             looks: Flights::default(),
             places,
+            identity: Signers::default(),
             refused_clients: Lately::new(REFUSED),
             pending: Lately::new(PENDING),
             looked_in_vain: Lately::new(IN_VAIN),

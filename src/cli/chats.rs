@@ -128,6 +128,7 @@ impl Resolve {
             subagent: self.subagent.map(|subchat_id| v1::Subagent { subchat_id }),
             min_valid_for: self.wishes.min_valid_for(),
             min_revision: self.wishes.min_revision,
+            identity: Some(self.wishes.identity()),
             ..Default::default()
         }
     }

@@ -54,6 +54,12 @@ pub(super) struct Resolve {
     servers: Vec<String>,
     #[command(flatten)]
     actor: Actor,
+    /// The chat that the request belongs to, for identity headers
+    #[arg(long, value_name = "CHAT")]
+    chat: Option<String>,
+    /// The sub-chat
+    #[arg(long, value_name = "SUBCHAT", requires = "chat")]
+    subchat: Option<String>,
     #[command(flatten)]
     wishes: Wishes,
 }
@@ -72,6 +78,9 @@ pub(super) struct Wishes {
         hide_default_value = true
     )]
     pub(super) min_revision: i64,
+    /// The workspace that the request belongs to, for identity headers
+    #[arg(long, value_name = "WORKSPACE")]
+    workspace: Option<String>,
     /// Show the values of headers
     #[arg(long)]
     pub(super) show_secrets: bool,
@@ -83,6 +92,14 @@ impl Wishes {
         let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         Some(prost_types::Duration { seconds, nanos: 0 })
     }
+
+    /// What the request belongs to, beside its chat.
+    pub(super) fn identity(&self) -> v1::IdentityContext {
+        v1::IdentityContext {
+            workspace_id: self.workspace.clone().unwrap_or_default(),
+            ..v1::IdentityContext::default()
+        }
+    }
 }
 
 impl Resolve {
@@ -93,6 +110,11 @@ impl Resolve {
             servers: self.servers,
             min_valid_for: self.wishes.min_valid_for(),
             min_revision: self.wishes.min_revision,
+            identity: Some(v1::IdentityContext {
+                chat_id: self.chat.unwrap_or_default(),
+                subchat_id: self.subchat.unwrap_or_default(),
+                ..self.wishes.identity()
+            }),
             ..Default::default()
         };
         let found = answer(client.tokens().resolve_credentials(request)).await?;

@@ -16,12 +16,14 @@
 
 mod envelope;
 mod error;
+mod identity;
 mod payload;
 mod root;
 mod signing;
 
 pub use envelope::DataKeyMaterial;
 pub use error::{Error, Result};
+pub use identity::{IdentitySeed, IdentitySigner};
 pub use payload::{ClientKey, Flow, HeaderValues, Parked, Payload};
 pub use root::RootKeys;
 pub use signing::{SigningKey, UnusableKey};

@@ -79,6 +79,12 @@ pub fn check_value(value: &HeaderSecret) -> Result<(), InvalidText> {
     Ok(())
 }
 
+/// Whether a header of this name is among those to be sent, in whatever case.
+pub fn has(sent: &[(String, HeaderSecret)], name: &str) -> bool {
+    sent.iter()
+        .any(|(known, _)| known.eq_ignore_ascii_case(name))
+}
+
 /// The `Authorization` value that carries an access token (RFC 6750, section 2.1).
 pub fn authorization(token_type: &str, token: &AccessToken) -> HeaderSecret {
     HeaderSecret::new(format!("{token_type} {}", token.expose_secret()))

@@ -152,6 +152,8 @@ sealed_columns! {
     RevocationRefreshToken = "revocations"."refresh_token" as ConnectionRefreshToken;
     /// What a user supplied for a header.
     UserHeaderValue = "user_headers"."value";
+    /// A key that signs identity tokens.
+    IdentityPrivateKey = "identity_keys"."private_key";
 }
 
 /// Where a sealed value stands. Bound into it, so that a ciphertext copied elsewhere does not open.

@@ -18,6 +18,8 @@
 //! - **selection** ([`chats`]): which servers one chat uses.
 //! - **tool** ([`tools`]): what a server offers to models; which may be called, and its name there.
 //! - **resolution** ([`resolution`]): what a daemon needs for a server now, or why not.
+//! - **identity forwarding** ([`forwarding`]): how a server is told whom a request is for; by a signed
+//!   **identity token** ([`identity_tokens`]) too, so that it can be sure.
 //! - **root key** wraps **data keys** ([`keys`]), which seal values ([`secrets::Sealed`]).
 //! - **change** ([`changes`]): one entry of the feed; a **revision** is a place in it.
 //! - **audit event** ([`audit`]): who did what to what.
@@ -32,8 +34,10 @@ pub mod breaker;
 pub mod changes;
 pub mod chats;
 pub mod connections;
+pub mod forwarding;
 pub mod handshakes;
 pub mod headers;
+pub mod identity_tokens;
 pub mod ids;
 pub mod keys;
 pub mod page;

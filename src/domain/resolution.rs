@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::authorization::Scopes;
+use super::forwarding::Signing;
 use super::secrets::HeaderSecret;
 use super::servers::Server;
 use super::time::Timestamp;
@@ -143,4 +144,6 @@ pub struct Resolved {
     pub server: Server,
     /// Its state.
     pub outcome: Outcome,
+    /// What identity headers are signed by, where they are.
+    pub signing: Option<Signing>,
 }

@@ -10,6 +10,7 @@ use super::tokens::{MAX_VALIDITY, entry};
 use crate::app::{App, ResolveChat, Result as Done};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::chats::{Agent, Chat, Mode};
+use crate::domain::forwarding::IdentityContext;
 use crate::domain::text::{ChatId, Violations};
 use crate::pb::v1 as pb;
 use crate::pb::v1::chat_service_server::ChatService;
@@ -153,7 +154,7 @@ fn asked(call: &Call, ask: pb::ResolveChatRequest) -> Done<ResolveChat> {
         .and_then(|selection| servers(&mut found, "selection.servers", &selection.servers));
     let mode = mode(&mut found, ask.mode);
     let agent = agent(&mut found, ask.subagent.as_ref(), selection.is_some());
-    check_identity(
+    let identity = identity(
         &mut found,
         ask.identity.as_ref(),
         &ask.chat_id,
@@ -173,6 +174,7 @@ fn asked(call: &Call, ask: pb::ResolveChatRequest) -> Done<ResolveChat> {
         min_valid_for,
         min_revision,
         deadline,
+        identity,
     })
 }
 
@@ -197,25 +199,30 @@ fn agent(found: &mut Violations, sub: Option<&pb::Subagent>, selects: bool) -> A
     Agent::Sub
 }
 
-/// Who and what a turn belongs to names the turn's own chat, or none.
-fn check_identity(
+/// Who and what a turn belongs to: the turn's own chat, which it may repeat.
+fn identity(
     found: &mut Violations,
     identity: Option<&pb::IdentityContext>,
     chat_id: &str,
     sub: Option<&pb::Subagent>,
-) {
-    resolve::check_identity(found, identity);
-    let Some(identity) = identity else {
-        return;
-    };
-    if !identity.chat_id.is_empty() && identity.chat_id != chat_id {
-        found.add("identity.chat_id", "must be empty or the same as chat_id");
-    }
+) -> IdentityContext {
+    let said = resolve::identity(found, identity);
     let subchat = sub.map_or("", |sub| sub.subchat_id.as_str());
-    if !identity.subchat_id.is_empty() && identity.subchat_id != subchat {
-        found.add(
-            "identity.subchat_id",
-            "must be empty or the same as subagent.subchat_id",
-        );
+    if let Some(identity) = identity {
+        if !identity.chat_id.is_empty() && identity.chat_id != chat_id {
+            found.add("identity.chat_id", "must be empty or the same as chat_id");
+        }
+        if !identity.subchat_id.is_empty() && identity.subchat_id != subchat {
+            found.add(
+                "identity.subchat_id",
+                "must be empty or the same as subagent.subchat_id",
+            );
+        }
+    }
+    // What is wrong with these two was noted where they are read.
+    IdentityContext {
+        chat: ChatId::parse(chat_id).ok(),
+        subchat: ChatId::parse(subchat).ok(),
+        ..said
     }
 }

@@ -2,6 +2,7 @@
 //! request that say what it belongs to.
 
 use crate::domain::connections::Status;
+use crate::domain::forwarding::{IdentityContext, MAX_WORKSPACE};
 use crate::domain::resolution::{ConfigProblem, Outcome, Reconnect, Trouble, Warning};
 use crate::domain::text::{self, ChatId, InvalidText, UserId, Violations};
 use crate::pb::v1 as pb;
@@ -105,21 +106,42 @@ pub(super) fn check_target(found: &mut Violations, target: Option<&pb::RequestTa
     }
 }
 
-/// Checks who and what a request belongs to.
-pub(super) fn check_identity(found: &mut Violations, identity: Option<&pb::IdentityContext>) {
+/// Who and what a request belongs to.
+pub(super) fn identity(
+    found: &mut Violations,
+    identity: Option<&pb::IdentityContext>,
+) -> IdentityContext {
     let Some(identity) = identity else {
-        return;
+        return IdentityContext::default();
     };
-    let mut check = |field: &str, text: &str, parse: fn(&str) -> Result<(), InvalidText>| {
-        if !text.is_empty() {
-            found.keep(field, parse(text));
+    let workspace = text::line(&identity.workspace_id, MAX_WORKSPACE);
+    let workspace = found.keep("identity.workspace_id", workspace);
+    let mut part = Parts(found);
+    IdentityContext {
+        chat: part.read("identity.chat_id", &identity.chat_id, ChatId::parse),
+        subchat: part.read("identity.subchat_id", &identity.subchat_id, ChatId::parse),
+        workspace: workspace.filter(|workspace| !workspace.is_empty()),
+        triggered_by: part.read(
+            "identity.triggered_by",
+            &identity.triggered_by,
+            UserId::parse,
+        ),
+    }
+}
+
+/// Reads texts that may be absent.
+struct Parts<'v>(&'v mut Violations);
+
+impl Parts<'_> {
+    fn read<T>(
+        &mut self,
+        field: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, InvalidText>,
+    ) -> Option<T> {
+        if text.is_empty() {
+            return None;
         }
-    };
-    let chat = |text: &str| ChatId::parse(text).map(drop);
-    check("identity.chat_id", &identity.chat_id, chat);
-    check("identity.subchat_id", &identity.subchat_id, chat);
-    let line = |text: &str| text::line(text, 255).map(drop);
-    check("identity.workspace_id", &identity.workspace_id, line);
-    let user = |text: &str| UserId::parse(text).map(drop);
-    check("identity.triggered_by", &identity.triggered_by, user);
+        self.0.keep(field, parse(text))
+    }
 }

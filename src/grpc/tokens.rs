@@ -13,6 +13,7 @@ use super::servers::{auth_kind, availability, transport};
 use super::{connections, imports, reports, resolve, user_headers};
 use crate::app::{App, Resolve, Result as Done};
 use crate::domain::access::Caller;
+use crate::domain::forwarding::Signing;
 use crate::domain::resolution::{Outcome, Resolved};
 use crate::domain::servers::ToolPolicy;
 use crate::domain::text::Violations;
@@ -175,7 +176,7 @@ fn asked(
         found.add("servers", "must name at least one server");
     }
     resolve::check_target(&mut found, ask.target.as_ref());
-    resolve::check_identity(&mut found, ask.identity.as_ref());
+    let identity = resolve::identity(&mut found, ask.identity.as_ref());
     let min_valid_for = span(&mut found, "min_valid_for", ask.min_valid_for, MAX_VALIDITY);
     let min_revision = revision(&mut found, "min_revision", ask.min_revision);
     let (actor, servers) = all(found, actor.zip(servers))?;
@@ -185,12 +186,17 @@ fn asked(
         min_valid_for,
         min_revision,
         deadline,
+        identity,
     })
 }
 
 /// One server of a resolve, its headers in the clear: the one thing this API answers secrets in.
 pub(super) fn entry(resolved: Resolved) -> pb::ResolvedServer {
-    let Resolved { server, outcome } = resolved;
+    let Resolved {
+        server,
+        outcome,
+        signing,
+    } = resolved;
     let spec = server.spec;
     let answer = pb::ResolvedServer {
         server: server.id.to_string(),
@@ -206,9 +212,26 @@ pub(super) fn entry(resolved: Resolved) -> pb::ResolvedServer {
         auth_kind: auth_kind(spec.auth.kind()).into(),
         extensions: Vec::from_iter(spec.auth.kind().extension().map(str::to_owned)),
         availability: availability(spec.availability).into(),
+        signing_key: signing.map(signing_key),
         ..pb::ResolvedServer::default()
     };
     with_outcome(answer, outcome)
+}
+
+/// What a daemon signs identity headers by: the secret, for it alone.
+fn signing_key(signing: Signing) -> pb::SigningKey {
+    let [signature, timestamp] = signing.headers;
+    let said = signing.said;
+    pb::SigningKey {
+        scheme: pb::SigningScheme::HmacSha256V1.into(),
+        secret: signing.secret.expose_secret().to_owned(),
+        signature_header: signature.to_owned(),
+        timestamp_header: timestamp.to_owned(),
+        owner: said.owner,
+        chat: said.chat,
+        subchat: said.subchat,
+        workspace: said.workspace,
+    }
 }
 
 fn with_outcome(mut answer: pb::ResolvedServer, outcome: Outcome) -> pb::ResolvedServer {

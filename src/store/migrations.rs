@@ -43,6 +43,7 @@ const HISTORY: &[Twin] = &[
     twin!(7, "0007_registered_scopes"),
     twin!(8, "0008_accounts"),
     twin!(10, "0010_user_headers"),
+    twin!(11, "0011_identity"),
 ];
 
 /// What a database still lacks.

@@ -31,6 +31,7 @@ mod engine;
 mod error;
 mod file;
 mod handshakes;
+mod identity_keys;
 mod keys;
 mod migrations;
 mod registrations;
@@ -169,6 +170,7 @@ impl Store {
             ("chats", chats::STATEMENTS),
             ("connections", connections::STATEMENTS),
             ("handshakes", handshakes::STATEMENTS),
+            ("identity_keys", identity_keys::STATEMENTS),
             ("keys", keys::STATEMENTS),
             ("migrations", migrations::STATEMENTS),
             ("registrations", registrations::STATEMENTS),
@@ -290,6 +292,7 @@ views! {
     connections = connections::Reader;
     feed = changes::Reader;
     handshakes = handshakes::Reader;
+    identity_keys = identity_keys::Reader;
     keys = keys::Reader;
     registrations = registrations::Reader;
     requests = requests::Reader;
@@ -302,6 +305,7 @@ views! {
     ; chats_mut = chats::Writer;
     ; connections_mut = connections::Writer;
     ; handshakes_mut = handshakes::Writer;
+    ; identity_keys_mut = identity_keys::Writer;
     ; keys_mut = keys::Writer;
     ; registrations_mut = registrations::Writer;
     ; requests_mut = requests::Writer;

@@ -11,6 +11,7 @@ mod browser;
 mod callback;
 mod client;
 mod connect;
+mod keys;
 mod page;
 mod words;
 
@@ -61,6 +62,7 @@ pub fn router(app: App, options: &Options) -> Router {
         .route("/oauth2/callback", get(callback::shared))
         .route_layer(from_fn(browser::visits_only))
         .route("/oauth2/client/{file}", get(client::document))
+        .route("/.well-known/jwks.json", get(keys::published))
         .route("/", get(home));
     let base = options.public_url.path().trim_end_matches('/');
     let pages = if base.is_empty() {

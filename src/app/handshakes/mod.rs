@@ -260,6 +260,7 @@ impl App {
         let grants = self.sweep_grants().await;
         let feed = self.sweep_feed().await;
         let plans = self.plan_unplanned().await;
+        let keys = self.rotate_identity_keys().await;
         let now = self.0.clock.now();
         let before = now.before(KEPT);
         let mut tx = self.0.store.upkeep().await?;
@@ -267,7 +268,7 @@ impl App {
         tx.past_requests().delete_old(before).await?;
         tx.former_secrets().forget_former_secrets(now).await?;
         tx.commit().await?;
-        grants.and(feed).and(plans)?;
+        grants.and(feed).and(plans).and(keys)?;
         Ok(gone)
     }
 

@@ -3,6 +3,7 @@
 
 mod fixed;
 mod grant;
+mod identity;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::rediscovery::awaits_approval;
 use super::servers::{ServerRef, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
+use crate::domain::forwarding::IdentityContext;
 use crate::domain::resolution::{ConfigProblem, Outcome, Resolved};
 use crate::domain::servers::{Auth, Server};
 use crate::store::Read;
@@ -43,6 +45,8 @@ pub struct Resolve {
     pub min_revision: Revision,
     /// How much time the caller has.
     pub deadline: Option<Duration>,
+    /// What the request belongs to.
+    pub identity: IdentityContext,
 }
 
 /// What was found.
@@ -106,7 +110,9 @@ impl App {
         drop(tx);
         known.sort_by(|a, b| (&a.spec.display_name, a.id).cmp(&(&b.spec.display_name, b.id)));
         let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
-        let entries = self.resolve_all(&ask.actor, known, wanted).await?;
+        let entries = self
+            .resolve_all((&ask.actor, &ask.identity), known, wanted)
+            .await?;
         Ok(ResolvedServers {
             entries,
             revision,
@@ -155,21 +161,30 @@ impl App {
     /// Resolves servers side by side.
     pub(in crate::app) async fn resolve_all(
         &self,
-        actor: &Actor,
+        (actor, identity): (&Actor, &IdentityContext),
         servers: Vec<Server>,
         wanted: Wanted,
     ) -> Result<Vec<Resolved>> {
         let one = |server: Server| async move {
-            let outcome = match self.resolve_one(actor, &server, wanted).await {
+            let resolving = async {
+                let outcome = self.resolve_one(actor, &server, wanted).await?;
+                let owner = (&actor.user, identity);
+                self.identified(&server, owner, (outcome, wanted)).await
+            };
+            let (outcome, signing) = match resolving.await {
                 // What is wrong with one server's rows is that server's state, nobody else's.
                 Err(Error::Internal(error)) => {
                     tracing::error!(server.id = %server.id, %error, "a server could not be resolved");
-                    Outcome::Unreadable
+                    (Outcome::Unreadable, None)
                 }
-                outcome => outcome?,
+                resolved => resolved?,
             };
             self.0.metrics.resolved(label(&outcome));
-            Ok(Resolved { server, outcome })
+            Ok(Resolved {
+                server,
+                outcome,
+                signing,
+            })
         };
         stream::iter(servers)
             .map(one)

@@ -210,6 +210,7 @@ pub(super) fn describe(server: &Server) -> serde_json::Value {
         "allow_in_subagents": spec.allow_in_subagents,
         "model_intent": spec.model_intent,
         "forward_identity_headers": spec.forward_identity_headers,
+        "identity_forwarding": spec.identity_forwarding,
         "tools": spec.tools,
         "access": spec.access,
         "managed_by": spec.managed_by,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use super::identity::Identity;
 use super::secrets;
 use crate::client::v1;
 
@@ -47,9 +48,6 @@ pub(super) struct Fields {
     /// Whether the model is asked why it calls a tool
     #[arg(long, value_name = "BOOL")]
     model_intent: Option<bool>,
-    /// Whether requests name owner, chat and workspace
-    #[arg(long, value_name = "BOOL")]
-    forward_identity_headers: Option<bool>,
     /// Only this tool may be called (`*` stands for any characters); repeat for more
     #[arg(long = "tool-allow", value_name = "TOOL")]
     tool_allow_list: Vec<String>,
@@ -75,6 +73,8 @@ pub(super) struct Fields {
     /// A file with the key that daemons sign identity headers with
     #[arg(long, value_name = "FILE")]
     signing_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -114,6 +114,7 @@ pub(super) enum Clear {
     AllowUser,
     AllowGroup,
     AccountPolicy,
+    Identity,
     SigningSecret,
 }
 
@@ -129,6 +130,7 @@ impl Clear {
             Self::AllowUser => "allowed_users",
             Self::AllowGroup => "allowed_groups",
             Self::AccountPolicy => "account_binding",
+            Self::Identity => "identity_forwarding",
             Self::SigningSecret => {
                 server.signing_secret = Some(String::new());
                 "signing_secret"
@@ -169,11 +171,6 @@ impl Fields {
                 &mut server.allow_in_subagents,
             ),
             ("model_intent", self.model_intent, &mut server.model_intent),
-            (
-                "forward_identity_headers",
-                self.forward_identity_headers,
-                &mut server.forward_identity_headers,
-            ),
         ];
         for (path, said, field) in truths {
             if let Some(said) = said {
@@ -225,6 +222,7 @@ impl Fields {
             paths.push("availability");
         }
         self.lay_binding_over(server, &mut paths);
+        self.identity.lay_over(server, &mut paths);
         if let Some(file) = &self.signing_secret_file {
             server.signing_secret = Some(secrets::from_file(file)?);
             paths.push("signing_secret");

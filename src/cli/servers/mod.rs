@@ -6,6 +6,7 @@ mod auth;
 mod discovery;
 mod fields;
 mod paths;
+mod identity;
 mod proof;
 mod provider;
 mod show;

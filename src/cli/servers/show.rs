@@ -88,6 +88,7 @@ pub(super) fn one(server: Option<&v1::Server>) -> String {
         ("never tools", list(&server.tool_deny_list)),
         ("only for", list(&access)),
         ("accounts", accounts(&server)),
+        ("identity", identity(&server)),
         (
             "connected",
             server
@@ -198,6 +199,28 @@ fn accounts(server: &v1::Server) -> String {
         "{policy} those whose {} is not the user",
         binding.upstream_claim
     )
+}
+
+/// How requests say whom they are for.
+fn identity(server: &v1::Server) -> String {
+    if !server.forward_identity_headers {
+        return String::new();
+    }
+    let forwarding = server.identity_forwarding.clone();
+    let forwarding = forwarding.unwrap_or(v1::IdentityForwarding {
+        preset: v1::IdentityHeaderPreset::Stationmaster.into(),
+        ..v1::IdentityForwarding::default()
+    });
+    let preset = forwarding.preset().as_str_name();
+    let names = word(preset, "IDENTITY_HEADER_PRESET");
+    let mut parts = vec![format!("{names} headers")];
+    if forwarding.signed_token {
+        parts.push(format!(
+            "signed token in {}",
+            forwarding.signed_token_header
+        ));
+    }
+    list(&parts)
 }
 
 fn problems(server: &v1::Server) -> String {

@@ -7,6 +7,7 @@ use super::super::authorization::{Issuer, RESERVED_PARAMETERS};
 use super::super::headers;
 use super::super::text::{self, Violations};
 use super::binding::check_account_binding;
+use super::forwarding::check_forwarding;
 use super::signing::check_signing;
 use super::{
     Access, ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Endpoints, Enterprise,
@@ -91,6 +92,9 @@ pub fn check(draft: &Draft, stored: Stored<'_>, rules: Rules) -> Violations {
         Auth::Enterprise(enterprise) => check_enterprise(&mut found, enterprise, rules),
     }
     check_account_binding(&mut found, spec);
+    if let Some(forwarding) = &spec.identity_forwarding {
+        check_forwarding(&mut found, forwarding);
+    }
     check_signing(&mut found, draft, stored);
     found
 }

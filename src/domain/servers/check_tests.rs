@@ -23,6 +23,7 @@ fn draft(auth: Auth) -> Draft {
         allow_in_subagents: false,
         model_intent: false,
         forward_identity_headers: false,
+        identity_forwarding: None,
         tools: ToolPolicy::default(),
         access: Access::default(),
         managed_by: String::new(),

@@ -9,6 +9,7 @@ mod auth;
 mod binding;
 mod check;
 mod consequences;
+mod forwarding;
 mod signing;
 mod user_headers;
 
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::AccountBinding;
 use super::authorization::Discovered;
+use super::forwarding::Forwarding;
 use super::ids::ServerId;
 use super::secrets::{ClientSecret, HeaderSecret, Opaque, PrivateKey, Sealed};
 use super::tenants::TenantId;
@@ -126,8 +128,10 @@ pub struct Spec {
     pub allow_in_subagents: bool,
     /// Whether the model is asked to say why it calls a tool.
     pub model_intent: bool,
-    /// Whether the daemon forwards identity headers.
+    /// Whether requests say whom they are for.
     pub forward_identity_headers: bool,
+    /// How they say it; `None` as by default.
+    pub identity_forwarding: Option<Forwarding>,
     /// Which tools.
     pub tools: ToolPolicy,
     /// Who.

@@ -5,7 +5,7 @@
 //! and features of later releases, which are refused rather than forgotten.
 
 use super::super::convert::{self, LATER};
-use super::auth_from_proto;
+use super::{auth_from_proto, forwarding};
 use crate::domain::accounts::{AccountBinding, AccountPolicy, DEFAULT_CLAIM};
 use crate::domain::secrets::Opaque;
 use crate::domain::servers::{
@@ -80,6 +80,9 @@ impl Reader {
             allow_in_subagents: server.allow_in_subagents,
             model_intent: server.model_intent,
             forward_identity_headers: server.forward_identity_headers,
+            identity_forwarding: server
+                .identity_forwarding
+                .map(|named| forwarding::read(self, &named)),
             tools: ToolPolicy {
                 allow: entries(&server.tool_allow_list),
                 deny: entries(&server.tool_deny_list),
@@ -97,15 +100,7 @@ impl Reader {
     }
 
     fn refuse_later(&mut self, server: &pb::Server) {
-        for (field, is_set) in [
-            ("server.owner", !server.owner.is_empty()),
-            (
-                "server.identity_forwarding",
-                server.identity_forwarding.is_some(),
-            ),
-        ] {
-            self.later(field, is_set);
-        }
+        self.later("server.owner", !server.owner.is_empty());
     }
 
     fn account_binding(&mut self, binding: &pb::AccountBinding) -> AccountBinding {

@@ -58,21 +58,26 @@ const FIELDS: &[Field] = fields! {
 /// The binding of accounts, whole.
 const BINDING: &str = "account_binding";
 
-macro_rules! binding_fields {
-    ($($field:ident)+) => {
+macro_rules! inner_fields {
+    ($($message:ident.$field:ident)+) => {
         &[$(Field {
-            path: concat!("account_binding.", stringify!($field)),
+            path: concat!(stringify!($message), ".", stringify!($field)),
             populated: |_| false,
             take: |to, from| {
-                let given = from.account_binding.clone().unwrap_or_default();
-                to.account_binding.get_or_insert_default().$field = given.$field;
+                let given = from.$message.clone().unwrap_or_default();
+                to.$message.get_or_insert_default().$field = given.$field;
             },
         },)+]
     };
 }
 
-/// The fields of the binding of accounts, for a mask that names them.
-const BINDING_FIELDS: &[Field] = binding_fields! { policy upstream_claim user_claim };
+/// The fields of messages within a server, for a mask that names them.
+const INNER_FIELDS: &[Field] = inner_fields! {
+    account_binding.policy account_binding.upstream_claim account_binding.user_claim
+    identity_forwarding.preset identity_forwarding.owner_header identity_forwarding.chat_header
+    identity_forwarding.subchat_header identity_forwarding.workspace_header
+    identity_forwarding.signed_token identity_forwarding.signed_token_header
+};
 
 macro_rules! auth_fields {
     ($($kind:ident $name:literal { $($field:ident)* })+) => {
@@ -136,7 +141,7 @@ pub(super) fn check(paths: Option<&[String]>) -> Violations {
         let known = path == "*"
             || FIELDS
                 .iter()
-                .chain(BINDING_FIELDS)
+                .chain(INNER_FIELDS)
                 .any(|field| field.path == path)
             || AUTH_FIELDS.iter().any(|field| field.path == path);
         if !known {
@@ -165,7 +170,7 @@ pub(super) fn apply(
         Some(paths) if paths.iter().any(|path| path == "*") => take(FIELDS, (to, from), |_| true),
         Some(paths) => {
             let named = |field: &Field| paths.iter().any(|path| path == field.path);
-            take(FIELDS.iter().chain(BINDING_FIELDS), (to, from), named);
+            take(FIELDS.iter().chain(INNER_FIELDS), (to, from), named);
             for field in AUTH_FIELDS
                 .iter()
                 .filter(|f| paths.iter().any(|path| path == f.path))

@@ -242,3 +242,36 @@ fn a_part_of_the_binding_of_accounts_leaves_the_rest() {
         assert_eq!(binding.upstream_claim, claim);
     }
 }
+
+#[test]
+fn a_part_of_identity_forwarding_leaves_the_rest() {
+    let held = pb::IdentityForwarding {
+        preset: pb::IdentityHeaderPreset::Coder.into(),
+        signed_token_header: "X-Token".to_owned(),
+        ..pb::IdentityForwarding::default()
+    };
+    let from = Server {
+        identity_forwarding: Some(pb::IdentityForwarding {
+            signed_token: true,
+            ..pb::IdentityForwarding::default()
+        }),
+        ..Server::default()
+    };
+    for (before, preset, header) in [
+        (Some(held), pb::IdentityHeaderPreset::Coder, "X-Token"),
+        (None, pb::IdentityHeaderPreset::Unspecified, ""),
+    ] {
+        let mut to = Server {
+            identity_forwarding: before,
+            ..stored()
+        };
+
+        let mask = paths(&["identity_forwarding.signed_token"]);
+        apply(&mut to, &from, Some(&mask)).unwrap();
+
+        let forwarding = to.identity_forwarding.unwrap();
+        assert!(forwarding.signed_token);
+        assert_eq!(forwarding.preset(), preset);
+        assert_eq!(forwarding.signed_token_header, header);
+    }
+}

@@ -6,6 +6,7 @@ mod auth_from_proto;
 mod auth_to_proto;
 mod discovery;
 mod fingerprint;
+mod forwarding;
 mod from_proto;
 mod mask;
 mod to_proto;

@@ -2,7 +2,7 @@
 //! without secrets to everyone.
 
 use super::super::convert::timestamp;
-use super::auth_to_proto;
+use super::{auth_to_proto, forwarding};
 use crate::app::ServerView;
 use crate::domain::accounts::{AccountBinding, AccountPolicy};
 use crate::domain::servers::{Auth, AuthKind, Availability, Server, Spec, Transport};
@@ -40,6 +40,7 @@ pub(super) fn document(spec: &Spec) -> pb::Server {
         allowed_groups: spec.access.groups.clone(),
         auth: Some(auth_to_proto::write(&spec.auth)),
         account_binding: spec.account_binding.as_ref().map(account_binding),
+        identity_forwarding: spec.identity_forwarding.as_ref().map(forwarding::write),
         ..pb::Server::default()
     }
 }

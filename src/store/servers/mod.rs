@@ -24,7 +24,7 @@ macro_rules! columns {
          custom_headers_key, signing_secret, signing_secret_key, idp_client_secret, \
          idp_client_secret_key, assertion, assertion_key, former_client_secret, \
          former_client_secret_key, former_client_secret_until, auth_version, version, created_by, \
-         updated_by, created_at, updated_at, account_binding"
+         updated_by, created_at, updated_at, account_binding, identity_forwarding"
     };
 }
 
@@ -40,7 +40,7 @@ statements! {
         AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
     INSERT = concat!("INSERT INTO servers (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
         $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, \
-        $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43)");
+        $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44)");
     UPDATE = "UPDATE servers SET slug = $3, display_name = $4, description = $5, icon_url = $6, url = $7, \
         transport = $8, enabled = $9, availability = $10, allow_in_plan_mode = $11, \
         allow_in_subagents = $12, model_intent = $13, forward_identity_headers = $14, tools = $15, \
@@ -50,7 +50,7 @@ statements! {
         signing_secret_key = $29, idp_client_secret = $30, idp_client_secret_key = $31, \
         assertion = $32, assertion_key = $33, former_client_secret = $34, former_client_secret_key = $35, \
         former_client_secret_until = $36, auth_version = $37, version = version + 1, \
-        updated_by = $38, updated_at = $39, account_binding = $41 \
+        updated_by = $38, updated_at = $39, account_binding = $41, identity_forwarding = $42 \
         WHERE id = $1 AND version = $2 AND tenant = $40";
     HOLD = "UPDATE servers SET version = version WHERE tenant = $1 AND id = $2";
     FORGET_FORMER = "UPDATE servers SET former_client_secret = NULL, former_client_secret_key = NULL, \
@@ -239,6 +239,7 @@ impl Writer<'_> {
                 .bind(server.created_at.as_micros())
                 .bind(server.updated_at.as_micros())
                 .bind(server.spec.account_binding.as_ref().map(to_json))
+                .bind(server.spec.identity_forwarding.as_ref().map(to_json))
                 .execute(conn)
                 .await
                 .map(drop)
@@ -260,6 +261,7 @@ impl Writer<'_> {
                 .bind(server.updated_at.as_micros())
                 .bind(server.tenant.as_str())
                 .bind(server.spec.account_binding.as_ref().map(to_json))
+                .bind(server.spec.identity_forwarding.as_ref().map(to_json))
                 .execute(conn)
                 .await
                 .map(|done| done.rows_affected())

@@ -30,6 +30,7 @@ pub(super) struct Row {
     managed_by: String,
     auth: String,
     account_binding: Option<String>,
+    identity_forwarding: Option<String>,
     discovered: Option<String>,
     client_secret: Option<Vec<u8>>,
     client_secret_key: Option<String>,
@@ -78,6 +79,10 @@ impl TryFrom<Row> for Server {
             allow_in_subagents: row.allow_in_subagents,
             model_intent: row.model_intent,
             forward_identity_headers: row.forward_identity_headers,
+            identity_forwarding: row
+                .identity_forwarding
+                .map(|text| reading.json("identity_forwarding", &text))
+                .transpose()?,
             tools: reading.json("tools", &row.tools)?,
             access: reading.json("access", &row.access)?,
             managed_by: row.managed_by,

@@ -189,6 +189,7 @@ impl Home {
                 allow_in_subagents: false,
                 model_intent: false,
                 forward_identity_headers: false,
+                identity_forwarding: None,
                 tools: ToolPolicy::default(),
                 access: Access::default(),
                 managed_by: String::new(),

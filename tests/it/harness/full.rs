@@ -6,6 +6,7 @@ use stationmaster::domain::authorization::{
     Resource, Scopes,
 };
 use stationmaster::domain::connections::{Connection, Lifecycle, Origin};
+use stationmaster::domain::forwarding::{Forwarding, Names, Naming};
 use stationmaster::domain::registrations::Registration;
 use stationmaster::domain::servers::{
     Access, Auth, Availability, FormerSecret, OAuth2, SealedSecrets, Server, Spec, ToolPolicy,
@@ -31,6 +32,16 @@ impl Home {
             allow_in_subagents: true,
             model_intent: true,
             forward_identity_headers: true,
+            identity_forwarding: Some(Forwarding {
+                naming: Naming::Custom(Names {
+                    owner: "X-Owner".into(),
+                    chat: "X-Chat".into(),
+                    subchat: String::new(),
+                    workspace: "X-Workspace".into(),
+                }),
+                signed_token: true,
+                token_header: "X-Token".into(),
+            }),
             tools: ToolPolicy {
                 allow: vec!["read_*".into()],
                 deny: vec!["\"quoted\"".into()],

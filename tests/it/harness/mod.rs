@@ -14,6 +14,7 @@ mod outbox_world;
 pub(crate) mod postgres;
 mod postgres_binaries;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod service;
 pub(crate) mod sqlite;
 mod stored;

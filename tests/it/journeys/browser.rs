@@ -76,6 +76,7 @@ fn spec(auth: Auth, url: String) -> Spec {
         managed_by: String::new(),
         auth,
         account_binding: None,
+        identity_forwarding: None,
     }
 }
 

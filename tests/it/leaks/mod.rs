@@ -5,6 +5,7 @@
 //! thread, which is browser, daemon and upstream at once, is left out: it holds the secrets.
 
 mod headers;
+mod identity;
 mod keys;
 mod search;
 
@@ -314,6 +315,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
 
     keys::sign(&mut caller, &web).await;
     headers::supply(&mut caller, &web).await;
+    identity::tell(&mut caller).await;
 
     // What is refused at the doors.
     let daemon = service.daemon_key().rsplit_once('_').unwrap().0;

@@ -17,6 +17,7 @@ mod file;
 mod handshakes;
 mod handshakes_parked;
 mod handshakes_past;
+mod identity_keys;
 mod keys;
 mod migrations;
 mod registrations;

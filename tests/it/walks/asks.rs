@@ -132,7 +132,8 @@ asks! {
     }
     "TokenService/ResolveCredentials" {
         theirs: [r#"{"actor":{"user":"ann"},"servers":["$server","$keyed","$own"]}"#],
-        ours: [r#"{"actor":{"user":"ann"},"servers":["wiki","keyed","own"]}"#]
+        ours: [r#"{"actor":{"user":"ann"},"servers":["wiki","keyed","own"]}"#,
+            r#"{"actor":{"user":"ann"},"servers":["keyed"],"identity":{"chatId":"chat-1","workspaceId":"w"}}"#]
     }
     "TokenService/ReportResponse" {
         theirs: [r#"{"actor":{"user":"ann"},"server":"$server","httpResponse":{"status":401,"credentialVersion":"1"}}"#],

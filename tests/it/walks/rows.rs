@@ -37,6 +37,7 @@ tables! {
     "connections" by "tenant",
     "connection_tombstones" by "tenant",
     "handshakes" by "tenant",
+    "identity_keys" by "tenant",
     "retired_clients" by "tenant",
     "revocations" by "tenant",
     "chats" by "tenant",

@@ -147,6 +147,8 @@ impl Tenant {
             "slug": "keyed", "displayName": format!("Keyed of {name}"), "enabled": true,
             "url": web.url(&format!("/{name}/keyed")),
             "apiKey": { "value": format!("{name}-api-key") },
+            "forwardIdentityHeaders": true, "identityForwarding": { "signedToken": true },
+            "signingSecret": format!("{name}-signing-secret"),
         }});
         let hidden = json!({ "server": {
             "slug": "hidden", "displayName": format!("Hidden of {name}"),
