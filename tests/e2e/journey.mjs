@@ -4,6 +4,7 @@ import { accounts } from './accounts.mjs';
 import { Browser, visibleText } from './browser.mjs';
 import { until, within } from './children.mjs';
 import { confirm } from './confirm.mjs';
+import { identity } from './identity.mjs';
 import { probe } from './probe.mjs';
 import { report401 } from './report401.mjs';
 import { CANCELLED, COMPLETED, FAILED } from './service.mjs';
@@ -27,6 +28,7 @@ export async function journey({ report, service, provider, mcpServer, frontEnd }
     await connectByGrpc(context);
     await confirm(context);
     await chats(context);
+    await identity(context);
     await accounts(context);
     await refuse(context);
     await strangeBrowser(context);

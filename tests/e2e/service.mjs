@@ -283,8 +283,8 @@ export class Daemon {
   }
 
   /** One chat turn: what may be used, with credentials. A selection, where given, replaces the chat's. */
-  async resolveChat(chat, user, selection) {
-    const request = { chat_id: chat, actor: { user }, mode: 'CHAT_MODE_NORMAL' };
+  async resolveChat(chat, user, selection, identity) {
+    const request = { chat_id: chat, actor: { user }, mode: 'CHAT_MODE_NORMAL', identity };
     if (selection) request.selection = { servers: selection };
     const answer = await this.#call('chats', 'ResolveChat', request);
     return (answer.servers ?? []).map(normalCredential);
@@ -315,6 +315,7 @@ function normalCredential(entry) {
     availability: entry.availability?.replace(/^AVAILABILITY_/, ''),
     version: Number(entry.credential_version ?? 0),
     headers,
+    signingKey: entry.signing_key ?? undefined,
     url: entry.url,
   };
 }
