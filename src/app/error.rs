@@ -192,6 +192,20 @@ impl Error {
         matches!(error, Some(store::Error::Corrupt { .. }))
     }
 
+    /// What the store said of a row that holds what this service never writes; any other error as it is.
+    pub(super) fn into_unreadable(self) -> std::result::Result<store::Error, Self> {
+        if !self.is_unreadable() {
+            return Err(self);
+        }
+        let Self::Internal(error) = self else {
+            return Err(self);
+        };
+        match error.downcast::<store::Error>() {
+            Ok(error) => Ok(*error),
+            Err(error) => Err(Self::Internal(error)),
+        }
+    }
+
     /// One offending field.
     pub fn invalid(field: &str, description: impl Into<String>) -> Self {
         let mut found = Violations::new();

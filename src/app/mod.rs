@@ -48,7 +48,7 @@ mod uses;
 mod vault;
 
 pub use access::{NewApiKey, Presented, SecretText};
-pub use chats::ResolveChat;
+pub use chats::{ResolveChat, ResolvedTurn, TurnEntry};
 pub use client_documents::ClientDocuments;
 pub use discovery::Step;
 pub use error::{Error, Result};

@@ -1,12 +1,13 @@
-//! Chats: which servers one chat uses. The whole rule is [`select`].
+//! Chats: which servers one chat uses. The whole rule is [`takes_part`].
 
+use super::access::Actor;
 use super::ids::ServerId;
-use super::servers::{Availability, Server};
+use super::servers::{Availability, Policy};
 use super::tenants::TenantId;
 use super::text::{ChatId, UserId};
 use super::time::Timestamp;
 
-/// A chat that has chosen, or was resolved once.
+/// A chat that has chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
     /// Whose it is.
@@ -43,29 +44,67 @@ pub enum Agent {
     Sub,
 }
 
-/// The servers a turn has, in the order given: enabled and accessible ones (`visible` holds no
-/// others), of which forced ones always, then the chat's selection or, where it has none, the
-/// default ones; then plan mode and sub-agent rules.
-pub fn select<'a>(
-    visible: &'a [Server],
-    selection: Option<&[ServerId]>,
-    mode: Mode,
-    agent: Agent,
-) -> Vec<&'a Server> {
-    visible
-        .iter()
-        .filter(|server| match (server.spec.availability, selection) {
-            (Availability::ForceOn, _) | (Availability::DefaultOn, None) => true,
-            (Availability::DefaultOn | Availability::DefaultOff, Some(chosen)) => {
-                chosen.contains(&server.id)
-            }
-            (Availability::DefaultOff, None) => false,
-        })
-        .filter(|server| match (mode, agent) {
-            (Mode::Normal, Agent::Root) => true,
-            (Mode::Normal, Agent::Sub) => server.spec.allow_in_subagents,
-            (Mode::Plan, Agent::Root) => server.spec.allow_in_plan_mode,
-            (Mode::Plan, Agent::Sub) => false,
-        })
-        .collect()
+/// Where a server is allowed, beyond the usual turns of the chat's own agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowed {
+    /// While the chat plans.
+    pub in_plan_mode: bool,
+    /// For agents that the chat spawned.
+    pub in_subagents: bool,
 }
+
+impl Allowed {
+    /// Whether it may be used in such a turn. No agent that was spawned has anything while the chat plans.
+    pub fn admits(self, mode: Mode, agent: Agent) -> bool {
+        match (mode, agent) {
+            (Mode::Normal, Agent::Root) => true,
+            (Mode::Normal, Agent::Sub) => self.in_subagents,
+            (Mode::Plan, Agent::Root) => self.in_plan_mode,
+            (Mode::Plan, Agent::Sub) => false,
+        }
+    }
+}
+
+/// What a chat has of the servers that its user may use.
+#[derive(Debug, Clone, Copy)]
+pub enum Chosen<'a> {
+    /// Nobody chose: what is on by default.
+    Default,
+    /// These.
+    Only(&'a [ServerId]),
+}
+
+impl Chosen<'_> {
+    /// Whether a server of this availability is among them. What is forced always is.
+    fn has(self, id: ServerId, availability: Availability) -> bool {
+        match (self, availability) {
+            (Self::Default | Self::Only(_), Availability::ForceOn)
+            | (Self::Default, Availability::DefaultOn) => true,
+            (Self::Default, Availability::DefaultOff) => false,
+            (Self::Only(ids), Availability::DefaultOn | Availability::DefaultOff) => {
+                ids.contains(&id)
+            }
+        }
+    }
+}
+
+/// Whether a turn has a server, in the order of the design: it is on and the user may use it; it is
+/// forced, or the chat has it; plan mode and sub-agents are allowed it.
+pub fn takes_part(
+    server: &Policy<'_>,
+    actor: &Actor,
+    chosen: Chosen<'_>,
+    (mode, agent): (Mode, Agent),
+) -> bool {
+    let allowed = Allowed {
+        in_plan_mode: server.allow_in_plan_mode,
+        in_subagents: server.allow_in_subagents,
+    };
+    server.admits(actor)
+        && chosen.has(server.id, server.availability)
+        && allowed.admits(mode, agent)
+}
+
+#[cfg(test)]
+#[path = "chats_tests.rs"]
+mod tests;

@@ -11,11 +11,11 @@ use super::call::{Call, later};
 use super::convert::{actor, all, duration, revision, servers, span, timestamp};
 use super::servers::{auth_kind, availability, transport};
 use super::{connections, imports, reports, resolve, user_headers};
-use crate::app::{App, Resolve, Result as Done};
+use crate::app::{App, Resolve, Result as Done, TurnEntry};
 use crate::domain::access::Caller;
 use crate::domain::forwarding::Signing;
 use crate::domain::resolution::{Outcome, Resolved};
-use crate::domain::servers::ToolPolicy;
+use crate::domain::servers::{Glimpse, ToolPolicy};
 use crate::domain::text::Violations;
 use crate::domain::tools::name_prefix;
 use crate::pb::v1 as pb;
@@ -231,6 +231,27 @@ fn signing_key(signing: Signing) -> pb::SigningKey {
         chat: said.chat,
         subchat: said.subchat,
         workspace: said.workspace,
+    }
+}
+
+/// One server of a turn.
+pub(super) fn turn_entry(entry: TurnEntry) -> pb::ResolvedServer {
+    match entry {
+        TurnEntry::Server(resolved) => self::entry(*resolved),
+        TurnEntry::Unread(glimpse) => unread(*glimpse),
+    }
+}
+
+/// A server whose row cannot be read: what is known of it, and that it cannot be used.
+fn unread(glimpse: Glimpse) -> pb::ResolvedServer {
+    pb::ResolvedServer {
+        server: glimpse.id.to_string(),
+        slug: glimpse.slug.to_string(),
+        tool_name_prefix: name_prefix(&glimpse.slug),
+        display_name: glimpse.display_name,
+        status: pb::ServerStatus::Unreadable.into(),
+        availability: availability(glimpse.availability).into(),
+        ..pb::ResolvedServer::default()
     }
 }
 

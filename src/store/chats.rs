@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::columns::Reading;
 use super::engine::{Tx, on, statements};
-use super::error::Result;
+use super::error::{Result, gone};
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::chats::Chat;
 use crate::domain::ids::ServerId;
@@ -86,7 +86,8 @@ impl Writer<'_> {
         });
     }
 
-    /// Stores a chat with its whole selection. `false` when the chat belongs to another user.
+    /// Stores a chat with its whole selection. `false` when the chat belongs to another user; a conflict
+    /// when a server of the selection went meanwhile.
     pub async fn put(&mut self, chat: &Chat) -> Result<bool> {
         let rows = on!(&mut *self.tx, |conn| sqlx::query(UPSERT)
             .bind(chat.tenant.as_str())
@@ -114,7 +115,8 @@ impl Writer<'_> {
                 .bind(position)
                 .execute(conn)
                 .await
-                .map(drop))?;
+                .map(drop))
+            .map_err(gone)?;
         }
         self.changed(&chat.tenant, &chat.id, Op::Put);
         Ok(true)

@@ -93,6 +93,18 @@ pub(super) fn conflict(error: sqlx::Error) -> Error {
     }
 }
 
+/// What a new row refers to went meanwhile: a conflict. Everything else is what it is.
+pub(super) fn gone(error: sqlx::Error) -> Error {
+    let dangling = error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation);
+    if dangling {
+        Error::Conflict
+    } else {
+        Error::from(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;

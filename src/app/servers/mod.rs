@@ -20,7 +20,7 @@ use super::revocations::Unstored;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::ids::ServerId;
-use crate::domain::servers::{AuthKind, Draft, Server};
+use crate::domain::servers::{AuthKind, Draft, Policy, Server};
 use crate::domain::tenants::TenantId;
 use crate::domain::text::{Slug, Violations};
 use crate::store::{self, Read};
@@ -107,19 +107,19 @@ pub(super) async fn find(
 
 /// Whether a caller, or the actor it speaks for, may know of a server.
 pub(super) fn may_see(caller: &Caller, actor: Option<&Actor>, server: &Server) -> bool {
+    may_see_any(caller, actor, &server.policy())
+}
+
+/// The same of a server of which only the rules' part may be known.
+pub(super) fn may_see_any(caller: &Caller, actor: Option<&Actor>, server: &Policy<'_>) -> bool {
     let narrowed = caller.narrowing.admits_server(server.id);
-    let admitted = |actor: &Actor| {
-        server
-            .spec
-            .access
-            .admits(actor.user.as_str(), actor.group_names())
-    };
     let own = caller.user.clone().map(|user| Actor {
         user,
         groups: Vec::new(),
     });
     let actor = actor.or(own.as_ref());
-    narrowed && (caller.sees_configuration() || (server.spec.enabled && actor.is_none_or(admitted)))
+    let admitted = |actor: &Actor| server.admits(actor);
+    narrowed && (caller.sees_configuration() || (server.enabled && actor.is_none_or(admitted)))
 }
 
 impl App {

@@ -10,6 +10,7 @@ mod binding;
 mod check;
 mod consequences;
 mod forwarding;
+mod policy;
 mod signing;
 mod user_headers;
 
@@ -21,6 +22,7 @@ pub use auth::{
 pub use check::{Rules, Stored, check};
 pub use consequences::{Consequences, consequences};
 pub use user_headers::UserHeader;
+pub use policy::{Glimpse, Policy};
 
 use std::time::Duration;
 

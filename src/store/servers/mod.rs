@@ -1,5 +1,6 @@
 //! Rows of MCP server configurations.
 
+mod glimpse;
 mod row;
 
 use row::Row;
@@ -33,6 +34,8 @@ statements! {
     FIND_BY_SLUG = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND slug = $2");
     FIND_ANYWHERE = concat!("SELECT ", columns!(), " FROM servers WHERE id = $1");
     FIND_SLUG = "SELECT slug FROM servers WHERE tenant = $1 AND id = $2";
+    GLIMPSE = "SELECT id, slug, display_name, enabled, availability, allow_in_plan_mode, allow_in_subagents, \
+        access FROM servers WHERE tenant = $1 AND id = $2";
     COUNT_BY_ID = "SELECT COUNT(*) FROM servers WHERE id = $1";
     LIST = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 \
         AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");

@@ -10,6 +10,8 @@ use crate::harness::world::{World, on_both_engines, open};
 on_both_engines! {
     a_new_chat_has_what_is_on_by_default,
     what_is_forced_cannot_be_stripped,
+    what_is_forced_is_not_stored_though_named,
+    who_may_not_use_a_forced_server_has_it_not,
     an_absent_selection_keeps_and_an_empty_one_clears,
     a_selection_given_is_stored_without_what_does_not_exist,
     plan_mode_and_sub_agents_have_what_is_allowed_there,
@@ -105,6 +107,42 @@ async fn what_is_forced_cannot_be_stripped(engine: Engine) {
     );
     set(&world, "alice", &[]).await.unwrap();
     assert_eq!(slugs(&world, turn("alice")).await, ["forced"]);
+}
+
+async fn what_is_forced_is_not_stored_though_named(engine: Engine) {
+    let world = three(engine).await;
+    let id = world.get("optional").await.unwrap().id;
+
+    let named = choosing(&["forced", "optional"]);
+    let resolved = ask(&world, named).await.unwrap();
+    let by_turn = stored(&world, "alice").await.unwrap().servers;
+    let set = set(&world, "alice", &["optional", "forced"]).await.unwrap();
+
+    assert_eq!(resolved.unknown_servers, Vec::<String>::new());
+    assert_eq!(resolved.servers.len(), 2);
+    assert_eq!(by_turn, std::slice::from_ref(&id));
+    assert_eq!(set.chat.unwrap().servers, [id]);
+}
+
+async fn who_may_not_use_a_forced_server_has_it_not(engine: Engine) {
+    let world = three(engine).await;
+    let closed = v1::Server {
+        availability: Availability::ForceOn.into(),
+        allowed_users: vec!["bob".to_owned()],
+        ..open("bobs")
+    };
+    world.create(closed).await.unwrap();
+    let of_bob = v1::ResolveChatRequest {
+        chat_id: "chat-2".to_owned(),
+        ..turn("bob")
+    };
+
+    assert_eq!(slugs(&world, turn("alice")).await, ["default", "forced"]);
+    assert_eq!(slugs(&world, of_bob).await, ["bobs", "default", "forced"]);
+    assert_eq!(
+        reason(set(&world, "alice", &["bobs"]).await),
+        "SERVER_NOT_FOUND"
+    );
 }
 
 async fn an_absent_selection_keeps_and_an_empty_one_clears(engine: Engine) {

@@ -28,6 +28,7 @@ mod retired_clients;
 mod revocations;
 mod revocations_claim;
 mod servers;
+mod servers_glimpse;
 mod tenants;
 mod tenants_delete;
 mod transactions;

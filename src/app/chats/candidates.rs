@@ -1,0 +1,92 @@
+//! The servers that the rules of a turn are asked about. One whose row cannot be read is among them as far as it
+//! can be: a turn must not go in silence without what is forced, nor without what was chosen.
+
+use super::super::App;
+use super::super::error::Result;
+use super::super::servers::{ServerRef, find};
+use crate::domain::access::Caller;
+use crate::domain::page::PageRequest;
+use crate::domain::servers::{Glimpse, Policy, Server};
+use crate::store::{self, Read, Which};
+
+/// A server that the rules are asked about.
+#[derive(Debug)]
+pub(super) enum Candidate {
+    /// It can be read.
+    Whole(Box<Server>),
+    /// Its row is damaged.
+    Glimpsed(Box<Glimpse>),
+}
+
+impl Candidate {
+    /// What the rules look at.
+    pub(super) fn policy(&self) -> Policy<'_> {
+        match self {
+            Self::Whole(server) => server.policy(),
+            Self::Glimpsed(glimpse) => glimpse.policy(),
+        }
+    }
+}
+
+impl App {
+    /// Every server of the tenant that is on, by display name, then id.
+    pub(super) async fn candidates(
+        &self,
+        tx: &mut Read,
+        caller: &Caller,
+    ) -> Result<Vec<Candidate>> {
+        let mut all = Vec::new();
+        let mut page = PageRequest {
+            size: PageRequest::MAX,
+            after: None,
+        };
+        loop {
+            let read = tx
+                .servers()
+                .list(&caller.tenant, Which::Enabled, &page)
+                .await?;
+            for row in read.entries {
+                match row {
+                    Ok(server) => all.push(Candidate::Whole(Box::new(server))),
+                    Err(error) => all.extend(self.glimpsed(tx, caller, error).await?),
+                }
+            }
+            match read.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// The server of this name.
+    pub(super) async fn candidate(
+        &self,
+        tx: &mut Read,
+        caller: &Caller,
+        server: &ServerRef,
+    ) -> Result<Option<Candidate>> {
+        match find(tx, &caller.tenant, server).await {
+            Ok(found) => Ok(found.map(|server| Candidate::Whole(Box::new(server)))),
+            Err(error) => match error.into_unreadable() {
+                Ok(error) => self.glimpsed(tx, caller, error).await,
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// What there is of a row that could not be read. Where it may be forced on somebody and does not
+    /// say on whom, nothing is answered at all.
+    async fn glimpsed(
+        &self,
+        tx: &mut Read,
+        caller: &Caller,
+        error: store::Error,
+    ) -> Result<Option<Candidate>> {
+        let store::Error::Corrupt { id, .. } = &error else {
+            return Err(error.into());
+        };
+        tracing::error!(%error, "a server cannot be read");
+        let glimpse = tx.servers().glimpse(&caller.tenant, id).await?;
+        Ok(glimpse.map(|glimpse| Candidate::Glimpsed(Box::new(glimpse))))
+    }
+}

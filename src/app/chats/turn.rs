@@ -1,0 +1,151 @@
+//! One turn of a chat: what it may use, each with its headers or the reason why not.
+
+use std::time::Duration;
+
+use super::super::App;
+use super::super::access::check_actor;
+use super::super::error::{Error, Result};
+use super::super::metrics::ResolveOutcome;
+use super::super::resolve::Wanted;
+use super::candidates::Candidate;
+use super::{TRIES, own};
+use crate::domain::access::{Actor, Caller};
+use crate::domain::changes::Revision;
+use crate::domain::chats::{Agent, Chosen, Mode, takes_part};
+use crate::domain::forwarding::IdentityContext;
+use crate::domain::resolution::Resolved;
+use crate::domain::servers::Glimpse;
+use crate::domain::text::ChatId;
+use crate::store;
+
+/// One turn of a chat.
+#[derive(Debug)]
+pub struct ResolveChat {
+    /// For whom.
+    pub actor: Actor,
+    /// Which chat.
+    pub chat: ChatId,
+    /// The servers chosen, replacing and storing the selection; absent leaves it as it is.
+    pub selection: Option<Vec<String>>,
+    /// How the turn is run.
+    pub mode: Mode,
+    /// Which agent takes it.
+    pub agent: Agent,
+    /// How long a credential must still live.
+    pub min_valid_for: Duration,
+    /// The revision that must be visible.
+    pub min_revision: Revision,
+    /// How much time the caller has.
+    pub deadline: Option<Duration>,
+    /// What the turn belongs to.
+    pub identity: IdentityContext,
+}
+
+/// One server of a turn.
+#[derive(Debug)]
+pub enum TurnEntry {
+    /// A configured one, with its state.
+    Server(Box<Resolved>),
+    /// A configured one whose row cannot be read.
+    Unread(Box<Glimpse>),
+}
+
+/// What a turn may use.
+#[derive(Debug)]
+pub struct ResolvedTurn {
+    /// One entry per server, by display name, then id.
+    pub entries: Vec<TurnEntry>,
+    /// The revision at which it was looked at.
+    pub revision: Revision,
+    /// What was asked for and does not exist for the actor.
+    pub unknown: Vec<String>,
+}
+
+/// The servers of a turn, not resolved yet.
+struct Turn {
+    servers: Vec<Candidate>,
+    revision: Revision,
+    unknown: Vec<String>,
+}
+
+impl App {
+    /// Everything a daemon needs for one turn: the servers the chat has, each with its headers or
+    /// the reason why not. One whose row cannot be read is told as unreadable; where such a row may be
+    /// forced and does not say on whom, the turn fails, as it does where the list cannot be read:
+    /// nobody goes without a forced server and does not know.
+    pub async fn resolve_chat(&self, caller: &Caller, ask: ResolveChat) -> Result<ResolvedTurn> {
+        check_actor(caller, Some(&ask.actor))?;
+        for _ in 0..TRIES {
+            if let Some(turn) = self.servers_of_turn(caller, &ask).await? {
+                return self.resolve_turn(&ask, turn).await;
+            }
+        }
+        Err(Error::StoreUnavailable(store::Error::Conflict))
+    }
+
+    /// Which servers the turn has; stores the selection it names. `None` when one of those went
+    /// meanwhile.
+    async fn servers_of_turn(&self, caller: &Caller, ask: &ResolveChat) -> Result<Option<Turn>> {
+        let mut tx = self.0.store.read().await?;
+        let mut revision = self.reached(&mut tx, caller, ask.min_revision).await?;
+        let stored = own(tx.chats().get(&caller.tenant, &ask.chat).await?, &ask.actor)?;
+        let mut selection = stored.map(|chat| chat.servers);
+        let mut unknown = Vec::new();
+        let mut chosen = None;
+        if let Some(names) = &ask.selection {
+            let (known, missing) = self.named(&mut tx, caller, &ask.actor, names).await?;
+            unknown = missing;
+            if selection.as_ref() != Some(&known) {
+                chosen = Some(known.clone());
+            }
+            selection = Some(known);
+        }
+        let mut servers = self.candidates(&mut tx, caller).await?;
+        drop(tx);
+        // A sub-agent's turn says nothing about the chat's own selection.
+        if let (Some(chosen), Agent::Root) = (chosen, ask.agent) {
+            let chosen = (chosen, ask.identity.triggered_by.as_ref());
+            let stored = self.store_selection(caller, &ask.actor, &ask.chat, chosen);
+            let Some(stored) = stored.await? else {
+                return Ok(None);
+            };
+            revision = stored.revision;
+        }
+        let chosen = selection.as_deref().map_or(Chosen::Default, Chosen::Only);
+        servers.retain(|server| {
+            let policy = server.policy();
+            caller.narrowing.admits_server(policy.id)
+                && takes_part(&policy, &ask.actor, chosen, (ask.mode, ask.agent))
+        });
+        Ok(Some(Turn {
+            servers,
+            revision,
+            unknown,
+        }))
+    }
+
+    async fn resolve_turn(&self, ask: &ResolveChat, turn: Turn) -> Result<ResolvedTurn> {
+        let (mut whole, mut glimpsed) = (Vec::new(), Vec::new());
+        for (at, server) in turn.servers.into_iter().enumerate() {
+            match server {
+                Candidate::Whole(server) => whole.push(*server),
+                Candidate::Glimpsed(glimpse) => glimpsed.push((at, glimpse)),
+            }
+        }
+        let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
+        let whose = (&ask.actor, &ask.identity);
+        let resolved = self.resolve_all(whose, whole, wanted).await?;
+        let resolved = resolved.into_iter().map(Box::new).map(TurnEntry::Server);
+        let mut entries: Vec<_> = resolved.collect();
+        // Each at its place among the others, from the first to the last.
+        for (at, glimpse) in glimpsed {
+            self.0.metrics.resolved(ResolveOutcome::Unreadable);
+            entries.insert(at, TurnEntry::Unread(glimpse));
+        }
+        Ok(ResolvedTurn {
+            entries,
+            revision: turn.revision,
+            unknown: turn.unknown,
+        })
+    }
+}
