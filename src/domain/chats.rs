@@ -7,7 +7,7 @@ use super::tenants::TenantId;
 use super::text::{ChatId, UserId};
 use super::time::Timestamp;
 
-/// A chat that has chosen.
+/// A chat that is known: it has chosen, or an agent that it spawned had a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
     /// Whose it is.
@@ -16,12 +16,27 @@ pub struct Chat {
     pub id: ChatId,
     /// The user it acts for; fixed when it is first stored.
     pub owner: UserId,
-    /// The servers chosen, in the caller's order. Forced ones are not stored.
-    pub servers: Vec<ServerId>,
+    /// The servers chosen, in the caller's order, if anybody chose. Forced ones are not stored.
+    pub selection: Option<Vec<ServerId>>,
     /// When it was first stored.
     pub created_at: Timestamp,
     /// When the selection last changed.
     pub updated_at: Timestamp,
+}
+
+/// What an agent that a chat spawned has, fixed by its first turn. Servers that are deleted vanish from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subchat {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The chat that spawned it.
+    pub chat: ChatId,
+    /// The caller's name for it, within that chat.
+    pub id: ChatId,
+    /// The servers the chat had then and sub-agents were allowed, by id.
+    pub servers: Vec<ServerId>,
+    /// When it had its first turn.
+    pub created_at: Timestamp,
 }
 
 /// How the turn is run.
@@ -72,18 +87,20 @@ pub enum Chosen<'a> {
     Default,
     /// These.
     Only(&'a [ServerId]),
+    /// An agent that the chat spawned has what the chat had then, and nothing that came later, by force
+    /// neither.
+    Then(&'a [ServerId]),
 }
 
 impl Chosen<'_> {
-    /// Whether a server of this availability is among them. What is forced always is.
+    /// Whether a server of this availability is among them.
     fn has(self, id: ServerId, availability: Availability) -> bool {
         match (self, availability) {
             (Self::Default | Self::Only(_), Availability::ForceOn)
             | (Self::Default, Availability::DefaultOn) => true,
             (Self::Default, Availability::DefaultOff) => false,
-            (Self::Only(ids), Availability::DefaultOn | Availability::DefaultOff) => {
-                ids.contains(&id)
-            }
+            (Self::Only(ids), Availability::DefaultOn | Availability::DefaultOff)
+            | (Self::Then(ids), _) => ids.contains(&id),
         }
     }
 }

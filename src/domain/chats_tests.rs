@@ -57,6 +57,9 @@ fn what_is_forced_is_in_and_the_rest_as_chosen_or_by_default() {
         (Chosen::Only(&[]), true, false, false),
         (Chosen::Only(&other), true, false, false),
         (Chosen::Only(&this), true, true, true),
+        (Chosen::Then(&[]), false, false, false),
+        (Chosen::Then(&other), false, false, false),
+        (Chosen::Then(&this), true, true, true),
     ] {
         for (availability, has) in AVAILABILITIES
             .into_iter()

@@ -9,7 +9,7 @@ use super::resolve;
 use super::tokens::{MAX_VALIDITY, turn_entry};
 use crate::app::{App, ResolveChat, Result as Done};
 use crate::domain::access::{Actor, Caller};
-use crate::domain::chats::{Agent, Chat, Mode};
+use crate::domain::chats::{Chat, Mode};
 use crate::domain::forwarding::IdentityContext;
 use crate::domain::text::{ChatId, Violations};
 use crate::pb::v1 as pb;
@@ -68,8 +68,13 @@ fn chat(chat: &Chat) -> pb::Chat {
     pb::Chat {
         id: chat.id.to_string(),
         owner: chat.owner.to_string(),
-        servers: chat.servers.iter().map(ToString::to_string).collect(),
-        has_selection: true,
+        servers: chat
+            .selection
+            .iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect(),
+        has_selection: chat.selection.is_some(),
         inline_servers: Vec::new(),
         create_time: Some(timestamp(chat.created_at)),
         update_time: Some(timestamp(chat.updated_at)),
@@ -153,7 +158,7 @@ fn asked(call: &Call, ask: pb::ResolveChatRequest) -> Done<ResolveChat> {
     let selection = selection
         .and_then(|selection| servers(&mut found, "selection.servers", &selection.servers));
     let mode = mode(&mut found, ask.mode);
-    let agent = agent(&mut found, ask.subagent.as_ref(), selection.is_some());
+    let subchat = subchat(&mut found, ask.subagent.as_ref(), selection.is_some());
     let identity = identity(
         &mut found,
         ask.identity.as_ref(),
@@ -170,7 +175,7 @@ fn asked(call: &Call, ask: pb::ResolveChatRequest) -> Done<ResolveChat> {
         chat,
         selection,
         mode,
-        agent,
+        subchat,
         min_valid_for,
         min_revision,
         deadline,
@@ -185,18 +190,16 @@ fn mode(found: &mut Violations, mode: i32) -> Mode {
     }
 }
 
-fn agent(found: &mut Violations, sub: Option<&pb::Subagent>, selects: bool) -> Agent {
-    let Some(sub) = sub else {
-        return Agent::Root;
-    };
-    found.keep("subagent.subchat_id", ChatId::parse(&sub.subchat_id));
+/// The sub-chat of the agent that takes the turn.
+fn subchat(found: &mut Violations, sub: Option<&pb::Subagent>, selects: bool) -> Option<ChatId> {
+    let sub = sub?;
     if selects {
         found.add(
             "selection",
             "is for the root agent: a sub-agent chooses no servers",
         );
     }
-    Agent::Sub
+    found.keep("subagent.subchat_id", ChatId::parse(&sub.subchat_id))
 }
 
 /// Who and what a turn belongs to: the turn's own chat, which it may repeat.

@@ -44,6 +44,7 @@ const HISTORY: &[Twin] = &[
     twin!(8, "0008_accounts"),
     twin!(10, "0010_user_headers"),
     twin!(11, "0011_identity"),
+    twin!(12, "0012_chats"),
 ];
 
 /// What a database still lacks.

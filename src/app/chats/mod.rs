@@ -1,6 +1,7 @@
 //! Chats: which servers one chat uses, and everything a daemon needs for one turn of it (`turn.rs`).
 
 mod candidates;
+mod subagents;
 mod turn;
 
 pub use turn::{ResolveChat, ResolvedTurn, TurnEntry};
@@ -101,7 +102,7 @@ impl App {
             tenant: caller.tenant.clone(),
             id: chat.clone(),
             owner: actor.user.clone(),
-            servers,
+            selection: Some(servers),
             created_at: event.at,
             updated_at: event.at,
         };

@@ -29,8 +29,8 @@ pub struct ResolveChat {
     pub selection: Option<Vec<String>>,
     /// How the turn is run.
     pub mode: Mode,
-    /// Which agent takes it.
-    pub agent: Agent,
+    /// The sub-chat of the agent that takes it; absent for the chat's own.
+    pub subchat: Option<ChatId>,
     /// How long a credential must still live.
     pub min_valid_for: Duration,
     /// The revision that must be visible.
@@ -83,13 +83,14 @@ impl App {
         Err(Error::StoreUnavailable(store::Error::Conflict))
     }
 
-    /// Which servers the turn has; stores the selection it names. `None` when one of those went
-    /// meanwhile.
+    /// Which servers the turn has; stores the selection it names, and what a new sub-agent has. `None` when one
+    /// of those went meanwhile.
     async fn servers_of_turn(&self, caller: &Caller, ask: &ResolveChat) -> Result<Option<Turn>> {
+        let tenant = &caller.tenant;
         let mut tx = self.0.store.read().await?;
         let mut revision = self.reached(&mut tx, caller, ask.min_revision).await?;
-        let stored = own(tx.chats().get(&caller.tenant, &ask.chat).await?, &ask.actor)?;
-        let mut selection = stored.map(|chat| chat.servers);
+        let stored = own(tx.chats().get(tenant, &ask.chat).await?, &ask.actor)?;
+        let mut selection = stored.and_then(|chat| chat.selection);
         let mut unknown = Vec::new();
         let mut chosen = None;
         if let Some(names) = &ask.selection {
@@ -100,10 +101,13 @@ impl App {
             }
             selection = Some(known);
         }
+        let mut subchat = match &ask.subchat {
+            Some(id) => tx.chats().get_subchat(tenant, &ask.chat, id).await?,
+            None => None,
+        };
         let mut servers = self.candidates(&mut tx, caller).await?;
         drop(tx);
-        // A sub-agent's turn says nothing about the chat's own selection.
-        if let (Some(chosen), Agent::Root) = (chosen, ask.agent) {
+        if let Some(chosen) = chosen {
             let chosen = (chosen, ask.identity.triggered_by.as_ref());
             let stored = self.store_selection(caller, &ask.actor, &ask.chat, chosen);
             let Some(stored) = stored.await? else {
@@ -112,10 +116,25 @@ impl App {
             revision = stored.revision;
         }
         let chosen = selection.as_deref().map_or(Chosen::Default, Chosen::Only);
+        if let (Some(id), None) = (&ask.subchat, &subchat) {
+            // What the chat has, whatever this turn and this caller are narrowed to.
+            let usual = (Mode::Normal, Agent::Sub);
+            let policies = servers.iter().map(Candidate::policy);
+            let had = policies.filter(|server| takes_part(server, &ask.actor, chosen, usual));
+            let had = had.map(|server| server.id).collect();
+            let Some((spawned, seen)) = self.spawn(caller, ask, id, had).await? else {
+                return Ok(None);
+            };
+            (subchat, revision) = (Some(spawned), seen);
+        }
+        let (chosen, agent) = match &subchat {
+            Some(subchat) => (Chosen::Then(&subchat.servers), Agent::Sub),
+            None => (chosen, Agent::Root),
+        };
         servers.retain(|server| {
             let policy = server.policy();
             caller.narrowing.admits_server(policy.id)
-                && takes_part(&policy, &ask.actor, chosen, (ask.mode, ask.agent))
+                && takes_part(&policy, &ask.actor, chosen, (ask.mode, agent))
         });
         Ok(Some(Turn {
             servers,

@@ -332,7 +332,7 @@ impl Home {
             tenant: self.tenant.clone(),
             id: chat_id(id),
             owner: user(owner),
-            servers: servers.iter().map(|server| server.id).collect(),
+            selection: Some(servers.iter().map(|server| server.id).collect()),
             created_at: NOW,
             updated_at: NOW,
         }

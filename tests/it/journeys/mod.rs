@@ -13,6 +13,7 @@ mod breaker;
 mod browser;
 mod changed_secrets;
 mod chats;
+mod chats_subagents;
 mod chats_unread;
 mod client_credentials;
 mod client_documents;

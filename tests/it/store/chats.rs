@@ -38,6 +38,10 @@ async fn a_chat_reads_back_as_it_was_written(db: &Db) {
         home.chat("empty", "ann", &[]),
         home.chat("Some ä", "Ann", &[&c, &a, &b]),
         home.chat("some ä", "ann", &[&b, &c]),
+        Chat {
+            selection: None,
+            ..home.chat("unchosen", "ann", &[])
+        },
     ] {
         assert!(put(db, &home, &chat).await);
 
@@ -59,7 +63,8 @@ async fn storing_a_chat_again_replaces_its_selection(db: &Db) {
     assert!(put(db, &home, &again).await);
 
     let stored = get(db, &home, "chat").await.unwrap();
-    assert_eq!((stored.servers, stored.updated_at), (vec![b.id], later(5)));
+    let now = (stored.selection, stored.updated_at);
+    assert_eq!(now, (Some(vec![b.id]), later(5)));
     assert_ne!(stored.created_at, later(5), "it was first stored before");
 }
 

@@ -207,7 +207,7 @@ async fn deleting_a_server_takes_all_that_is_its(db: &Db) {
     }
     let mut tx = db.write().await.unwrap();
     let mut chat = home.chat("chat", "ann", &[]);
-    chat.servers = vec![server, kept.server];
+    chat.selection = Some(vec![server, kept.server]);
     tx.chats_mut().put(&chat).await.unwrap();
     for server in [server, kept.server] {
         tx.connections_mut()
@@ -244,7 +244,7 @@ async fn deleting_a_server_takes_all_that_is_its(db: &Db) {
         .get(&home.tenant, &chat_id("chat"))
         .await
         .unwrap();
-    assert_eq!(chat.unwrap().servers, [kept.server]);
+    assert_eq!(chat.unwrap().selection, Some(vec![kept.server]));
     assert_eq!(tx.servers().get(&home.tenant, server).await.unwrap(), None);
     drop(tx);
     for count in [

@@ -44,6 +44,8 @@ tables! {
     "chat_servers" by "tenant",
     "user_headers" by "tenant",
     "user_header_versions" by "tenant",
+    "subchats" by "tenant",
+    "subchat_servers" by "tenant",
     "requests" by "tenant",
     "changes" by "tenant",
     "audit_events" by "tenant",

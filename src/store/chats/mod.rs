@@ -1,27 +1,45 @@
-//! Rows of chats and their selections. Deleting a server takes it out of every chat (foreign key).
+//! Rows of chats, their selections and what their sub-agents have. Deleting a server takes it out of every chat
+//! (foreign key), and deleting a chat takes all that is its.
+
+mod subchats;
 
 use sqlx::FromRow;
 
-use super::columns::Reading;
-use super::engine::{Tx, on, statements};
-use super::error::{Result, gone};
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::chats::Chat;
 use crate::domain::ids::ServerId;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::{ChatId, UserId};
 use crate::domain::time::Timestamp;
+use crate::store::columns::Reading;
+use crate::store::engine::{Tx, on, statements};
+use crate::store::error::{Result, gone};
 
 statements! {
-    GET = "SELECT tenant, id, owner, created_at, updated_at FROM chats WHERE tenant = $1 AND id = $2";
+    GET = "SELECT tenant, id, owner, has_selection, created_at, updated_at FROM chats \
+        WHERE tenant = $1 AND id = $2";
     LIST_SERVERS = "SELECT server FROM chat_servers WHERE tenant = $1 AND chat = $2 ORDER BY position";
-    UPSERT = "INSERT INTO chats (tenant, id, owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $5) \
-        ON CONFLICT (tenant, id) DO UPDATE SET updated_at = excluded.updated_at \
+    UPSERT = "INSERT INTO chats (tenant, id, owner, has_selection, created_at, updated_at) \
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, id) DO UPDATE SET \
+        has_selection = excluded.has_selection, updated_at = excluded.updated_at \
+        WHERE chats.owner = excluded.owner";
+    HOLD = "INSERT INTO chats (tenant, id, owner, has_selection, created_at, updated_at) \
+        VALUES ($1, $2, $3, FALSE, $4, $4) ON CONFLICT (tenant, id) DO UPDATE SET owner = excluded.owner \
         WHERE chats.owner = excluded.owner";
     CLEAR_SERVERS = "DELETE FROM chat_servers WHERE tenant = $1 AND chat = $2";
     INSERT_SERVER = "INSERT INTO chat_servers (tenant, chat, server, position) VALUES ($1, $2, $3, $4)";
     DELETE = "DELETE FROM chats WHERE tenant = $1 AND id = $2";
     DELETE_OF_OWNER = "DELETE FROM chats WHERE tenant = $1 AND owner = $2 RETURNING id";
+    GET_SUBCHAT = "SELECT created_at FROM subchats WHERE tenant = $1 AND chat = $2 AND id = $3";
+    LIST_SUBCHAT_SERVERS = "SELECT server FROM subchat_servers \
+        WHERE tenant = $1 AND chat = $2 AND subchat = $3 ORDER BY server";
+    INSERT_SUBCHAT = "INSERT INTO subchats (tenant, chat, id, created_at) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (tenant, chat, id) DO NOTHING";
+    INSERT_SUBCHAT_SERVER = "INSERT INTO subchat_servers (tenant, chat, subchat, server) \
+        VALUES ($1, $2, $3, $4)";
+    DELETE_OLD_SUBCHATS = "DELETE FROM subchats WHERE tenant = $1 AND chat = $2 AND id IN \
+        (SELECT id FROM subchats WHERE tenant = $1 AND chat = $2 AND id <> $3 \
+        ORDER BY created_at DESC, id DESC LIMIT 100 OFFSET $4)";
 }
 
 #[derive(FromRow)]
@@ -29,13 +47,14 @@ struct Row {
     tenant: String,
     id: String,
     owner: String,
+    has_selection: bool,
     created_at: i64,
     updated_at: i64,
 }
 
 /// Reads chats.
 #[derive(Debug)]
-pub struct Reader<'t>(pub(super) &'t mut Tx);
+pub struct Reader<'t>(pub(in crate::store) &'t mut Tx);
 
 impl Reader<'_> {
     /// The chat of this name, with its selection.
@@ -56,11 +75,12 @@ impl Reader<'_> {
             id: &row.id,
         };
         let server = |text: &String| reading.parse::<ServerId>("server", text);
+        let servers = servers.iter().map(server).collect::<Result<Vec<_>>>()?;
         Ok(Some(Chat {
             tenant: reading.tenant(&row.tenant)?,
             id: reading.some("id", ChatId::parse(&row.id).ok())?,
             owner: reading.some("owner", UserId::parse(&row.owner).ok())?,
-            servers: servers.iter().map(server).collect::<Result<_>>()?,
+            selection: row.has_selection.then_some(servers),
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
         }))
@@ -70,8 +90,8 @@ impl Reader<'_> {
 /// Changes chats.
 #[derive(Debug)]
 pub struct Writer<'t> {
-    pub(super) tx: &'t mut Tx,
-    pub(super) changes: &'t mut Vec<NewChange>,
+    pub(in crate::store) tx: &'t mut Tx,
+    pub(in crate::store) changes: &'t mut Vec<NewChange>,
 }
 
 impl Writer<'_> {
@@ -93,6 +113,7 @@ impl Writer<'_> {
             .bind(chat.tenant.as_str())
             .bind(chat.id.as_str())
             .bind(chat.owner.as_str())
+            .bind(chat.selection.is_some())
             .bind(chat.created_at.as_micros())
             .bind(chat.updated_at.as_micros())
             .execute(conn)
@@ -107,7 +128,7 @@ impl Writer<'_> {
             .execute(conn)
             .await
             .map(drop))?;
-        for (position, server) in (0_i64..).zip(&chat.servers) {
+        for (position, server) in (0_i64..).zip(chat.selection.iter().flatten()) {
             on!(&mut *self.tx, |conn| sqlx::query(INSERT_SERVER)
                 .bind(chat.tenant.as_str())
                 .bind(chat.id.as_str())
@@ -122,7 +143,26 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    /// Deletes a chat; `false` when there is none.
+    /// Keeps a chat its owner's, and others from changing what is its, until this transaction ends; stores it, without a
+    /// selection, where it is not known. `false` when it belongs to another user.
+    pub async fn hold(
+        &mut self,
+        tenant: &TenantId,
+        id: &ChatId,
+        (owner, now): (&UserId, Timestamp),
+    ) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(HOLD)
+            .bind(tenant.as_str())
+            .bind(id.as_str())
+            .bind(owner.as_str())
+            .bind(now.as_micros())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
+    }
+
+    /// Deletes a chat with all that is its; `false` when there is none.
     pub async fn delete(&mut self, tenant: &TenantId, id: &ChatId) -> Result<bool> {
         let rows = on!(&mut *self.tx, |conn| sqlx::query(DELETE)
             .bind(tenant.as_str())
