@@ -22,3 +22,33 @@ CREATE TABLE subchat_servers (
 );
 
 CREATE INDEX subchat_servers_of_server ON subchat_servers (server);
+
+-- Servers attached to one chat by its caller. Their ids stay while their slugs do.
+CREATE TABLE inline_servers (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    chat TEXT COLLATE "C" NOT NULL,
+    slug TEXT COLLATE "C" NOT NULL,
+    url TEXT NOT NULL,
+    headers BYTEA,
+    headers_key TEXT REFERENCES data_keys (id) ON DELETE RESTRICT,
+    header_count BIGINT NOT NULL,
+    tools TEXT NOT NULL,
+    allow_in_plan_mode BOOLEAN NOT NULL,
+    allow_in_subagents BOOLEAN NOT NULL,
+    forward_identity_headers BOOLEAN NOT NULL,
+    version BIGINT NOT NULL,
+    UNIQUE (tenant, chat, slug),
+    FOREIGN KEY (tenant, chat) REFERENCES chats (tenant, id) ON DELETE CASCADE
+);
+
+CREATE TABLE subchat_inline_servers (
+    tenant TEXT NOT NULL,
+    chat TEXT COLLATE "C" NOT NULL,
+    subchat TEXT COLLATE "C" NOT NULL,
+    server TEXT COLLATE "C" NOT NULL REFERENCES inline_servers (id) ON DELETE CASCADE,
+    PRIMARY KEY (tenant, chat, subchat, server),
+    FOREIGN KEY (tenant, chat, subchat) REFERENCES subchats (tenant, chat, id) ON DELETE CASCADE
+);
+
+CREATE INDEX subchat_inline_servers_of_server ON subchat_inline_servers (server);

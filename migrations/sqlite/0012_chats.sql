@@ -22,3 +22,33 @@ CREATE TABLE subchat_servers (
 ) STRICT;
 
 CREATE INDEX subchat_servers_of_server ON subchat_servers (server);
+
+-- Servers attached to one chat by its caller. Their ids stay while their slugs do.
+CREATE TABLE inline_servers (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    chat TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    url TEXT NOT NULL,
+    headers BLOB,
+    headers_key TEXT REFERENCES data_keys (id) ON DELETE RESTRICT,
+    header_count INTEGER NOT NULL,
+    tools TEXT NOT NULL,
+    allow_in_plan_mode INTEGER NOT NULL,
+    allow_in_subagents INTEGER NOT NULL,
+    forward_identity_headers INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    UNIQUE (tenant, chat, slug),
+    FOREIGN KEY (tenant, chat) REFERENCES chats (tenant, id) ON DELETE CASCADE
+) STRICT;
+
+CREATE TABLE subchat_inline_servers (
+    tenant TEXT NOT NULL,
+    chat TEXT NOT NULL,
+    subchat TEXT NOT NULL,
+    server TEXT NOT NULL REFERENCES inline_servers (id) ON DELETE CASCADE,
+    PRIMARY KEY (tenant, chat, subchat, server),
+    FOREIGN KEY (tenant, chat, subchat) REFERENCES subchats (tenant, chat, id) ON DELETE CASCADE
+) STRICT;
+
+CREATE INDEX subchat_inline_servers_of_server ON subchat_inline_servers (server);

@@ -120,6 +120,9 @@ pub enum Error {
     /// The chat belongs to another user.
     #[error("the chat belongs to another user")]
     ChatOwnedByAnother,
+    /// Servers attached to chats by callers are switched off.
+    #[error("this deployment wants no inline servers")]
+    InlineServersDisabled,
     /// There is no such key.
     #[error("API key not found")]
     ApiKeyNotFound,

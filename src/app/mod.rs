@@ -48,7 +48,7 @@ mod uses;
 mod vault;
 
 pub use access::{NewApiKey, Presented, SecretText};
-pub use chats::{ResolveChat, ResolvedTurn, TurnEntry};
+pub use chats::{ChatView, ResolveChat, ResolvedInline, ResolvedTurn, TurnEntry};
 pub use client_documents::ClientDocuments;
 pub use discovery::Step;
 pub use error::{Error, Result};
@@ -101,6 +101,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Whether a link alone may bind an account to a user.
     pub allow_link: bool,
+    /// Whether callers may attach servers to a chat.
+    pub allow_inline_servers: bool,
     /// How long a handshake stays open.
     pub handshake_ttl: Duration,
     /// When to renew, and how.

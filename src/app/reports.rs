@@ -100,6 +100,15 @@ pub enum Answer {
     NotAuth,
 }
 
+/// What an answer to headers means that cannot be renewed.
+fn of_fixed_headers(status: u16) -> Answer {
+    match status {
+        401 => Answer::Denied(Denial::TokenRejected),
+        403 => Answer::Denied(Denial::Forbidden),
+        _ => Answer::NotAuth,
+    }
+}
+
 impl App {
     /// Decides what a report means. A report about an old generation redeems nothing; many reports
     /// about one generation redeem once.
@@ -115,7 +124,10 @@ impl App {
         drop(tx);
         let visible =
             |server: &Server| server.spec.enabled && may_see(caller, Some(&report.actor), server);
-        let server = server.filter(visible).ok_or(Error::ServerNotFound)?;
+        let Some(server) = server.filter(visible) else {
+            let value = self.of_inline(caller, &report).await?;
+            return Ok(Written { value, revision });
+        };
         let Response::Http {
             status,
             challenges,
@@ -141,17 +153,11 @@ impl App {
             (401 | 403, Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_)) => {
                 Answer::Denied(Denial::AuthKindUnsupported)
             }
-            (status @ (401 | 403), Auth::ApiKey(_) | Auth::CustomHeaders(_)) => {
-                let denial = if status == 401 {
-                    Denial::TokenRejected
-                } else {
-                    Denial::Forbidden
-                };
+            (401 | 403, Auth::ApiKey(_) | Auth::CustomHeaders(_)) => {
                 let others = self.other_headers(&report, &server, version).await?;
-                others.unwrap_or(Answer::Denied(denial))
+                others.unwrap_or_else(|| of_fixed_headers(*status))
             }
-            (401, _) => Answer::Denied(Denial::TokenRejected),
-            (403, _) => Answer::Denied(Denial::Forbidden),
+            (401 | 403, _) => of_fixed_headers(*status),
             (200..=299, Auth::OAuth2(_)) => {
                 let generation = version;
                 let worked = Event::Worked { generation };
@@ -167,6 +173,23 @@ impl App {
             _ => Answer::NotAuth,
         };
         Ok(Written { value, revision })
+    }
+
+    /// What a report of a server means that is attached to a chat of this user.
+    async fn of_inline(&self, caller: &Caller, report: &Report) -> Result<Answer> {
+        let ServerRef::Id(id) = report.server else {
+            return Err(Error::ServerNotFound);
+        };
+        let wanted = self.0.settings.allow_inline_servers && caller.narrowing.admits_server(id);
+        let mut tx = self.0.store.read().await?;
+        let owner = tx.chats().find_inline_owner(&caller.tenant, id).await?;
+        if !wanted || owner.as_ref() != Some(&report.actor.user) {
+            return Err(Error::ServerNotFound);
+        }
+        Ok(match report.response {
+            Response::Http { status, .. } => of_fixed_headers(status),
+            Response::Timeout | Response::ConnectError => Answer::NotAuth,
+        })
     }
 
     fn key(report: &Report, server: &Server) -> Key {

@@ -21,7 +21,7 @@ pub use explain::{Row, example};
 pub use layers::Origin;
 pub use secret::{DatabaseUrl, PostgresUrl, RootKeys};
 pub use sections::{
-    Database, Egress, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Telemetry, Tokens,
+    Chats, Database, Egress, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Telemetry, Tokens,
 };
 pub use values::{HostName, LogFormat, Migrate, WebOrigin};
 
@@ -97,6 +97,8 @@ pub struct Config {
     pub oauth: Oauth,
     /// Attempts to obtain a grant.
     pub handshakes: Handshakes,
+    /// What a chat may have that is nobody else's.
+    pub chats: Chats,
     /// Keeping tokens fresh.
     pub tokens: Tokens,
     /// What the process says about itself.
@@ -116,6 +118,7 @@ struct Parts {
     egress: Option<Egress>,
     oauth: Option<Oauth>,
     handshakes: Option<Handshakes>,
+    chats: Option<Chats>,
     tokens: Option<Tokens>,
     telemetry: Option<Telemetry>,
     lifecycle: Option<Lifecycle>,
@@ -194,6 +197,7 @@ impl Parts {
             egress: Egress::read(reader),
             oauth: Oauth::read(reader),
             handshakes: Handshakes::read(reader),
+            chats: Chats::read(reader),
             tokens: Tokens::read(reader),
             telemetry: Telemetry::read(reader),
             lifecycle: Lifecycle::read(reader),
@@ -211,6 +215,7 @@ impl Parts {
             egress: self.egress?,
             oauth: self.oauth?,
             handshakes: self.handshakes?,
+            chats: self.chats?,
             tokens: self.tokens?,
             telemetry: self.telemetry?,
             lifecycle: self.lifecycle?,

@@ -193,6 +193,13 @@ sections! {
         ttl: Duration = "10m";
     }
 
+    /// What a chat may have that is nobody else's.
+    chats: Chats {
+        /// Whether callers may attach servers to one chat. Where not, those there are have no part in any turn, and
+        /// can be removed.
+        allow_inline_servers: bool = "true";
+    }
+
     /// Keeping tokens fresh.
     tokens: Tokens {
         /// How long before its end a token in use is renewed: up to 1 h.

@@ -37,6 +37,9 @@ const RESERVED: [&str; 14] = [
 /// Reserved beginnings of names, lower case.
 const RESERVED_PREFIXES: [&str; 5] = ["proxy-", "content-", "accept", "mcp-", "x-forwarded-"];
 
+/// Beginnings of the names under which identity headers are sent, lower case.
+const IDENTITY_PREFIXES: [&str; 2] = ["x-coder-", "x-stationmaster-"];
+
 /// A header name that may be configured, in the spelling it was given.
 pub fn name(text: &str) -> Result<String, InvalidText> {
     let text = text.trim();
@@ -60,6 +63,27 @@ pub fn name(text: &str) -> Result<String, InvalidText> {
         return Err(InvalidText::Grammar("is a reserved header name"));
     }
     Ok(text.to_owned())
+}
+
+/// As [`name`], where whoever gives it must not pass for us: names of identity headers are reserved too.
+pub fn callers_name(text: &str) -> Result<String, InvalidText> {
+    let name = name(text)?;
+    let lower = name.to_ascii_lowercase();
+    if IDENTITY_PREFIXES
+        .iter()
+        .any(|prefix| lower.starts_with(prefix))
+    {
+        return Err(InvalidText::Grammar("is a reserved header name"));
+    }
+    Ok(name)
+}
+
+/// The length of headers, in bytes.
+pub fn size(headers: &[(String, HeaderSecret)]) -> usize {
+    let lengths = headers.iter();
+    lengths
+        .map(|(name, value)| name.len() + value.expose_secret().len())
+        .sum()
 }
 
 /// Checks a header value; it is kept exactly as given.

@@ -130,6 +130,8 @@ sealed_columns! {
     ServerAssertion = "servers"."assertion";
     /// The secret that a client made by hand had before.
     ServerFormerClientSecret = "servers"."former_client_secret" as ServerClientSecret;
+    /// Names and values of the headers of a server that is attached to a chat.
+    InlineServerHeaders = "inline_servers"."headers";
     /// The secret of a client we registered.
     RegistrationClientSecret = "registrations"."client_secret";
     /// The token that manages a registration.

@@ -50,12 +50,18 @@ fn matches(pattern: &str, name: &str) -> bool {
 /// What is put before the names of a server's tools: at most 32 characters, as unique as the slug. Names that
 /// begin with a digit are refused by some providers: an underscore goes before it.
 pub fn name_prefix(slug: &Slug) -> String {
+    let digit_first = slug.as_str().starts_with(|c: char| c.is_ascii_digit());
+    prefix(if digit_first { "_" } else { "" }, slug)
+}
+
+/// The same of a server that is attached to a chat: by an underscore, which no slug has, never that of a
+/// server of the same slug that is not.
+pub fn inline_name_prefix(slug: &Slug) -> String {
+    prefix("chat_", slug)
+}
+
+fn prefix(lead: &str, slug: &Slug) -> String {
     let slug = slug.as_str();
-    let lead = if slug.starts_with(|c: char| c.is_ascii_digit()) {
-        "_"
-    } else {
-        ""
-    };
     let room = MAX_PREFIX - SEPARATOR.len() - lead.len();
     if slug.len() <= room && !ends_in_digits(slug, '-', PREFIX_DIGITS) {
         return format!("{lead}{slug}{SEPARATOR}");
@@ -106,7 +112,7 @@ fn fingerprint(texts: &[&str], count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use proptest::prelude::*;
 
@@ -186,6 +192,22 @@ mod tests {
         assert_eq!(prefix("1password"), "_1password__");
         let numbered = |end: &str| prefix(&format!("1{}{end}", &long[1..]));
         assert_ne!(numbered("x"), numbered("y"));
+    }
+
+    #[test]
+    fn what_is_attached_to_a_chat_is_told_from_what_is_not() {
+        let slugs = ["tools", "chat-tools", "9", &"a".repeat(25), &"a".repeat(32)];
+        let slugs = slugs.map(|slug| Slug::parse(slug).unwrap());
+
+        let attached = slugs.each_ref().map(inline_name_prefix);
+
+        assert_eq!(attached[0], "chat_tools__");
+        let all: HashSet<_> = slugs.iter().map(name_prefix).chain(attached).collect();
+        assert_eq!(all.len(), 10, "{all:?}");
+        for prefix in &all {
+            assert!(prefix.len() <= MAX_PREFIX, "{prefix}");
+            assert_eq!(prefix.find(SEPARATOR), Some(prefix.len() - 2), "{prefix}");
+        }
     }
 
     #[test]

@@ -3,13 +3,13 @@
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::call::{Call, later};
+use super::call::Call;
 use super::convert::{actor, all, choice, revision, servers, span, timestamp};
-use super::resolve;
 use super::tokens::{MAX_VALIDITY, turn_entry};
-use crate::app::{App, ResolveChat, Result as Done};
+use super::{inline_servers, resolve};
+use crate::app::{App, ChatView, ResolveChat, Result as Done};
 use crate::domain::access::{Actor, Caller};
-use crate::domain::chats::{Chat, Mode};
+use crate::domain::chats::Mode;
 use crate::domain::forwarding::IdentityContext;
 use crate::domain::text::{ChatId, Violations};
 use crate::pb::v1 as pb;
@@ -51,7 +51,8 @@ impl ChatService for Chats {
         &self,
         request: Request<pb::SetChatInlineServersRequest>,
     ) -> Answer<pb::SetChatInlineServersResponse> {
-        later(request)
+        let (call, ask) = Call::open(request)?;
+        call.answer(Box::pin(attach(&self.0, &call.caller, ask)).await)
     }
 
     async fn resolve_chat(
@@ -64,7 +65,7 @@ impl ChatService for Chats {
 }
 
 /// A chat as stored.
-fn chat(chat: &Chat) -> pb::Chat {
+fn chat(ChatView { chat, inline }: &ChatView) -> pb::Chat {
     pb::Chat {
         id: chat.id.to_string(),
         owner: chat.owner.to_string(),
@@ -75,7 +76,7 @@ fn chat(chat: &Chat) -> pb::Chat {
             .map(ToString::to_string)
             .collect(),
         has_selection: chat.selection.is_some(),
-        inline_servers: Vec::new(),
+        inline_servers: inline.iter().map(inline_servers::shown).collect(),
         create_time: Some(timestamp(chat.created_at)),
         update_time: Some(timestamp(chat.updated_at)),
     }
@@ -104,6 +105,24 @@ async fn set(
     let ((owner, id), servers) = all(found, whose.zip(servers))?;
     let written = app.set_chat_servers(caller, &owner, &id, &servers).await?;
     Ok(pb::SetChatServersResponse {
+        chat: Some(chat(&written.value)),
+        revision: written.revision.0,
+    })
+}
+
+async fn attach(
+    app: &App,
+    caller: &Caller,
+    ask: pb::SetChatInlineServersRequest,
+) -> Done<pb::SetChatInlineServersResponse> {
+    let mut found = Violations::new();
+    let whose = owned(&mut found, caller, ask.actor, &ask.chat_id);
+    let (owner, id) = all(found, whose)?;
+    let drafts: Vec<_> = ask.servers.into_iter().map(inline_servers::draft).collect();
+    let written = app
+        .set_chat_inline_servers(caller, &owner, &id, &drafts)
+        .await?;
+    Ok(pb::SetChatInlineServersResponse {
         chat: Some(chat(&written.value)),
         revision: written.revision.0,
     })

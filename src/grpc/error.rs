@@ -174,6 +174,11 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             Reason::ChatOwnedByAnotherUser,
             about(&[]),
         ),
+        Error::InlineServersDisabled => (
+            FailedPrecondition,
+            Reason::InlineServersDisabled,
+            about(&[]),
+        ),
         Error::ApiKeyNotFound => (NotFound, Reason::ApiKeyNotFound, about(&["api_key"])),
         Error::RevisionNotReached(revision) => {
             let said = vec![("revision", revision.0.to_string())];

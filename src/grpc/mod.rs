@@ -15,6 +15,7 @@ mod convert;
 mod error;
 mod handshakes;
 mod imports;
+mod inline_servers;
 mod layer;
 mod operations;
 mod reports;

@@ -11,13 +11,13 @@ use super::call::{Call, later};
 use super::convert::{actor, all, duration, revision, servers, span, timestamp};
 use super::servers::{auth_kind, availability, transport};
 use super::{connections, imports, reports, resolve, user_headers};
-use crate::app::{App, Resolve, Result as Done, TurnEntry};
+use crate::app::{App, Resolve, ResolvedInline, Result as Done, TurnEntry};
 use crate::domain::access::Caller;
 use crate::domain::forwarding::Signing;
 use crate::domain::resolution::{Outcome, Resolved};
-use crate::domain::servers::{Glimpse, ToolPolicy};
+use crate::domain::servers::{AuthKind, Glimpse, ToolPolicy, Transport};
 use crate::domain::text::Violations;
-use crate::domain::tools::name_prefix;
+use crate::domain::tools::{inline_name_prefix, name_prefix};
 use crate::pb::v1 as pb;
 use crate::pb::v1::token_service_server::TokenService;
 
@@ -239,7 +239,32 @@ pub(super) fn turn_entry(entry: TurnEntry) -> pb::ResolvedServer {
     match entry {
         TurnEntry::Server(resolved) => self::entry(*resolved),
         TurnEntry::Unread(glimpse) => unread(*glimpse),
+        TurnEntry::Inline(resolved) => inline(*resolved),
     }
+}
+
+/// A server that is attached to the chat.
+fn inline(ResolvedInline { server, outcome }: ResolvedInline) -> pb::ResolvedServer {
+    let kind = if server.headers.is_some() {
+        AuthKind::CustomHeaders
+    } else {
+        AuthKind::None
+    };
+    let answer = pb::ResolvedServer {
+        server: server.id.to_string(),
+        slug: server.slug.to_string(),
+        tool_name_prefix: inline_name_prefix(&server.slug),
+        display_name: server.slug.to_string(),
+        url: server.url,
+        transport: transport(Transport::StreamableHttp).into(),
+        status: resolve::status(&outcome).into(),
+        reason: resolve::reason(&outcome).into(),
+        tool_policy: tool_policy(server.tools),
+        auth_kind: auth_kind(kind).into(),
+        inline: true,
+        ..pb::ResolvedServer::default()
+    };
+    with_outcome(answer, outcome)
 }
 
 /// A server whose row cannot be read: what is known of it, and that it cannot be used.

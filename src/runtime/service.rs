@@ -278,6 +278,7 @@ fn settings(config: &Config, public_url: Url) -> Result<Settings, Error> {
         client_name: config.oauth.client_name.clone(),
         request_timeout: config.oauth.request_timeout,
         allow_link: config.handshakes.allow_link,
+        allow_inline_servers: config.chats.allow_inline_servers,
         handshake_ttl: config.handshakes.ttl,
         tokens: Policy {
             margin: config.tokens.refresh_margin,

@@ -1,19 +1,22 @@
 //! Chats: which servers one chat uses, and everything a daemon needs for one turn of it (`turn.rs`).
 
 mod candidates;
+mod inline;
 mod subagents;
 mod turn;
 
+pub use inline::ResolvedInline;
 pub use turn::{ResolveChat, ResolvedTurn, TurnEntry};
 
 use super::access::check_actor;
 use super::error::{Error, Result};
+use super::readable::readable;
 use super::resolve::MAX_SERVERS;
 use super::servers::{ServerRef, may_see_any};
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
-use crate::domain::chats::Chat;
+use crate::domain::chats::{Chat, InlineServer};
 use crate::domain::ids::ServerId;
 use crate::domain::servers::Availability;
 use crate::domain::text::{ChatId, UserId};
@@ -21,6 +24,15 @@ use crate::store::{self, Read};
 
 /// How often a write starts over when servers go at the same time.
 const TRIES: usize = 4;
+
+/// A chat with what is attached to it.
+#[derive(Debug, Clone)]
+pub struct ChatView {
+    /// The chat.
+    pub chat: Chat,
+    /// What its caller attached to it, by slug.
+    pub inline: Vec<InlineServer>,
+}
 
 impl App {
     /// Stores a chat's whole selection. Forced servers need not be named and cannot be left out:
@@ -31,7 +43,7 @@ impl App {
         actor: &Actor,
         chat: &ChatId,
         servers: &[String],
-    ) -> Result<Written<Chat>> {
+    ) -> Result<Written<ChatView>> {
         check_actor(caller, Some(actor))?;
         for _ in 0..TRIES {
             let mut tx = self.0.store.read().await?;
@@ -90,7 +102,7 @@ impl App {
         actor: &Actor,
         chat: &ChatId,
         (servers, triggered_by): (Vec<ServerId>, Option<&UserId>),
-    ) -> Result<Option<Written<Chat>>> {
+    ) -> Result<Option<Written<ChatView>>> {
         let mut event = self.event(&caller.tenant, caller.origin(), "chat.select", chat);
         event.user = Some(actor.user.to_string());
         let ids: Vec<String> = servers.iter().map(ToString::to_string).collect();
@@ -118,23 +130,34 @@ impl App {
             .get(&caller.tenant, chat)
             .await?
             .unwrap_or(wanted);
+        let inline = tx.chats().list_inline(&caller.tenant, chat).await?;
+        let inline = readable(inline);
         let revision = tx.commit(&event).await?;
         Ok(Some(Written {
-            value: stored,
+            value: ChatView {
+                chat: stored,
+                inline,
+            },
             revision,
         }))
     }
 
-    /// A chat's selection as stored.
+    /// A chat as stored, with what is attached to it, wanted by the deployment or not.
     pub async fn get_chat_servers(
         &self,
         caller: &Caller,
         actor: &Actor,
         chat: &ChatId,
-    ) -> Result<Chat> {
+    ) -> Result<ChatView> {
         check_actor(caller, Some(actor))?;
         let mut tx = self.0.store.read().await?;
-        own(tx.chats().get(&caller.tenant, chat).await?, actor)?.ok_or(Error::ChatNotFound)
+        let stored = own(tx.chats().get(&caller.tenant, chat).await?, actor)?;
+        let stored = stored.ok_or(Error::ChatNotFound)?;
+        let inline = tx.chats().list_inline(&caller.tenant, chat).await?;
+        Ok(ChatView {
+            chat: stored,
+            inline: readable(inline),
+        })
     }
 
     /// Forgets a chat; forgetting it again changes nothing.

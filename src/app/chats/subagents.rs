@@ -13,6 +13,14 @@ use crate::store;
 /// How many agents of a chat are remembered. The oldest gives way, and begins anew at its next turn.
 const MOST: u16 = 1000;
 
+/// What a chat has for the agents it spawns.
+pub(super) struct Has {
+    /// Of the servers of the tenant.
+    pub(super) servers: Vec<ServerId>,
+    /// Of those attached to it.
+    pub(super) inline: Vec<ServerId>,
+}
+
 impl App {
     /// Fixes what a sub-chat has, unless that was done meanwhile; answers what it has then, and where in the feed
     /// that is seen. `None` when one of the servers went meanwhile.
@@ -20,13 +28,13 @@ impl App {
         &self,
         caller: &Caller,
         ask: &ResolveChat,
-        id: &ChatId,
-        servers: Vec<ServerId>,
+        (id, has): (&ChatId, Has),
     ) -> Result<Option<(Subchat, Revision)>> {
         let tenant = &caller.tenant;
         let mut event = self.event(tenant, caller.origin(), "chat.spawn", &ask.chat);
         event.user = Some(ask.actor.user.to_string());
-        let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        let names = has.servers.iter().chain(&has.inline);
+        let names: Vec<String> = names.map(ToString::to_string).collect();
         event.detail = serde_json::json!({ "subchat": id.as_str(), "servers": names });
         if let Some(user) = &ask.identity.triggered_by {
             event.detail["triggered_by"] = user.as_str().into();
@@ -35,7 +43,8 @@ impl App {
             tenant: tenant.clone(),
             chat: ask.chat.clone(),
             id: id.clone(),
-            servers,
+            servers: has.servers,
+            inline: has.inline,
             created_at: event.at,
         };
         let mut tx = self.0.store.write().await?;

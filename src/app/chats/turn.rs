@@ -5,15 +5,16 @@ use std::time::Duration;
 use super::super::App;
 use super::super::access::check_actor;
 use super::super::error::{Error, Result};
-use super::super::metrics::ResolveOutcome;
 use super::super::resolve::Wanted;
 use super::candidates::Candidate;
+use super::inline::ResolvedInline;
+use super::subagents::Has;
 use super::{TRIES, own};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
-use crate::domain::chats::{Agent, Chosen, Mode, takes_part};
+use crate::domain::chats::{Agent, Chosen, InlineServer, Mode, Subchat, takes_part};
 use crate::domain::forwarding::IdentityContext;
-use crate::domain::resolution::Resolved;
+use crate::domain::resolution::{Outcome, Resolved};
 use crate::domain::servers::Glimpse;
 use crate::domain::text::ChatId;
 use crate::store;
@@ -48,12 +49,14 @@ pub enum TurnEntry {
     Server(Box<Resolved>),
     /// A configured one whose row cannot be read.
     Unread(Box<Glimpse>),
+    /// One that is attached to the chat.
+    Inline(Box<ResolvedInline>),
 }
 
 /// What a turn may use.
 #[derive(Debug)]
 pub struct ResolvedTurn {
-    /// One entry per server, by display name, then id.
+    /// One entry per server, by display name, then id; what is attached to the chat last, by slug.
     pub entries: Vec<TurnEntry>,
     /// The revision at which it was looked at.
     pub revision: Revision,
@@ -64,6 +67,7 @@ pub struct ResolvedTurn {
 /// The servers of a turn, not resolved yet.
 struct Turn {
     servers: Vec<Candidate>,
+    inline: Vec<InlineServer>,
     revision: Revision,
     unknown: Vec<String>,
 }
@@ -77,7 +81,7 @@ impl App {
         check_actor(caller, Some(&ask.actor))?;
         for _ in 0..TRIES {
             if let Some(turn) = self.servers_of_turn(caller, &ask).await? {
-                return self.resolve_turn(&ask, turn).await;
+                return self.resolve_turn(caller, &ask, turn).await;
             }
         }
         Err(Error::StoreUnavailable(store::Error::Conflict))
@@ -106,6 +110,7 @@ impl App {
             None => None,
         };
         let mut servers = self.candidates(&mut tx, caller).await?;
+        let mut inline = self.inline_of(&mut tx, caller, &ask.chat).await?;
         drop(tx);
         if let Some(chosen) = chosen {
             let chosen = (chosen, ask.identity.triggered_by.as_ref());
@@ -121,8 +126,15 @@ impl App {
             let usual = (Mode::Normal, Agent::Sub);
             let policies = servers.iter().map(Candidate::policy);
             let had = policies.filter(|server| takes_part(server, &ask.actor, chosen, usual));
-            let had = had.map(|server| server.id).collect();
-            let Some((spawned, seen)) = self.spawn(caller, ask, id, had).await? else {
+            let (mode, agent) = usual;
+            let attached = inline
+                .iter()
+                .filter(|server| server.allowed.admits(mode, agent));
+            let has = Has {
+                servers: had.map(|server| server.id).collect(),
+                inline: attached.map(|server| server.id).collect(),
+            };
+            let Some((spawned, seen)) = self.spawn(caller, ask, (id, has)).await? else {
                 return Ok(None);
             };
             (subchat, revision) = (Some(spawned), seen);
@@ -136,14 +148,26 @@ impl App {
             caller.narrowing.admits_server(policy.id)
                 && takes_part(&policy, &ask.actor, chosen, (ask.mode, agent))
         });
+        inline.retain(|server| {
+            let has = |subchat: &Subchat| subchat.inline.contains(&server.id);
+            caller.narrowing.admits_server(server.id)
+                && subchat.as_ref().is_none_or(has)
+                && server.allowed.admits(ask.mode, agent)
+        });
         Ok(Some(Turn {
             servers,
+            inline,
             revision,
             unknown,
         }))
     }
 
-    async fn resolve_turn(&self, ask: &ResolveChat, turn: Turn) -> Result<ResolvedTurn> {
+    async fn resolve_turn(
+        &self,
+        caller: &Caller,
+        ask: &ResolveChat,
+        turn: Turn,
+    ) -> Result<ResolvedTurn> {
         let (mut whole, mut glimpsed) = (Vec::new(), Vec::new());
         for (at, server) in turn.servers.into_iter().enumerate() {
             match server {
@@ -158,8 +182,13 @@ impl App {
         let mut entries: Vec<_> = resolved.collect();
         // Each at its place among the others, from the first to the last.
         for (at, glimpse) in glimpsed {
-            self.0.metrics.resolved(ResolveOutcome::Unreadable);
+            self.count_resolved(&Outcome::Unreadable);
             entries.insert(at, TurnEntry::Unread(glimpse));
+        }
+        for server in turn.inline {
+            let whose = (&ask.actor.user, &ask.identity);
+            let resolved = self.resolve_inline(&caller.tenant, whose, server);
+            entries.push(TurnEntry::Inline(Box::new(resolved.await?)));
         }
         Ok(ResolvedTurn {
             entries,

@@ -55,7 +55,7 @@ impl App {
                 Err(error @ Unopened::Store(_)) => return Err(error.into()),
             }
         }
-        Ok(headers(all, server.version + held.version))
+        Ok(unending(all, server.version + held.version))
     }
 
     /// What the user supplied for a server; `None` where the server is not as it was read: values that
@@ -96,7 +96,7 @@ impl App {
 }
 
 /// Headers that do not end.
-pub(super) fn headers(headers: Headers, credential_version: i64) -> Outcome {
+pub(in crate::app) fn unending(headers: Headers, credential_version: i64) -> Outcome {
     let validity = Validity {
         expires_at: None,
         credential_version,

@@ -5,6 +5,8 @@ mod fixed;
 mod grant;
 mod identity;
 
+pub(super) use fixed::unending;
+
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -179,7 +181,7 @@ impl App {
                 }
                 resolved => resolved?,
             };
-            self.0.metrics.resolved(label(&outcome));
+            self.count_resolved(&outcome);
             Ok(Resolved {
                 server,
                 outcome,
@@ -193,13 +195,17 @@ impl App {
             .await
     }
 
+    pub(in crate::app) fn count_resolved(&self, outcome: &Outcome) {
+        self.0.metrics.resolved(label(outcome));
+    }
+
     async fn resolve_one(&self, actor: &Actor, server: &Server, wanted: Wanted) -> Result<Outcome> {
         if awaits_approval(server) {
             self.look_now_and_then(server);
             return Ok(Outcome::ConfigError(ConfigProblem::IssuerApprovalPending));
         }
         match &server.spec.auth {
-            Auth::None => Ok(fixed::headers(Vec::new(), 0)),
+            Auth::None => Ok(unending(Vec::new(), 0)),
             Auth::ApiKey(_) | Auth::CustomHeaders(_) => {
                 self.resolve_headers(server, &actor.user).await
             }

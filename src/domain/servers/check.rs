@@ -107,7 +107,7 @@ fn entries(found: &mut Violations, field: &str, list: &[String], (count, len): (
 }
 
 /// An absolute URL of a server: http(s), with a host, without user or fragment.
-fn server_url(text: &str, rules: Rules) -> Result<(), &'static str> {
+pub(in crate::domain) fn server_url(text: &str, rules: Rules) -> Result<(), &'static str> {
     if text.is_empty() {
         return Err("is required");
     }

@@ -19,10 +19,11 @@ pub use auth::{
     ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IdentityToken,
     IssuerChange, OAuth2, Overrides, PreregisteredClient, Redirect, UserOidc, Workload,
 };
+pub(in crate::domain) use check::server_url;
 pub use check::{Rules, Stored, check};
 pub use consequences::{Consequences, consequences};
-pub use user_headers::UserHeader;
 pub use policy::{Glimpse, Policy};
+pub use user_headers::UserHeader;
 
 use std::time::Duration;
 

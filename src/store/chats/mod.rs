@@ -1,6 +1,7 @@
 //! Rows of chats, their selections and what their sub-agents have. Deleting a server takes it out of every chat
 //! (foreign key), and deleting a chat takes all that is its.
 
+mod inline;
 mod subchats;
 
 use sqlx::FromRow;
@@ -30,12 +31,33 @@ statements! {
     INSERT_SERVER = "INSERT INTO chat_servers (tenant, chat, server, position) VALUES ($1, $2, $3, $4)";
     DELETE = "DELETE FROM chats WHERE tenant = $1 AND id = $2";
     DELETE_OF_OWNER = "DELETE FROM chats WHERE tenant = $1 AND owner = $2 RETURNING id";
+    TOUCH = "UPDATE chats SET updated_at = $3 WHERE tenant = $1 AND id = $2";
+    LIST_INLINE = "SELECT id, slug, url, headers, headers_key, header_count, tools, allow_in_plan_mode, \
+        allow_in_subagents, forward_identity_headers, version FROM inline_servers \
+        WHERE tenant = $1 AND chat = $2 ORDER BY slug";
+    FIND_INLINE_OWNER = "SELECT chats.owner FROM inline_servers JOIN chats \
+        ON chats.tenant = inline_servers.tenant AND chats.id = inline_servers.chat \
+        WHERE inline_servers.tenant = $1 AND inline_servers.id = $2";
+    UPSERT_INLINE = "INSERT INTO inline_servers (id, tenant, chat, slug, url, headers, headers_key, \
+        header_count, tools, allow_in_plan_mode, allow_in_subagents, forward_identity_headers, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO UPDATE SET \
+        url = excluded.url, headers = excluded.headers, headers_key = excluded.headers_key, \
+        header_count = excluded.header_count, tools = excluded.tools, \
+        allow_in_plan_mode = excluded.allow_in_plan_mode, \
+        allow_in_subagents = excluded.allow_in_subagents, \
+        forward_identity_headers = excluded.forward_identity_headers, version = excluded.version \
+        WHERE inline_servers.tenant = excluded.tenant AND inline_servers.chat = excluded.chat";
+    DELETE_INLINE = "DELETE FROM inline_servers WHERE tenant = $1 AND chat = $2 AND id = $3";
     GET_SUBCHAT = "SELECT created_at FROM subchats WHERE tenant = $1 AND chat = $2 AND id = $3";
     LIST_SUBCHAT_SERVERS = "SELECT server FROM subchat_servers \
+        WHERE tenant = $1 AND chat = $2 AND subchat = $3 ORDER BY server";
+    LIST_SUBCHAT_INLINE = "SELECT server FROM subchat_inline_servers \
         WHERE tenant = $1 AND chat = $2 AND subchat = $3 ORDER BY server";
     INSERT_SUBCHAT = "INSERT INTO subchats (tenant, chat, id, created_at) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (tenant, chat, id) DO NOTHING";
     INSERT_SUBCHAT_SERVER = "INSERT INTO subchat_servers (tenant, chat, subchat, server) \
+        VALUES ($1, $2, $3, $4)";
+    INSERT_SUBCHAT_INLINE = "INSERT INTO subchat_inline_servers (tenant, chat, subchat, server) \
         VALUES ($1, $2, $3, $4)";
     DELETE_OLD_SUBCHATS = "DELETE FROM subchats WHERE tenant = $1 AND chat = $2 AND id IN \
         (SELECT id FROM subchats WHERE tenant = $1 AND chat = $2 AND id <> $3 \

@@ -1,8 +1,8 @@
 //! What agents that a chat spawned have, as it was at their first turn.
 
 use super::{
-    DELETE_OLD_SUBCHATS, GET_SUBCHAT, INSERT_SUBCHAT, INSERT_SUBCHAT_SERVER, LIST_SUBCHAT_SERVERS,
-    Reader, Writer,
+    DELETE_OLD_SUBCHATS, GET_SUBCHAT, INSERT_SUBCHAT, INSERT_SUBCHAT_INLINE, INSERT_SUBCHAT_SERVER,
+    LIST_SUBCHAT_INLINE, LIST_SUBCHAT_SERVERS, Reader, Writer,
 };
 use crate::domain::changes::Op;
 use crate::domain::chats::Subchat;
@@ -31,23 +31,29 @@ impl Reader<'_> {
         let Some(created_at) = created_at else {
             return Ok(None);
         };
-        let servers: Vec<String> =
-            on!(&mut *self.0, |conn| sqlx::query_scalar(LIST_SUBCHAT_SERVERS)
+        let mut lists = [LIST_SUBCHAT_SERVERS, LIST_SUBCHAT_INLINE].map(|list| (list, Vec::new()));
+        for (statement, found) in &mut lists {
+            let statement = *statement;
+            let servers: Vec<String> = on!(&mut *self.0, |conn| sqlx::query_scalar(statement)
                 .bind(tenant.as_str())
                 .bind(chat.as_str())
                 .bind(id.as_str())
                 .fetch_all(conn)
                 .await)?;
-        let reading = Reading {
-            table: "subchat_servers",
-            id: id.as_str(),
-        };
-        let server = |text: &String| reading.parse::<ServerId>("server", text);
+            let reading = Reading {
+                table: "subchats",
+                id: id.as_str(),
+            };
+            let server = |text: &String| reading.parse::<ServerId>("server", text);
+            *found = servers.iter().map(server).collect::<Result<_>>()?;
+        }
+        let [(_, servers), (_, inline)] = lists;
         Ok(Some(Subchat {
             tenant: tenant.clone(),
             chat: chat.clone(),
             id: id.clone(),
-            servers: servers.iter().map(server).collect::<Result<_>>()?,
+            servers,
+            inline,
             created_at: Timestamp::from_micros(created_at),
         }))
     }
@@ -69,8 +75,10 @@ impl Writer<'_> {
         if rows == 0 {
             return Ok(false);
         }
-        for server in &subchat.servers {
-            on!(&mut *self.tx, |conn| sqlx::query(INSERT_SUBCHAT_SERVER)
+        let servers = subchat.servers.iter().map(|id| (INSERT_SUBCHAT_SERVER, id));
+        let inline = subchat.inline.iter().map(|id| (INSERT_SUBCHAT_INLINE, id));
+        for (statement, server) in servers.chain(inline) {
+            on!(&mut *self.tx, |conn| sqlx::query(statement)
                 .bind(subchat.tenant.as_str())
                 .bind(subchat.chat.as_str())
                 .bind(subchat.id.as_str())

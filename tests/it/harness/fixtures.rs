@@ -98,12 +98,12 @@ impl Home {
     }
 
     /// The time that ids are minted from.
-    pub(super) fn clock(&self) -> &FixedClock {
+    pub(crate) fn clock(&self) -> &FixedClock {
         &self.clock
     }
 
     /// The randomness that ids are minted from.
-    pub(super) fn random(&self) -> &SeededRandom {
+    pub(crate) fn random(&self) -> &SeededRandom {
         &self.random
     }
 

@@ -13,6 +13,8 @@ mod breaker;
 mod browser;
 mod changed_secrets;
 mod chats;
+mod chats_attached;
+mod chats_inline;
 mod chats_subagents;
 mod chats_unread;
 mod client_credentials;

@@ -25,6 +25,7 @@ fn subchat(home: &Home, (chat, id): (&str, &str), mut servers: Vec<ServerId>) ->
         chat: chat_id(chat),
         id: chat_id(id),
         servers,
+        inline: Vec::new(),
         created_at: NOW,
     }
 }

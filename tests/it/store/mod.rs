@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod bell;
 mod chats;
+mod chats_inline;
 mod chats_sub;
 mod connections;
 mod connections_change;

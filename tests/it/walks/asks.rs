@@ -104,12 +104,16 @@ asks! {
         ours: [r#"{"actor":{"user":"ann"},"chatId":"chat-1","servers":["wiki","keyed"]}"#]
     }
     "ChatService/SetChatInlineServers" {
-        theirs: [],
-        ours: [r#"{"actor":{"user":"ann"},"chatId":"chat-1"}"#]
+        theirs: [r#"{"actor":{"user":"ann"},"chatId":"chat-3","servers":[{"id":"$inline","slug":"notes","url":"https://x.example.com/"}]}"#],
+        ours: [
+            r#"{"actor":{"user":"ann"},"chatId":"chat-1","servers":[{"slug":"notes","url":"https://x.example.com/","headers":[{"name":"X","value":"y"}]}]}"#,
+            r#"{"actor":{"user":"ann"},"chatId":"chat-3"}"#
+        ]
     }
     "ChatService/ResolveChat" {
         theirs: [r#"{"actor":{"user":"ann"},"chatId":"chat-3","selection":{"servers":["$server"]}}"#],
         ours: [r#"{"actor":{"user":"ann"},"chatId":"chat-1"}"#,
+            r#"{"actor":{"user":"ann"},"chatId":"chat-1","subagent":{"subchatId":"sub-1"}}"#,
             r#"{"actor":{"user":"ann"},"chatId":"chat-4"}"#]
     }
     "HandshakeService/StartHandshake" {
@@ -136,7 +140,8 @@ asks! {
             r#"{"actor":{"user":"ann"},"servers":["keyed"],"identity":{"chatId":"chat-1","workspaceId":"w"}}"#]
     }
     "TokenService/ReportResponse" {
-        theirs: [r#"{"actor":{"user":"ann"},"server":"$server","httpResponse":{"status":401,"credentialVersion":"1"}}"#],
+        theirs: [r#"{"actor":{"user":"ann"},"server":"$server","httpResponse":{"status":401,"credentialVersion":"1"}}"#,
+            r#"{"actor":{"user":"ann"},"server":"$inline","httpResponse":{"status":401,"credentialVersion":"1"}}"#],
         ours: [r#"{"actor":{"user":"ann"},"server":"wiki","httpResponse":{"status":401,"credentialVersion":"1"}}"#]
     }
     "TokenService/GetConnection" {

@@ -46,6 +46,8 @@ tables! {
     "user_header_versions" by "tenant",
     "subchats" by "tenant",
     "subchat_servers" by "tenant",
+    "subchat_inline_servers" by "tenant",
+    "inline_servers" by "tenant",
     "requests" by "tenant",
     "changes" by "tenant",
     "audit_events" by "tenant",

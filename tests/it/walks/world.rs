@@ -193,6 +193,19 @@ impl Tenant {
         wire.call("ChatService/SetChatServers", daemon, chat)
             .await
             .ok();
+        let attach = json!({ "actor": { "user": "ann" }, "chatId": "chat-1", "servers": [{
+            "slug": "notes", "url": format!("https://{name}.example.com/"), "allowInSubagents": true,
+            "headers": [{ "name": format!("X-{name}"), "value": format!("{name}-value") }],
+        }]});
+        let attached = wire
+            .call("ChatService/SetChatInlineServers", daemon, attach)
+            .await
+            .ok();
+        let spawn = json!({ "actor": { "user": "ann" }, "chatId": "chat-1",
+            "subagent": { "subchatId": "sub-1" } });
+        wire.call("ChatService/ResolveChat", daemon, spawn)
+            .await
+            .ok();
         let start = json!({ "actor": { "user": "ann" }, "server": "wiki" });
         let began = wire
             .call("HandshakeService/StartHandshake", daemon, start.clone())
@@ -214,6 +227,7 @@ impl Tenant {
             .call("HandshakeService/StartHandshake", daemon, start)
             .await
             .ok();
+        self.note("inline", text(&attached["chat"]["inlineServers"][0]["id"]));
         self.note("connection", text(&read["connection"]["id"]));
         self.note("registration", text(&read["connection"]["registrationId"]));
         self.note("handshake", text(&open["handshake"]["id"]));

@@ -1,5 +1,9 @@
 //! Chats: which servers one chat uses. The whole rule is [`takes_part`].
 
+mod inline;
+
+pub use inline::{InlineDraft, InlineServer, check as check_inline, slug as inline_slug};
+
 use super::access::Actor;
 use super::ids::ServerId;
 use super::servers::{Availability, Policy};
@@ -7,7 +11,7 @@ use super::tenants::TenantId;
 use super::text::{ChatId, UserId};
 use super::time::Timestamp;
 
-/// A chat that is known: it has chosen, or an agent that it spawned had a turn.
+/// A chat that is known: it has chosen, or something was attached to it, or an agent that it spawned had a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
     /// Whose it is.
@@ -20,7 +24,7 @@ pub struct Chat {
     pub selection: Option<Vec<ServerId>>,
     /// When it was first stored.
     pub created_at: Timestamp,
-    /// When the selection last changed.
+    /// When the selection, or what is attached, last changed.
     pub updated_at: Timestamp,
 }
 
@@ -35,6 +39,8 @@ pub struct Subchat {
     pub id: ChatId,
     /// The servers the chat had then and sub-agents were allowed, by id.
     pub servers: Vec<ServerId>,
+    /// The same of those that were attached to the chat.
+    pub inline: Vec<ServerId>,
     /// When it had its first turn.
     pub created_at: Timestamp,
 }
@@ -123,5 +129,4 @@ pub fn takes_part(
 }
 
 #[cfg(test)]
-#[path = "chats_tests.rs"]
 mod tests;
