@@ -52,3 +52,7 @@ CREATE TABLE subchat_inline_servers (
 );
 
 CREATE INDEX subchat_inline_servers_of_server ON subchat_inline_servers (server);
+
+-- Whose personal server it is; nobody's, the organisation's.
+ALTER TABLE servers ADD COLUMN owner TEXT COLLATE "C";
+CREATE INDEX servers_of_owner ON servers (tenant, owner);

@@ -123,6 +123,14 @@ pub enum Error {
     /// Servers attached to chats by callers are switched off.
     #[error("this deployment wants no inline servers")]
     InlineServersDisabled,
+    /// There are as many as the deployment allows.
+    #[error("the quota of {quota} is used up")]
+    QuotaExceeded {
+        /// Of what.
+        quota: &'static str,
+        /// How many there may be.
+        limit: u32,
+    },
     /// There is no such key.
     #[error("API key not found")]
     ApiKeyNotFound,

@@ -103,6 +103,8 @@ pub struct Settings {
     pub allow_link: bool,
     /// Whether callers may attach servers to a chat.
     pub allow_inline_servers: bool,
+    /// How many personal servers a user may have.
+    pub personal_quota: u32,
     /// How long a handshake stays open.
     pub handshake_ttl: Duration,
     /// When to renew, and how.

@@ -13,7 +13,7 @@ use crate::domain::page::PageRequest;
 use crate::domain::revocations::Reason;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
-use crate::store::{self, Read};
+use crate::store::{self, Read, Which};
 
 /// How often a purge starts over when the user's grants change at the same time.
 const TRIES: usize = 8;
@@ -29,6 +29,8 @@ pub struct Purged {
     pub header_values: usize,
     /// How many chats.
     pub chats: usize,
+    /// How many personal servers.
+    pub servers: usize,
     /// Where in the feed it can be seen.
     pub revision: Revision,
 }
@@ -45,8 +47,9 @@ struct Held {
 
 impl App {
     /// Forgets everything about a user: connections and grants that wait to be confirmed, whose
-    /// revocation is queued with that, handshakes, header values and chats. Atomic and idempotent. What is kept of
-    /// the past stays: the audit trail, and the generations of connections.
+    /// revocation is queued with that, handshakes, header values and chats. Atomic and idempotent, but for
+    /// personal servers, which go one by one before that. What is kept of the past stays: the audit trail,
+    /// and the generations of connections.
     pub async fn purge_user(&self, caller: &Caller, user: &UserId) -> Result<Purged> {
         let actor = Actor {
             user: user.clone(),
@@ -56,14 +59,48 @@ impl App {
         if !caller.narrowing.servers.is_empty() {
             return Err(Error::KeyNarrowed { by: "servers" });
         }
+        let (mut servers, mut connections) = (0, 0);
         for _ in 0..TRIES {
+            let (gone, ended) = self.delete_owned(caller, user).await?;
+            servers += gone;
+            connections += ended;
             let held = self.held_by(&caller.tenant, user).await?;
             if let Some(purged) = self.try_purge(caller, user, &held).await? {
                 self.ring_outbox();
-                return Ok(purged);
+                return Ok(Purged {
+                    connections: purged.connections + connections,
+                    servers,
+                    ..purged
+                });
             }
         }
         Err(Error::StoreUnavailable(store::Error::Conflict))
+    }
+
+    /// Deletes a user's personal servers; how many, and how many connections ended with them.
+    async fn delete_owned(&self, caller: &Caller, user: &UserId) -> Result<(usize, usize)> {
+        let page = PageRequest {
+            size: PageRequest::MAX,
+            after: None,
+        };
+        let (mut servers, mut connections) = (0, 0);
+        for _ in 0..TRIES {
+            let mut tx = self.0.store.read().await?;
+            let owned = Which::Owned(user);
+            let found = tx.servers().list(&caller.tenant, owned, &page).await?;
+            drop(tx);
+            if found.entries.is_empty() {
+                break;
+            }
+            for server in found.entries {
+                let deleted = Box::pin(self.try_delete(caller, server?, Reason::Purge));
+                if let Some(written) = deleted.await? {
+                    servers += 1;
+                    connections += written.value;
+                }
+            }
+        }
+        Ok((servers, connections))
     }
 
     async fn held_by(&self, tenant: &TenantId, user: &UserId) -> Result<Held> {
@@ -130,6 +167,10 @@ impl App {
         if !more.entries.is_empty() || !same {
             return Ok(None);
         }
+        // Made since they were deleted.
+        if tx.servers().count_of_owner(tenant, user).await? > 0 {
+            return Ok(None);
+        }
         let mut values = tx.user_headers_mut();
         let header_values = values.delete_of_user(tenant, user).await?;
         let chats = tx.chats_mut().delete_of_owner(tenant, user).await?;
@@ -141,6 +182,7 @@ impl App {
             handshakes: gone.len(),
             header_values,
             chats,
+            servers: 0,
             revision: tx.feed().head(tenant).await?,
         };
         let found = purged.connections + purged.handshakes + header_values + chats;

@@ -50,6 +50,11 @@ impl Checks<'_> {
         if let Some(tokens) = &parts.tokens {
             self.tokens(tokens, parts.oauth.as_ref());
         }
+        if let Some(servers) = &parts.servers
+            && servers.personal_quota > 1000
+        {
+            self.note("servers.personal_quota", "must be at most 1000");
+        }
         if let Some(lifecycle) = &parts.lifecycle {
             self.lifecycle(lifecycle, parts.oauth.as_ref());
         }

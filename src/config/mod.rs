@@ -21,7 +21,8 @@ pub use explain::{Row, example};
 pub use layers::Origin;
 pub use secret::{DatabaseUrl, PostgresUrl, RootKeys};
 pub use sections::{
-    Chats, Database, Egress, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Telemetry, Tokens,
+    Chats, Database, Egress, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Servers,
+    Telemetry, Tokens,
 };
 pub use values::{HostName, LogFormat, Migrate, WebOrigin};
 
@@ -97,6 +98,8 @@ pub struct Config {
     pub oauth: Oauth,
     /// Attempts to obtain a grant.
     pub handshakes: Handshakes,
+    /// The servers that are configured.
+    pub servers: Servers,
     /// What a chat may have that is nobody else's.
     pub chats: Chats,
     /// Keeping tokens fresh.
@@ -118,6 +121,7 @@ struct Parts {
     egress: Option<Egress>,
     oauth: Option<Oauth>,
     handshakes: Option<Handshakes>,
+    servers: Option<Servers>,
     chats: Option<Chats>,
     tokens: Option<Tokens>,
     telemetry: Option<Telemetry>,
@@ -197,6 +201,7 @@ impl Parts {
             egress: Egress::read(reader),
             oauth: Oauth::read(reader),
             handshakes: Handshakes::read(reader),
+            servers: Servers::read(reader),
             chats: Chats::read(reader),
             tokens: Tokens::read(reader),
             telemetry: Telemetry::read(reader),
@@ -215,6 +220,7 @@ impl Parts {
             egress: self.egress?,
             oauth: self.oauth?,
             handshakes: self.handshakes?,
+            servers: self.servers?,
             chats: self.chats?,
             tokens: self.tokens?,
             telemetry: self.telemetry?,

@@ -193,6 +193,12 @@ sections! {
         ttl: Duration = "10m";
     }
 
+    /// The servers that are configured.
+    servers: Servers {
+        /// How many personal servers a user may have: up to 1000. With 0 none are made any more.
+        personal_quota: u32 = "10";
+    }
+
     /// What a chat may have that is nobody else's.
     chats: Chats {
         /// Whether callers may attach servers to one chat. Where not, those there are have no part in any turn, and

@@ -258,6 +258,7 @@ pub(super) async fn purge(
         connections: count(purged.connections),
         header_values: count(purged.header_values),
         chats: count(purged.chats),
+        servers: count(purged.servers),
         revision: purged.revision.0,
         ..pb::PurgeUserResponse::default()
     })

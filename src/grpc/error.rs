@@ -179,6 +179,14 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
             Reason::InlineServersDisabled,
             about(&[]),
         ),
+        Error::QuotaExceeded { quota, limit } => {
+            let said = vec![("quota", (*quota).to_owned()), ("limit", limit.to_string())];
+            let details = Details {
+                said,
+                ..Details::default()
+            };
+            (ResourceExhausted, Reason::QuotaExceeded, details)
+        }
         Error::ApiKeyNotFound => (NotFound, Reason::ApiKeyNotFound, about(&["api_key"])),
         Error::RevisionNotReached(revision) => {
             let said = vec![("revision", revision.0.to_string())];

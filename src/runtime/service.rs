@@ -279,6 +279,7 @@ fn settings(config: &Config, public_url: Url) -> Result<Settings, Error> {
         request_timeout: config.oauth.request_timeout,
         allow_link: config.handshakes.allow_link,
         allow_inline_servers: config.chats.allow_inline_servers,
+        personal_quota: config.servers.personal_quota,
         handshake_ttl: config.handshakes.ttl,
         tokens: Policy {
             margin: config.tokens.refresh_margin,

@@ -53,6 +53,12 @@ impl Reading<'_> {
         self.some("user_id", UserId::parse(text).ok())
     }
 
+    /// The user in the column `owner`, if there is one.
+    pub(super) fn owner(&self, text: Option<&str>) -> Result<Option<UserId>> {
+        let owner = text.map(|text| self.some("owner", UserId::parse(text).ok()));
+        owner.transpose()
+    }
+
     /// A value kept as JSON.
     pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str, text: &str) -> Result<T> {
         serde_json::from_str(text).map_err(|_| self.corrupt(column))

@@ -7,6 +7,7 @@ use super::super::servers::{ServerRef, find};
 use crate::domain::access::Caller;
 use crate::domain::page::PageRequest;
 use crate::domain::servers::{Glimpse, Policy, Server};
+use crate::domain::text::UserId;
 use crate::store::{self, Read, Which};
 
 /// A server that the rules are asked about.
@@ -29,11 +30,12 @@ impl Candidate {
 }
 
 impl App {
-    /// Every server of the tenant that is on, by display name, then id.
+    /// Every server that is on, everybody's and this user's own, by display name, then id.
     pub(super) async fn candidates(
         &self,
         tx: &mut Read,
         caller: &Caller,
+        user: &UserId,
     ) -> Result<Vec<Candidate>> {
         let mut all = Vec::new();
         let mut page = PageRequest {
@@ -43,7 +45,7 @@ impl App {
         loop {
             let read = tx
                 .servers()
-                .list(&caller.tenant, Which::Enabled, &page)
+                .list(&caller.tenant, Which::Enabled(Some(user)), &page)
                 .await?;
             for row in read.entries {
                 match row {

@@ -109,7 +109,7 @@ impl App {
             Some(id) => tx.chats().get_subchat(tenant, &ask.chat, id).await?,
             None => None,
         };
-        let mut servers = self.candidates(&mut tx, caller).await?;
+        let mut servers = self.candidates(&mut tx, caller, &ask.actor.user).await?;
         let mut inline = self.inline_of(&mut tx, caller, &ask.chat).await?;
         drop(tx);
         if let Some(chosen) = chosen {

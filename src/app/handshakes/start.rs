@@ -30,7 +30,10 @@ impl App {
         check_actor(caller, Some(&new.actor))?;
         let mut tx = self.0.store.read().await?;
         let server = find(&mut tx, &caller.tenant, &new.server).await?;
-        let server = server.filter(|server| may_see(caller, Some(&new.actor), server));
+        // A user sees their own though it is off; nobody connects to it meanwhile.
+        let visible =
+            |server: &Server| server.spec.enabled && may_see(caller, Some(&new.actor), server);
+        let server = server.filter(visible);
         let server = server.ok_or(Error::ServerNotFound)?;
         let oauth2 = server.spec.auth.oauth2().ok_or(Error::AuthNotInteractive)?;
         // What a user would obtain is sent nowhere meanwhile.

@@ -25,6 +25,7 @@ use crate::domain::profiles::Profile;
 use crate::domain::registrations::Registration;
 use crate::domain::revocations::revokes_superseded;
 use crate::domain::secrets::{AccessToken, ClientSecret, RefreshToken};
+use crate::domain::servers::Server;
 use crate::domain::text::{Slug, Violations};
 use crate::domain::time::Timestamp;
 use crate::store;
@@ -138,7 +139,13 @@ impl App {
         let tenant = &caller.tenant;
         let mut tx = self.0.store.read().await?;
         let server = find(&mut tx, tenant, &import.server).await?;
-        let server = server.filter(|server| may_see(caller, Some(&import.actor), server));
+        let visible = |server: &Server| {
+            // Whoever sees the configuration sees personal ones too, which have one user only.
+            let owner = server.owner.as_ref();
+            may_see(caller, Some(&import.actor), server)
+                && owner.is_none_or(|owner| *owner == import.actor.user)
+        };
+        let server = server.filter(visible);
         let server = server.ok_or(Error::ServerNotFound)?;
         let oauth2 = server.spec.auth.oauth2().ok_or(Error::AuthNotInteractive)?;
         if awaits_approval(&server) {

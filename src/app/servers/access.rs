@@ -32,6 +32,10 @@ impl App {
         let current = current.ok_or(Error::ServerNotFound)?;
         check_kind(caller, &[current.spec.auth.kind()])?;
         check_etag(&current, etag)?;
+        if current.owner.is_some() {
+            let what = "is personal: its owner alone may use it";
+            return Err(Error::invalid("server", what));
+        }
         let access = patch.applied_to(&current.spec.access)?;
         let before = describe(&current);
         let same = access == current.spec.access;

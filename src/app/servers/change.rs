@@ -15,7 +15,7 @@ use crate::domain::audit::NewAuditEvent;
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::revocations::Reason;
 use crate::domain::servers::{
-    Auth, Consequences, Draft, SealedSecrets, Server, Stored, check, consequences,
+    Auth, Consequences, Draft, SealedSecrets, Server, Stored, check, check_personal, consequences,
 };
 use crate::store::{self, Write};
 
@@ -75,6 +75,9 @@ impl App {
         let keeping = Some(current).filter(|_| !entails.clears_auth);
         found.extend(self.check_private_key(keeping, draft).await?);
         check_consent_page(&draft.spec, &mut found);
+        if current.owner.is_some() {
+            check_personal(&mut found, draft);
+        }
         // One that went with the deployment's directory keeps nobody from changing the rest.
         if draft.spec.auth.profile() != current.spec.auth.profile() {
             self.check_profile(&draft.spec, &mut found);

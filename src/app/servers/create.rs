@@ -9,10 +9,13 @@ use super::super::revocations::Unstored;
 use super::super::{App, Written};
 use super::views::describe;
 use super::{NewServer, ServerRef, ServerView, check_kind, find, slug_taken};
-use crate::domain::access::Caller;
+use crate::domain::access::{Caller, Role};
 use crate::domain::audit::NewAuditEvent;
 use crate::domain::ids::ServerId;
-use crate::domain::servers::{Draft, SealedSecrets, Server, Stored, check};
+use crate::domain::servers::{
+    Draft, SealedSecrets, Server, Stored, check, check_personal, personal_slug,
+};
+use crate::domain::text::UserId;
 use crate::store::Write;
 
 impl App {
@@ -23,12 +26,12 @@ impl App {
         caller: &Caller,
         new: NewServer,
     ) -> Result<Written<ServerView>> {
-        let NewServer { id, draft, once } = new;
+        let once = new.once.clone();
         let once = once.as_ref();
         if let Some(past) = self.created_before(caller, once).await? {
             return Ok(past);
         }
-        let created = self.create_now(caller, id, draft, once).await;
+        let created = self.create_now(caller, new, once).await;
         if let Err(Error::SlugTaken | Error::ServerIdTaken) = created
             && let Some(past) = self.created_before(caller, once).await?
         {
@@ -58,18 +61,21 @@ impl App {
     async fn create_now(
         &self,
         caller: &Caller,
-        id: Option<ServerId>,
-        draft: Draft,
+        new: NewServer,
         once: Option<&Once>,
     ) -> Result<Written<ServerView>> {
-        self.judge_making(caller, &draft).await?;
-        let mut making = Box::pin(self.make_ready(caller, id, draft)).await?;
+        let owner = owner(caller, &new)?;
+        let NewServer { id, draft, .. } = new;
+        self.judge_making(caller, owner.as_ref(), &draft).await?;
+        let making = self.make_ready(caller, (id, owner), draft);
+        let mut making = Box::pin(making).await?;
         let mut tx = self.0.store.write().await?;
         making.write(&mut tx).await?;
         let Making {
             server,
             client,
             event,
+            ..
         } = making;
         if let Some(once) = once {
             let principal = caller.principal();
@@ -86,12 +92,20 @@ impl App {
     }
 
     /// Judges a server to be made by everything that can be known here.
-    pub(super) async fn judge_making(&self, caller: &Caller, draft: &Draft) -> Result<()> {
+    pub(super) async fn judge_making(
+        &self,
+        caller: &Caller,
+        owner: Option<&UserId>,
+        draft: &Draft,
+    ) -> Result<()> {
         check_kind(caller, &[draft.spec.auth.kind()])?;
         let mut found = check(draft, Stored::default(), self.0.settings.url_rules);
         found.extend(self.check_private_key(None, draft).await?);
         self.check_profile(&draft.spec, &mut found);
         check_consent_page(&draft.spec, &mut found);
+        if owner.is_some() {
+            check_personal(&mut found, draft);
+        }
         found.or(()).map_err(Error::from)
     }
 
@@ -99,22 +113,29 @@ impl App {
     pub(super) async fn make_ready(
         &self,
         caller: &Caller,
-        id: Option<ServerId>,
-        draft: Draft,
+        (chosen, owner): (Option<ServerId>, Option<UserId>),
+        mut draft: Draft,
     ) -> Result<Making> {
         let tenant = &caller.tenant;
+        let quota = self.0.settings.personal_quota;
+        let id = chosen.unwrap_or_else(|| ServerId::mint(&*self.0.clock, &*self.0.random));
+        if owner.is_some() {
+            draft.spec.slug = personal_slug(&draft.spec.slug, id);
+        }
         let taken = ServerRef::Slug(draft.spec.slug.clone());
         let mut tx = self.0.store.read().await?;
+        if let Some(owner) = &owner {
+            check_quota(tx.servers().count_of_owner(tenant, owner).await?, quota)?;
+        }
         if find(&mut tx, tenant, &taken).await?.is_some() {
             return Err(Error::SlugTaken);
         }
-        if let Some(id) = id
+        if let Some(id) = chosen
             && tx.servers().exists(id).await?
         {
             return Err(Error::ServerIdTaken);
         }
         drop(tx);
-        let id = id.unwrap_or_else(|| ServerId::mint(&*self.0.clock, &*self.0.random));
         let slot = Slot {
             tenant: tenant.clone(),
             server: id,
@@ -129,6 +150,7 @@ impl App {
         let mut server = Server {
             id,
             tenant: tenant.clone(),
+            owner,
             spec: draft.spec,
             secrets: SealedSecrets::default(),
             discovered: provision.discovered,
@@ -146,6 +168,7 @@ impl App {
             server,
             client: provision.client,
             event,
+            quota,
         })
     }
 }
@@ -156,6 +179,8 @@ pub(super) struct Making {
     pub(super) server: Server,
     pub(super) client: Option<Unstored>,
     pub(super) event: NewAuditEvent,
+    /// How many its owner may have.
+    quota: u32,
 }
 
 impl Making {
@@ -164,6 +189,12 @@ impl Making {
         if !tx.tenants_mut().hold(&self.server.tenant).await? {
             return Err(Error::TenantNotFound);
         }
+        if let Some(owner) = &self.server.owner {
+            // Nobody makes another meanwhile: the tenant is held.
+            let tenant = &self.server.tenant;
+            let held = tx.servers().count_of_owner(tenant, owner).await?;
+            check_quota(held, self.quota)?;
+        }
         let server = tx.servers_mut().insert(&self.server).await;
         server.map_err(slug_taken)?;
         if let Some(client) = &self.client {
@@ -171,4 +202,28 @@ impl Making {
         }
         Ok(())
     }
+}
+
+/// Refuses one more personal server to a user who has so many.
+fn check_quota(held: i64, limit: u32) -> Result<()> {
+    if held >= i64::from(limit) {
+        let quota = "personal_servers";
+        return Err(Error::QuotaExceeded { quota, limit });
+    }
+    Ok(())
+}
+
+/// Whose personal server a new one is. Users make none but their own, and choose no ids.
+fn owner(caller: &Caller, new: &NewServer) -> Result<Option<UserId>> {
+    if caller.role != Role::User {
+        return Ok(new.owner.clone());
+    }
+    if new.owner.is_some() && new.owner != caller.user {
+        return Err(Error::UserNotAllowed);
+    }
+    if new.id.is_some() {
+        let what = "is for administrators to choose";
+        return Err(Error::invalid("server_id", what));
+    }
+    Ok(caller.user.clone())
 }

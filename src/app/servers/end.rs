@@ -22,9 +22,14 @@ pub(super) struct End {
 
 impl App {
     /// Plans the end of everything that a server has.
-    pub(super) async fn end_ready(&self, caller: &Caller, current: Server) -> Result<End> {
+    pub(super) async fn end_ready(
+        &self,
+        caller: &Caller,
+        current: Server,
+        reason: Reason,
+    ) -> Result<End> {
         let event = self.event(&caller.tenant, caller.origin(), "server.delete", current.id);
-        let plan = self.plan_of_server(&current, Reason::ServerDeleted).await?;
+        let plan = self.plan_of_server(&current, reason).await?;
         Ok(End {
             event,
             current,

@@ -7,10 +7,13 @@ mod change;
 mod create;
 mod end;
 mod same;
+mod sight;
 mod views;
 
 pub use apply::{Applied, AppliedServer, Apply, ApplyAction, ApplyMode, Described, Unapplied};
 use change::Change;
+use sight::{check_may_change, sees_all};
+pub(super) use sight::{may_see, may_see_any};
 pub use views::{Ended, ListServers, ServerView};
 
 use super::clients::current_client;
@@ -18,11 +21,12 @@ use super::error::{Error, Result};
 use super::requests::Once;
 use super::revocations::Unstored;
 use super::{App, Written};
-use crate::domain::access::{Actor, Caller, Role};
+use crate::domain::access::{Caller, Role};
 use crate::domain::ids::ServerId;
-use crate::domain::servers::{AuthKind, Draft, Policy, Server};
+use crate::domain::revocations::Reason;
+use crate::domain::servers::{AuthKind, Draft, Server, personal_slug};
 use crate::domain::tenants::TenantId;
-use crate::domain::text::{Slug, Violations};
+use crate::domain::text::{Slug, UserId, Violations};
 use crate::store::{self, Read};
 
 /// How often an update without an etag starts over when others write at the same time.
@@ -54,6 +58,8 @@ impl ServerRef {
 pub struct NewServer {
     /// Its id, when the administrator chose one beforehand.
     pub id: Option<ServerId>,
+    /// Whose personal server it is to be; of users always their own.
+    pub owner: Option<UserId>,
     /// The configuration.
     pub draft: Draft,
     /// For idempotent creation.
@@ -105,23 +111,6 @@ pub(super) async fn find(
     })
 }
 
-/// Whether a caller, or the actor it speaks for, may know of a server.
-pub(super) fn may_see(caller: &Caller, actor: Option<&Actor>, server: &Server) -> bool {
-    may_see_any(caller, actor, &server.policy())
-}
-
-/// The same of a server of which only the rules' part may be known.
-pub(super) fn may_see_any(caller: &Caller, actor: Option<&Actor>, server: &Policy<'_>) -> bool {
-    let narrowed = caller.narrowing.admits_server(server.id);
-    let own = caller.user.clone().map(|user| Actor {
-        user,
-        groups: Vec::new(),
-    });
-    let actor = actor.or(own.as_ref());
-    let admitted = |actor: &Actor| server.admits(actor);
-    narrowed && (caller.sees_configuration() || (server.enabled && actor.is_none_or(admitted)))
-}
-
 impl App {
     /// Changes a server. `edit` makes the merged draft from what is stored; it is called again when
     /// somebody else wrote meanwhile, unless the etag given is then no longer the current one. What the change entails (grants that
@@ -138,9 +127,13 @@ impl App {
             let current = find(&mut tx, &caller.tenant, server).await?;
             let current = current.filter(|current| may_see(caller, None, current));
             let current = current.ok_or(Error::ServerNotFound)?;
+            check_may_change(caller, &current)?;
             check_etag(&current, etag)?;
             drop(tx);
-            let draft = edit(&current)?;
+            let mut draft = edit(&current)?;
+            if current.owner.is_some() {
+                draft.spec.slug = personal_slug(&draft.spec.slug, current.id);
+            }
             if let Some(written) = self.try_update(caller, current, draft).await? {
                 return Ok(written);
             }
@@ -195,17 +188,32 @@ impl App {
             let current = find(&mut tx, &caller.tenant, server).await?;
             let current = current.filter(|current| may_see(caller, None, current));
             let current = current.ok_or(Error::ServerNotFound)?;
+            check_may_change(caller, &current)?;
             check_etag(&current, etag)?;
             drop(tx);
-            let mut end = self.end_ready(caller, current).await?;
-            let mut tx = self.0.store.write().await?;
-            if let Some(value) = end.write(&mut tx).await? {
-                let revision = tx.commit(&end.event).await?;
-                self.ring_outbox();
-                return Ok(Written { value, revision });
+            let deleted = self.try_delete(caller, current, Reason::ServerDeleted);
+            if let Some(written) = deleted.await? {
+                return Ok(written);
             }
         }
         Err(Error::StoreUnavailable(store::Error::Conflict))
+    }
+
+    /// One try; `None` when something is not as it was read.
+    pub(super) async fn try_delete(
+        &self,
+        caller: &Caller,
+        current: Server,
+        reason: Reason,
+    ) -> Result<Option<Written<usize>>> {
+        let mut end = self.end_ready(caller, current, reason).await?;
+        let mut tx = self.0.store.write().await?;
+        let Some(value) = end.write(&mut tx).await? else {
+            return Ok(None);
+        };
+        let revision = tx.commit(&end.event).await?;
+        self.ring_outbox();
+        Ok(Some(Written { value, revision }))
     }
 }
 

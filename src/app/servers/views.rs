@@ -8,8 +8,8 @@ use super::super::clients::current_client;
 use super::super::error::{Error, Result};
 use super::super::readable::readable;
 use super::super::user_headers::Held;
-use super::{ServerRef, etag, find, may_see};
-use crate::domain::access::{Actor, Caller};
+use super::{ServerRef, etag, find, may_see, sees_all};
+use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::servers::{Auth, Server};
@@ -86,7 +86,7 @@ impl App {
         let user = viewed_as(caller, actor);
         let held = Held::by(&mut tx, &caller.tenant, user, std::slice::from_ref(&server)).await?;
         let connected = self.connected(&mut tx, user, &server, &held).await?;
-        let full = caller.sees_configuration();
+        let full = sees_all(caller, &server);
         let registration = if full {
             current_client(&mut tx, &server).await?
         } else {
@@ -154,15 +154,15 @@ impl App {
         list: &ListServers,
     ) -> Result<Page<ServerView>> {
         check_actor(caller, list.actor.as_ref())?;
-        let which = if caller.sees_configuration() {
-            Which::All
-        } else {
-            Which::Enabled
+        let user = viewed_as(caller, list.actor.as_ref());
+        let which = match (caller.sees_configuration(), caller.role, &caller.user) {
+            (true, _, _) => Which::All,
+            (false, Role::User, Some(own)) => Which::Seen(own),
+            (false, _, _) => Which::Enabled(user),
         };
         let mut tx = self.0.store.read().await?;
         let page = tx.servers().list(&caller.tenant, which, &list.page).await?;
         let servers = readable(page.entries);
-        let user = viewed_as(caller, list.actor.as_ref());
         let held = Held::by(&mut tx, &caller.tenant, user, &servers).await?;
         let mut entries = Vec::with_capacity(servers.len());
         for server in servers {
@@ -175,9 +175,10 @@ impl App {
                 .is_none_or(|enabled| enabled == server.spec.enabled);
             if label && switch && may_see(caller, list.actor.as_ref(), &server) {
                 let connected = self.connected(&mut tx, user, &server, &held).await?;
+                let full = sees_all(caller, &server);
                 let view = self.full_view(server, None);
                 entries.push(ServerView {
-                    full: caller.sees_configuration(),
+                    full,
                     connected,
                     ..view
                 });
@@ -200,6 +201,7 @@ pub(super) fn describe(server: &Server) -> serde_json::Value {
     let spec = &server.spec;
     serde_json::json!({
         "slug": spec.slug.as_str(),
+        "owner": server.owner.as_ref().map(UserId::as_str),
         "display_name": spec.display_name,
         "description": spec.description,
         "url": spec.url,

@@ -37,6 +37,8 @@ const ANYONE: Roles = Roles(&[
 ]);
 /// Who changes configuration.
 const ADMINS: Roles = Roles(&[Role::Operator, Role::Admin]);
+/// Who changes configuration, users their own.
+const CONFIGURERS: Roles = Roles(&[Role::Operator, Role::Admin, Role::User]);
 /// Who reads configuration and metadata in full.
 const READERS: Roles = Roles(&[Role::Operator, Role::Admin, Role::Auditor]);
 /// Who runs the deployment.
@@ -69,11 +71,11 @@ macro_rules! methods {
 
 methods! {
     ConfigService {
-        CreateServer: ADMINS,
+        CreateServer: CONFIGURERS,
         GetServer: ANYONE,
         ListServers: ANYONE,
-        UpdateServer: ADMINS,
-        DeleteServer: ADMINS,
+        UpdateServer: CONFIGURERS,
+        DeleteServer: CONFIGURERS,
         ModifyServerAccess: ADMINS,
         WatchServers: ANYONE,
         DiscoverServer: ADMINS,

@@ -36,6 +36,7 @@ fn open(access: &Access, availability: Availability) -> Policy<'_> {
         availability,
         allow_in_plan_mode: true,
         allow_in_subagents: true,
+        owner: None,
         access,
     }
 }
@@ -126,6 +127,24 @@ fn plan_mode_and_sub_agents_have_what_is_allowed_there_and_both_together_nothing
             let should = [true, in_subagents, in_plan_mode, false];
             assert_eq!(is, should, "{availability:?} {in_plan_mode} {in_subagents}");
         }
+    }
+}
+
+#[test]
+fn a_personal_server_is_its_owners_alone() {
+    let this = [id(1)];
+    let everyone = Access::default();
+    let (anns, bobs) = (ann().user, UserId::parse("bob").unwrap());
+
+    for (owner, has) in [(&anns, true), (&bobs, false)] {
+        let server = Policy {
+            owner: Some(owner),
+            ..open(&everyone, Availability::ForceOn)
+        };
+
+        let is = takes_part(&server, &ann(), Chosen::Only(&this), TURNS[0]);
+
+        assert_eq!(is, has, "{owner}");
     }
 }
 

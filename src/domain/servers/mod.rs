@@ -10,6 +10,7 @@ mod binding;
 mod check;
 mod consequences;
 mod forwarding;
+mod personal;
 mod policy;
 mod signing;
 mod user_headers;
@@ -22,6 +23,7 @@ pub use auth::{
 pub(in crate::domain) use check::server_url;
 pub use check::{Rules, Stored, check};
 pub use consequences::{Consequences, consequences};
+pub use personal::{check_personal, personal_slug};
 pub use policy::{Glimpse, Policy};
 pub use user_headers::UserHeader;
 
@@ -35,7 +37,7 @@ use super::forwarding::Forwarding;
 use super::ids::ServerId;
 use super::secrets::{ClientSecret, HeaderSecret, Opaque, PrivateKey, Sealed};
 use super::tenants::TenantId;
-use super::text::Slug;
+use super::text::{Slug, UserId};
 use super::time::Timestamp;
 
 /// How the daemon speaks MCP to the server.
@@ -244,6 +246,8 @@ pub struct Server {
     pub id: ServerId,
     /// Whose it is.
     pub tenant: TenantId,
+    /// The one user a personal server belongs to; fixed when it is made.
+    pub owner: Option<UserId>,
     /// What the administrator wrote.
     pub spec: Spec,
     /// Its secrets.

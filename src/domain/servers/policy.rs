@@ -3,7 +3,7 @@
 
 use super::super::access::Actor;
 use super::super::ids::ServerId;
-use super::super::text::Slug;
+use super::super::text::{Slug, UserId};
 use super::{Access, Availability, Server};
 
 /// What the rules look at.
@@ -19,6 +19,8 @@ pub struct Policy<'a> {
     pub allow_in_plan_mode: bool,
     /// Whether sub-agents may use it.
     pub allow_in_subagents: bool,
+    /// The one user a personal server belongs to.
+    pub owner: Option<&'a UserId>,
     /// Who may use it.
     pub access: &'a Access,
 }
@@ -27,7 +29,9 @@ impl Policy<'_> {
     /// Whether this user may use the server at all.
     pub fn admits(&self, actor: &Actor) -> bool {
         let names = actor.group_names();
-        self.enabled && self.access.admits(actor.user.as_str(), names)
+        self.enabled
+            && self.owner.is_none_or(|owner| *owner == actor.user)
+            && self.access.admits(actor.user.as_str(), names)
     }
 }
 
@@ -48,6 +52,8 @@ pub struct Glimpse {
     pub allow_in_plan_mode: bool,
     /// Whether sub-agents may use it.
     pub allow_in_subagents: bool,
+    /// The one user a personal server belongs to.
+    pub owner: Option<UserId>,
     /// Who may use it.
     pub access: Access,
 }
@@ -61,6 +67,7 @@ impl Glimpse {
             availability: self.availability,
             allow_in_plan_mode: self.allow_in_plan_mode,
             allow_in_subagents: self.allow_in_subagents,
+            owner: self.owner.as_ref(),
             access: &self.access,
         }
     }
@@ -76,6 +83,7 @@ impl Server {
             availability: spec.availability,
             allow_in_plan_mode: spec.allow_in_plan_mode,
             allow_in_subagents: spec.allow_in_subagents,
+            owner: self.owner.as_ref(),
             access: &spec.access,
         }
     }

@@ -204,6 +204,7 @@ fn stored(auth: Auth, given: Given) -> Server {
     Server {
         id: ServerId::from_bytes([2; 16]),
         tenant: TenantId::parse("default").unwrap(),
+        owner: None,
         spec: spec(auth),
         secrets: SealedSecrets {
             client_secret: matches!(given, Given::Secret | Given::Both).then(sealed),

@@ -46,6 +46,10 @@ fn described(ask: pb::ApplyServersRequest) -> Result<Apply> {
     }
     let mut servers: Vec<Described> = Vec::new();
     for (index, server) in ask.servers.into_iter().take(MOST).enumerate() {
+        if !server.owner.is_empty() {
+            let what = "personal servers are not described";
+            found.add(format!("servers[{index}].owner"), what);
+        }
         let field = format!("servers[{index}].slug");
         let Some(slug) = found.keep(&field, Slug::parse(server.slug.trim())) else {
             continue;

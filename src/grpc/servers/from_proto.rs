@@ -63,7 +63,6 @@ fn with_those_of_the_domain(found: Violations, draft: &Draft, held: &SealedSecre
 
 impl Reader {
     fn spec(&mut self, server: pb::Server, stored: &SealedSecrets) -> Spec {
-        self.refuse_later(&server);
         let signing_secret = server.signing_secret;
         let signing_secret = self.secret("server.signing_secret", signing_secret, 1024);
         self.secrets.signing_secret = edit(signing_secret, Opaque::new);
@@ -97,10 +96,6 @@ impl Reader {
                 .account_binding
                 .map(|binding| self.account_binding(&binding)),
         }
-    }
-
-    fn refuse_later(&mut self, server: &pb::Server) {
-        self.later("server.owner", !server.owner.is_empty());
     }
 
     fn account_binding(&mut self, binding: &pb::AccountBinding) -> AccountBinding {

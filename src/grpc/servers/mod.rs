@@ -22,7 +22,7 @@ use super::convert::{all, count, fingerprinted, id, next_token, page, server, vi
 use crate::app::{App, ListServers, NewServer, Result as Done, ServerRef};
 use crate::domain::access::Caller;
 use crate::domain::servers::{Draft, SealedSecrets, Server};
-use crate::domain::text::Violations;
+use crate::domain::text::{UserId, Violations};
 use crate::pb::v1 as pb;
 use crate::pb::v1::config_service_server::ConfigService;
 
@@ -158,14 +158,22 @@ fn new_server(ask: pb::CreateServerRequest) -> Done<NewServer> {
     let id = given
         .then(|| id(&mut found, "server_id", &ask.server_id))
         .flatten();
-    let draft = from_proto::draft(ask.server.unwrap_or_default(), &SealedSecrets::default());
+    let server = ask.server.unwrap_or_default();
+    let owner = (!server.owner.is_empty()).then(|| UserId::parse(&server.owner));
+    let owner = owner.and_then(|owner| found.keep("server.owner", owner));
+    let draft = from_proto::draft(server, &SealedSecrets::default());
     let draft = draft.map_err(|more| {
         for violation in more.into_vec() {
             found.add(violation.field, violation.description);
         }
     });
     let draft = all(found, draft.ok())?;
-    Ok(NewServer { id, draft, once })
+    Ok(NewServer {
+        id,
+        owner,
+        draft,
+        once,
+    })
 }
 
 async fn create(app: &App, caller: &Caller, new: NewServer) -> Done<pb::CreateServerResponse> {
@@ -242,15 +250,25 @@ fn merged(
     paths: Option<&[String]>,
 ) -> Result<Draft, Violations> {
     let mut merged = to_proto::document(&stored.spec);
+    let owner = stored.owner.as_ref().map(ToString::to_string);
+    merged.owner = owner.unwrap_or_default();
+    let given = merged.owner.clone();
     let before = merged.auth.as_ref().map(std::mem::discriminant);
     mask::apply(&mut merged, patch, paths)?;
+    let moved = merged.owner != given;
     let same_kind = merged.auth.as_ref().map(std::mem::discriminant) == before;
     let secrets = if same_kind {
         stored.secrets.clone()
     } else {
         SealedSecrets::default()
     };
-    from_proto::draft(merged, &secrets)
+    let draft = from_proto::draft(merged, &secrets);
+    if !moved {
+        return draft;
+    }
+    let mut found = draft.err().unwrap_or_default();
+    found.add("server.owner", "is given on creation only");
+    Err(found)
 }
 
 async fn delete(

@@ -146,6 +146,8 @@ fn output(mut answer: pb::Server, view: &ServerView) -> pb::Server {
     let server: &Server = &view.server;
     answer.id = server.id.to_string();
     answer.tenant = server.tenant.to_string();
+    let owner = server.owner.as_ref().map(ToString::to_string);
+    answer.owner = owner.unwrap_or_default();
     answer.auth_kind = auth_kind(server.spec.auth.kind()).into();
     answer.user_headers = auth_to_proto::user_headers(&server.spec.auth);
     answer.tool_name_prefix = name_prefix(&server.spec.slug);

@@ -20,6 +20,7 @@ struct Row {
     allow_in_plan_mode: bool,
     allow_in_subagents: bool,
     access: String,
+    owner: Option<String>,
 }
 
 impl Row {
@@ -33,6 +34,7 @@ impl Row {
             availability,
             allow_in_plan_mode: self.allow_in_plan_mode,
             allow_in_subagents: self.allow_in_subagents,
+            owner: reading.owner(self.owner.as_deref())?,
             access: reading.json::<Access>("access", &self.access)?,
         })
     }

@@ -13,7 +13,7 @@ use crate::domain::ids::ServerId;
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::servers::Server;
 use crate::domain::tenants::TenantId;
-use crate::domain::text::Slug;
+use crate::domain::text::{Slug, UserId};
 use crate::domain::time::Timestamp;
 
 macro_rules! columns {
@@ -25,7 +25,7 @@ macro_rules! columns {
          custom_headers_key, signing_secret, signing_secret_key, idp_client_secret, \
          idp_client_secret_key, assertion, assertion_key, former_client_secret, \
          former_client_secret_key, former_client_secret_until, auth_version, version, created_by, \
-         updated_by, created_at, updated_at, account_binding, identity_forwarding"
+         updated_by, created_at, updated_at, account_binding, identity_forwarding, owner"
     };
 }
 
@@ -35,15 +35,22 @@ statements! {
     FIND_ANYWHERE = concat!("SELECT ", columns!(), " FROM servers WHERE id = $1");
     FIND_SLUG = "SELECT slug FROM servers WHERE tenant = $1 AND id = $2";
     GLIMPSE = "SELECT id, slug, display_name, enabled, availability, allow_in_plan_mode, allow_in_subagents, \
-        access FROM servers WHERE tenant = $1 AND id = $2";
+        access, owner FROM servers WHERE tenant = $1 AND id = $2";
     COUNT_BY_ID = "SELECT COUNT(*) FROM servers WHERE id = $1";
     LIST = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 \
         AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
     LIST_ENABLED = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND enabled \
+        AND (owner IS NULL OR owner = $5) \
         AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
+    LIST_SEEN = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 \
+        AND ((owner IS NULL AND enabled) OR owner = $5) \
+        AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
+    LIST_OWNED = concat!("SELECT ", columns!(), " FROM servers WHERE tenant = $1 AND owner = $5 \
+        AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4");
+    COUNT_OF_OWNER = "SELECT COUNT(*) FROM servers WHERE tenant = $1 AND owner = $2";
     INSERT = concat!("INSERT INTO servers (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
         $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, \
-        $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44)");
+        $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45)");
     UPDATE = "UPDATE servers SET slug = $3, display_name = $4, description = $5, icon_url = $6, url = $7, \
         transport = $8, enabled = $9, availability = $10, allow_in_plan_mode = $11, \
         allow_in_subagents = $12, model_intent = $13, forward_identity_headers = $14, tools = $15, \
@@ -63,11 +70,15 @@ statements! {
 
 /// Which servers of a list are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum Which<'a> {
     /// All of them.
     All,
-    /// Those that are switched on.
-    Enabled,
+    /// Those that are switched on, of everybody's and of this user's own.
+    Enabled(Option<&'a UserId>),
+    /// Of everybody's those that are switched on, and all of this user's own.
+    Seen(&'a UserId),
+    /// All of this user's own.
+    Owned(&'a UserId),
 }
 
 /// Reads servers.
@@ -113,6 +124,16 @@ impl Reader<'_> {
         row.map(Server::try_from).transpose()
     }
 
+    /// How many personal servers a user has.
+    pub async fn count_of_owner(&mut self, tenant: &TenantId, owner: &UserId) -> Result<i64> {
+        let count: i64 = on!(&mut *self.0, |conn| sqlx::query_scalar(COUNT_OF_OWNER)
+            .bind(tenant.as_str())
+            .bind(owner.as_str())
+            .fetch_one(conn)
+            .await)?;
+        Ok(count)
+    }
+
     /// The slug of the server with this id, whatever else its row holds.
     pub async fn find_slug(&mut self, tenant: &TenantId, id: ServerId) -> Result<Option<Slug>> {
         let slug: Option<String> = on!(&mut *self.0, |conn| sqlx::query_scalar(FIND_SLUG)
@@ -132,21 +153,27 @@ impl Reader<'_> {
     pub async fn list(
         &mut self,
         tenant: &TenantId,
-        which: Which,
+        which: Which<'_>,
         page: &PageRequest,
     ) -> Result<Page<Result<Server>>> {
-        let statement = match which {
-            Which::All => LIST,
-            Which::Enabled => LIST_ENABLED,
+        let (statement, owner) = match which {
+            Which::All => (LIST, None),
+            Which::Enabled(owner) => (LIST_ENABLED, owner),
+            Which::Seen(owner) => (LIST_SEEN, Some(owner)),
+            Which::Owned(owner) => (LIST_OWNED, Some(owner)),
         };
         let (name, id) = page.start();
-        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(statement)
-            .bind(tenant.as_str())
-            .bind(name)
-            .bind(id)
-            .bind(page.size.saturating_add(1))
-            .fetch_all(conn)
-            .await)?;
+        let rows: Vec<Row> = on!(&mut *self.0, |conn| {
+            let mut query = sqlx::query_as(statement)
+                .bind(tenant.as_str())
+                .bind(name)
+                .bind(id)
+                .bind(page.size.saturating_add(1));
+            if which != Which::All {
+                query = query.bind(owner.map(UserId::as_str));
+            }
+            query.fetch_all(conn).await
+        })?;
         let page = Page::of(rows, page.size, |row: &Row| Cursor {
             key: row.display_name.clone(),
             id: row.id.clone(),
@@ -243,6 +270,7 @@ impl Writer<'_> {
                 .bind(server.updated_at.as_micros())
                 .bind(server.spec.account_binding.as_ref().map(to_json))
                 .bind(server.spec.identity_forwarding.as_ref().map(to_json))
+                .bind(server.owner.as_ref().map(UserId::as_str))
                 .execute(conn)
                 .await
                 .map(drop)
@@ -252,7 +280,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes a server whose `version` is the one it was read with. `false` when it changed since;
+    /// Writes a server whose `version` is the one it was read with; whose it is stays. `false` when it changed since;
     /// a slug in use is a conflict.
     pub async fn update(&mut self, server: &Server) -> Result<bool> {
         let rows = on!(&mut *self.tx, |conn| {

@@ -31,6 +31,7 @@ pub(super) struct Row {
     auth: String,
     account_binding: Option<String>,
     identity_forwarding: Option<String>,
+    owner: Option<String>,
     discovered: Option<String>,
     client_secret: Option<Vec<u8>>,
     client_secret_key: Option<String>,
@@ -133,6 +134,7 @@ impl TryFrom<Row> for Server {
         Ok(Self {
             id: reading.parse("id", &row.id)?,
             tenant: reading.tenant(&row.tenant)?,
+            owner: reading.owner(row.owner.as_deref())?,
             discovered: discovered
                 .map(|text| reading.json("discovered", text))
                 .transpose()?,

@@ -176,6 +176,7 @@ impl Home {
         Server {
             id: ServerId::mint(&self.clock, &self.random),
             tenant: self.tenant.clone(),
+            owner: None,
             spec: Spec {
                 slug: tenant_id(slug),
                 display_name: slug.into(),

@@ -14,12 +14,13 @@ use stationmaster::domain::servers::{
 };
 use stationmaster::domain::time::Timestamp;
 
-use super::fixtures::{Home, later};
+use super::fixtures::{Home, later, user};
 
 impl Home {
     /// A server in which every field holds something of its own.
     pub(crate) fn full_server(&self, slug: &str) -> Server {
         let mut server = self.server(slug);
+        server.owner = Some(user("Ann"));
         server.spec = Spec {
             display_name: "Größe 日本 🚉".into(),
             description: "two\nlines".into(),

@@ -45,6 +45,7 @@ async fn stage() -> Stage {
     }));
     let new = NewServer {
         id: None,
+        owner: None,
         draft: Draft {
             spec: spec(auth, provider.url("/mcp")),
             secrets: SecretEdits::default(),

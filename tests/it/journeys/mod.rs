@@ -42,6 +42,7 @@ mod lease;
 mod lifetimes;
 mod limits;
 mod listeners;
+mod personal;
 mod profiles;
 mod providers;
 mod providers_renewing;

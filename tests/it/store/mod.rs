@@ -31,6 +31,7 @@ mod revocations;
 mod revocations_claim;
 mod servers;
 mod servers_glimpse;
+mod servers_owned;
 mod tenants;
 mod tenants_delete;
 mod transactions;

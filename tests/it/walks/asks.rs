@@ -47,11 +47,12 @@ asks! {
         ours: [
             r#"{"server":{"slug":"new","displayName":"New","url":"http://127.0.0.1:9/new","none":{}}}"#,
             r#"{"server":{"slug":"wiki","displayName":"New","url":"http://127.0.0.1:9/new","none":{}}}"#,
+            r#"{"server":{"slug":"own","displayName":"Own","owner":"ann","url":"http://127.0.0.1:9/own","none":{}}}"#,
             r#"{"serverId":"$server","server":{"slug":"taken","displayName":"Taken","url":"http://127.0.0.1:9/new","none":{}}}"#
         ]
     }
     "ConfigService/GetServer" {
-        theirs: [r#"{"server":"$server"}"#, r#"{"server":"$hidden"}"#,
+        theirs: [r#"{"server":"$server"}"#, r#"{"server":"$hidden"}"#, r#"{"server":"$personal"}"#,
             r#"{"server":"$server","actor":{"user":"ann"}}"#],
         ours: [r#"{"server":"wiki"}"#, r#"{"server":"%server"}"#, r#"{"server":"hidden"}"#,
             r#"{"server":"wiki","actor":{"user":"ann"}}"#]
@@ -64,9 +65,11 @@ asks! {
     "ConfigService/UpdateServer" {
         theirs: [
             r#"{"server":{"id":"$server","displayName":"Stolen"},"updateMask":"displayName"}"#,
-            r#"{"server":{"id":"$hidden","enabled":true},"updateMask":"enabled"}"#
+            r#"{"server":{"id":"$hidden","enabled":true},"updateMask":"enabled"}"#,
+            r#"{"server":{"id":"$personal","enabled":false},"updateMask":"enabled"}"#
         ],
-        ours: [r#"{"server":{"id":"wiki","description":"ours"},"updateMask":"description"}"#]
+        ours: [r#"{"server":{"id":"%personal","description":"ours"},"updateMask":"description"}"#,
+            r#"{"server":{"id":"wiki","description":"ours"},"updateMask":"description"}"#]
     }
     "ConfigService/ModifyServerAccess" {
         theirs: [r#"{"server":"$server","addUsers":["eve"]}"#],
@@ -207,8 +210,8 @@ asks! {
         theirs: [r#"{"apiKey":"$key"}"#], ours: [r#"{"apiKey":"%key"}"#]
     }
     "ConfigService/DeleteServer" {
-        theirs: [r#"{"server":"$server"}"#, r#"{"server":"$hidden"}"#],
-        ours: [r#"{"server":"wiki"}"#, r#"{"server":"%keyed"}"#]
+        theirs: [r#"{"server":"$server"}"#, r#"{"server":"$hidden"}"#, r#"{"server":"$personal"}"#],
+        ours: [r#"{"server":"wiki"}"#, r#"{"server":"%keyed"}"#, r#"{"server":"%personal"}"#]
     }
     "TenantService/CreateTenant" { theirs: [], ours: [] }
     "TenantService/ListTenants" { theirs: [], ours: [] }

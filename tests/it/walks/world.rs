@@ -175,6 +175,16 @@ impl Tenant {
                 .ok();
             self.note(which, text(&made["server"]["id"]));
         }
+        let own = json!({ "server": {
+            "slug": "own", "displayName": format!("Own of {name}"), "enabled": true,
+            "url": web.url(&format!("/{name}/own")), "none": {},
+        }});
+        let user = self.caller(Role::User);
+        let made = wire
+            .call("ConfigService/CreateServer", user, own)
+            .await
+            .ok();
+        self.note("personal", text(&made["server"]["id"]));
         let page = json!({ "pageSize": 1 });
         let page = wire
             .call("ConfigService/ListServers", self.caller(Role::Admin), page)

@@ -257,9 +257,16 @@ impl App {
         let mut tx = self.0.store.read().await?;
         let current = find(&mut tx, &caller.tenant, &named).await?;
         drop(tx);
+        // Nobody describes what is a user's own.
+        if current
+            .as_ref()
+            .is_some_and(|current| current.owner.is_some())
+        {
+            return Err(Error::SlugTaken);
+        }
         let draft = (described.draft)(current.as_ref())?;
         let Some(current) = current else {
-            self.judge_making(caller, &draft).await?;
+            self.judge_making(caller, None, &draft).await?;
             return Ok(Step::Make(draft));
         };
         if current.spec.managed_by != apply.manager {
@@ -291,7 +298,7 @@ fn of_entry(index: usize, found: Vec<Violation>) -> impl Iterator<Item = Violati
     })
 }
 
-/// Every server with a manager's label.
+/// Every server with a manager's label that is no user's own.
 async fn of_manager(tx: &mut Read, caller: &Caller, manager: &str) -> Result<Vec<Server>> {
     let mut all = Vec::new();
     let mut page = PageRequest {
@@ -301,7 +308,8 @@ async fn of_manager(tx: &mut Read, caller: &Caller, manager: &str) -> Result<Vec
     loop {
         let read = tx.servers().list(&caller.tenant, Which::All, &page).await?;
         let servers = readable(read.entries).into_iter();
-        all.extend(servers.filter(|server| server.spec.managed_by == manager));
+        let everybodys = servers.filter(|server| server.owner.is_none());
+        all.extend(everybodys.filter(|server| server.spec.managed_by == manager));
         page.after = read.next;
         if page.after.is_none() {
             return Ok(all);

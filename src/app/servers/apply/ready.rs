@@ -14,6 +14,7 @@ use crate::domain::access::Caller;
 use crate::domain::audit::NewAuditEvent;
 use crate::domain::changes::Revision;
 use crate::domain::ids::ServerId;
+use crate::domain::revocations::Reason;
 use crate::domain::servers::{Auth, Server, Spec};
 use crate::store::{self, Write};
 
@@ -95,9 +96,9 @@ impl App {
         let ready = async {
             Ok(match plan.step {
                 Step::Leave(_) => Ready::Leave,
-                Step::Make(draft) => {
-                    Ready::Make(Box::new(self.make_ready(caller, None, draft).await?))
-                }
+                Step::Make(draft) => Ready::Make(Box::new(
+                    self.make_ready(caller, (None, None), draft).await?,
+                )),
                 Step::Change {
                     current,
                     draft,
@@ -107,7 +108,10 @@ impl App {
                     let change = self.change_ready(caller, *current, draft, entails);
                     Ready::Change(Box::new(change.await?))
                 }
-                Step::End(current) => Ready::End(Box::new(self.end_ready(caller, *current).await?)),
+                Step::End(current) => {
+                    let end = self.end_ready(caller, *current, Reason::ServerDeleted);
+                    Ready::End(Box::new(end.await?))
+                }
             })
         };
         let slug = Some(plan.slug);
