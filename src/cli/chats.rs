@@ -1,13 +1,16 @@
-//! `chat …`: which servers a chat uses, and all of them for one turn.
+//! `chat …`: which servers a chat uses, what is attached to it, and all of them for one turn.
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::caller::{As, Caller};
 use super::output::{Output, fields};
+use super::secrets;
 use super::show::{list, time};
 use super::tokens::{Actor, Wishes, resolved};
-use crate::client::{answer, v1};
+use crate::client::{answer, json, v1};
 
 /// `chat …`.
 #[derive(Debug, Args)]
@@ -34,6 +37,7 @@ enum Action {
         #[arg(long = "server", value_name = "SERVER")]
         servers: Vec<String>,
     },
+    Attach(Attach),
     /// Show what a chat has chosen
     #[command(after_long_help = "Example:\n  stationmaster chat get c1 --user alice")]
     Get {
@@ -42,6 +46,25 @@ enum Action {
         #[command(flatten)]
         actor: Actor,
     },
+}
+
+/// Attach servers to one chat, in place of those attached before
+///
+/// They are described in JSON with the field names of the proto: `{"servers": [{"slug": "notes", "url":
+/// "https://notes.example.com/mcp", "headers": [{"name": "X-Key", "value": "…"}]}]}`. An empty list removes all.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  stationmaster chat attach c1 --user alice --from-file servers.json
+  echo '{\"servers\": []}' | stationmaster chat attach c1 --user alice --from-file -")]
+struct Attach {
+    /// The chat
+    chat: String,
+    #[command(flatten)]
+    actor: Actor,
+    /// The servers in JSON, `-` for standard input; it holds secrets
+    #[arg(long, value_name = "FILE")]
+    from_file: PathBuf,
 }
 
 /// Get everything one turn of a chat may use, as a chat daemon does
@@ -87,6 +110,10 @@ impl Command {
                     resolved(&found.servers, &found.unknown_servers, show_secrets)
                 });
             }
+            Action::Attach(command) => {
+                let set = answer(chats.set_chat_inline_servers(command.request()?)).await?;
+                out.answer(&set, |set| one(set.chat.as_ref()));
+            }
             Action::Set {
                 chat,
                 actor,
@@ -110,6 +137,20 @@ impl Command {
             }
         }
         Ok(())
+    }
+}
+
+impl Attach {
+    fn request(self) -> Result<v1::SetChatInlineServersRequest> {
+        let file = self.from_file.display();
+        let text = secrets::from_file(&self.from_file)?;
+        let described: v1::SetChatInlineServersRequest =
+            json::read(&text).with_context(|| format!("{file}"))?;
+        Ok(v1::SetChatInlineServersRequest {
+            actor: Some(self.actor.into()),
+            chat_id: self.chat,
+            servers: described.servers,
+        })
     }
 }
 
@@ -141,10 +182,13 @@ fn one(chat: Option<&v1::Chat>) -> String {
     } else {
         "the default ones".to_owned()
     };
+    let attached = chat.inline_servers.iter();
+    let attached: Vec<_> = attached.map(|server| server.slug.clone()).collect();
     fields([
         ("chat", chat.id),
         ("owner", chat.owner),
         ("servers", servers),
+        ("attached", list(&attached)),
         ("changed", time(chat.update_time.as_ref())),
     ])
 }

@@ -119,6 +119,7 @@ fn every_command_has_an_example() {
         "chat resolve",
         "chat set",
         "chat get",
+        "chat attach",
         "whoami",
         "completions",
     ] {
