@@ -4,6 +4,9 @@
 //! one seen would skip rows that commit later. Here the last statement of a changing transaction
 //! locks and moves its tenant's head, and holds it until commit: the order of the numbers is the
 //! order of the commits.
+//!
+//! Audit records have places too, and are their own entries: their rows say where they stand, so that
+//! nothing is written twice, and no follower of things reads them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +16,11 @@ use sqlx::FromRow;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
+use super::audit;
 use super::columns::{Reading, text};
 use super::engine::{Tx, on, statements};
 use super::error::{Error, Result};
+use crate::domain::audit::NewAuditEvent;
 use crate::domain::changes::{Change, ChangeKind, Head, NewChange, Op, Owner, Revision, shard_of};
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Timestamp;
@@ -116,18 +121,35 @@ pub(super) struct Turn {
     _guards: Vec<OwnedMutexGuard<()>>,
 }
 
-impl Turns {
-    /// Waits for the turn at the heads that these changes move; not for ever, since the transaction is
-    /// open meanwhile and PostgreSQL ends those that idle. Who waited too long goes on and waits in the
-    /// database.
-    pub(super) async fn take(&self, changes: &[NewChange]) -> Turn {
-        let mut shards: Vec<i64> = changes
-            .iter()
-            .map(|change| shard_of(&change.tenant))
-            .collect();
-        // Heads are locked in one order, so that two transactions never wait for each other.
+/// What one transaction has for the feed.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    /// The tenant whose place is answered.
+    pub(super) tenant: &'a TenantId,
+    pub(super) changes: &'a [NewChange],
+    pub(super) events: &'a [NewAuditEvent],
+    /// When all of it happens.
+    pub(super) at: Timestamp,
+}
+
+impl Batch<'_> {
+    /// The shards it is for, each once and in the one order in which heads are locked, so that two
+    /// transactions never wait for each other.
+    pub(super) fn shards(&self) -> Vec<i64> {
+        let changes = self.changes.iter().map(|change| &change.tenant);
+        let tenants = changes.chain(self.events.iter().map(|event| &event.tenant));
+        let mut shards: Vec<i64> = tenants.map(shard_of).collect();
         shards.sort_unstable();
         shards.dedup();
+        shards
+    }
+}
+
+impl Turns {
+    /// Waits for the turn at the heads of these shards; not for ever, since the transaction is
+    /// open meanwhile and PostgreSQL ends those that idle. Who waited too long goes on and waits in the
+    /// database.
+    pub(super) async fn take(&self, shards: Vec<i64>) -> Turn {
         let mut guards = Vec::with_capacity(shards.len());
         let all = async {
             for shard in &shards {
@@ -147,28 +169,33 @@ impl Turns {
     }
 }
 
-/// Gives the changes of a transaction their places. Must be its last statements; the turn ends when
-/// they are committed. Answers the last place given in the tenant's shard, or zero when there was
-/// nothing to place.
-pub(super) async fn append(
-    tx: &mut Tx,
-    tenant: &TenantId,
-    (changes, turn): (&[NewChange], &Turn),
-    at: Timestamp,
-) -> Result<Revision> {
+/// Gives the audit records and then the changes of a transaction their places. Must be its last
+/// statements; the turn ends when they are committed. Answers the last place given in the tenant's shard.
+///
+/// The head is locked from its move to the commit, and everybody else who commits in the shard waits so
+/// long. Within are what names a place and nothing else: one statement for each change, and one for each
+/// record, whose place stands in its own row. To write the records before and their places now would take
+/// as many statements in here.
+pub(super) async fn append(tx: &mut Tx, batch: &Batch<'_>, turn: &Turn) -> Result<Revision> {
+    let at = batch.at;
     let mut seen = Revision::default();
     for shard in turn.shards.iter().copied() {
-        let of_shard: Vec<_> = changes
-            .iter()
-            .filter(|c| shard_of(&c.tenant) == shard)
-            .collect();
-        let count = i64::try_from(of_shard.len()).unwrap_or(i64::MAX);
+        let changes = batch.changes.iter();
+        let changes: Vec<_> = changes.filter(|c| shard_of(&c.tenant) == shard).collect();
+        let events = batch.events.iter();
+        let events: Vec<_> = events.filter(|e| shard_of(&e.tenant) == shard).collect();
+        let count = i64::try_from(events.len() + changes.len()).unwrap_or(i64::MAX);
         let last: i64 = on!(&mut *tx, |conn| sqlx::query_scalar(MOVE_HEAD)
             .bind(shard)
             .bind(count)
             .fetch_one(conn)
             .await)?;
-        for (seq, change) in (last - count + 1..).zip(of_shard) {
+        let mut places = last - count + 1..;
+        // Records first: the place that is answered is the last change's, where anything changed.
+        for (event, seq) in events.into_iter().zip(places.by_ref()) {
+            audit::insert(tx, event, Revision(seq)).await?;
+        }
+        for (change, seq) in changes.into_iter().zip(places) {
             on!(&mut *tx, |conn| sqlx::query(INSERT)
                 .bind(shard)
                 .bind(seq)
@@ -183,7 +210,7 @@ pub(super) async fn append(
                 .await
                 .map(drop))?;
         }
-        if shard == shard_of(tenant) {
+        if shard == shard_of(batch.tenant) {
             seen = Revision(last);
         }
     }

@@ -42,6 +42,7 @@ const HISTORY: &[Twin] = &[
     twin!(6, "0006_former_secret"),
     twin!(7, "0007_registered_scopes"),
     twin!(8, "0008_accounts"),
+    twin!(9, "0009_audit"),
     twin!(10, "0010_user_headers"),
     twin!(11, "0011_identity"),
     twin!(12, "0012_chats"),

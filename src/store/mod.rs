@@ -43,6 +43,7 @@ mod tenants;
 mod user_headers;
 mod work;
 
+pub use audit::AuditStretch;
 pub use bell::Bell;
 pub use changes::Stretch;
 pub use error::{Error, Result};
@@ -56,7 +57,7 @@ pub use work::Claim;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use changes::Turns;
+use changes::{Batch, Turns};
 use engine::{Pool, Tx};
 
 use crate::domain::audit::NewAuditEvent;
@@ -131,6 +132,7 @@ impl Store {
         Ok(Write {
             tx: self.pool.begin_write().await?,
             changes: Vec::new(),
+            events: Vec::new(),
             bell: self.bell.clone(),
             turns: self.turns.clone(),
         })
@@ -200,6 +202,7 @@ pub struct Read {
 pub struct Write {
     tx: Tx,
     changes: Vec<NewChange>,
+    events: Vec<NewAuditEvent>,
     bell: Bell,
     turns: Turns,
 }
@@ -211,25 +214,27 @@ pub struct Upkeep {
 }
 
 impl Write {
-    /// Writes the audit record and the feed, and commits. Answers the revision at which the change
-    /// can be seen, or zero where nothing but the record was written. Then rings the bell.
+    /// Writes the audit records and the feed, and commits. Answers the revision at which the change
+    /// can be seen in the record's tenant. Then rings the bell.
     pub async fn commit(mut self, event: &NewAuditEvent) -> Result<Revision> {
-        audit::insert(&mut self.tx, event).await?;
-        let changes = std::mem::take(&mut self.changes);
-        let turn = self.turns.take(&changes).await;
-        let placed = (changes.as_slice(), &turn);
-        let revision = changes::append(&mut self.tx, &event.tenant, placed, event.at).await?;
+        self.record(event.clone());
+        let batch = Batch {
+            tenant: &event.tenant,
+            changes: &self.changes,
+            events: &self.events,
+            at: event.at,
+        };
+        let turn = self.turns.take(batch.shards()).await;
+        let revision = changes::append(&mut self.tx, &batch, &turn).await?;
         self.tx.commit().await?;
         drop(turn);
-        if !changes.is_empty() {
-            self.bell.ring();
-        }
+        self.bell.ring();
         Ok(revision)
     }
 
-    /// One more audit record in this transaction.
-    pub async fn record(&mut self, event: &NewAuditEvent) -> Result<()> {
-        audit::insert(&mut self.tx, event).await
+    /// One more audit record, written with the commit.
+    pub fn record(&mut self, event: NewAuditEvent) {
+        self.events.push(event);
     }
 
     /// The time leases are measured by.
@@ -288,6 +293,7 @@ macro_rules! views {
 
 views! {
     api_keys = access::Reader;
+    audit = audit::Reader;
     chats = chats::Reader;
     connections = connections::Reader;
     feed = changes::Reader;
@@ -341,6 +347,11 @@ impl Upkeep {
     /// Forgetting old entries of the feed.
     pub fn old_changes(&mut self) -> changes::Keeper<'_> {
         changes::Keeper(&mut self.tx)
+    }
+
+    /// Forgetting old records of the audit trail.
+    pub fn old_audit_events(&mut self) -> audit::Keeper<'_> {
+        audit::Keeper(&mut self.tx)
     }
 
     /// Forgetting secrets that clients had before.

@@ -148,8 +148,10 @@ impl Home {
             action: "test.change",
             subject: self.tenant.to_string(),
             verdict: Verdict::Done,
+            reason: None,
             user: None,
             detail: json!({}),
+            count: 1,
         }
     }
 

@@ -75,6 +75,7 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "LIST_OF_SHARD",
         "one follower reads for all tenants; each subscriber hears of its own",
     ),
+    ("audit", "DELETE_OLD", "sweeps all tenants"),
     ("changes", "OLDEST", "sweeps all tenants"),
     ("changes", "DELETE_UPTO", "sweeps all tenants"),
     ("handshakes", "LIST_UNCONFIRMED", "sweeps all tenants"),

@@ -12,6 +12,7 @@ use crate::harness::fixtures::Home;
 
 on_both_engines! {
     a_commit_rings_at_once_and_once,
+    a_record_alone_rings_for_who_follows_the_trail,
     what_changed_nothing_rings_nothing,
 }
 
@@ -48,16 +49,20 @@ async fn a_commit_rings_at_once_and_once(db: &Db) {
     assert!(!has_rung(db));
 }
 
-async fn what_changed_nothing_rings_nothing(db: &Db) {
+async fn a_record_alone_rings_for_who_follows_the_trail(db: &Db) {
     let home = Home::settle(db, "acme").await;
     has_rung(db);
 
-    db.write()
-        .await
-        .unwrap()
-        .commit(&home.event())
-        .await
-        .unwrap();
+    let tx = db.write().await.unwrap();
+    tx.commit(&home.event()).await.unwrap();
+
+    assert!(has_rung(db));
+}
+
+async fn what_changed_nothing_rings_nothing(db: &Db) {
+    Home::settle(db, "acme").await;
+    has_rung(db);
+
     db.upkeep().await.unwrap().commit().await.unwrap();
     drop(db.write().await.unwrap());
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod audit_filter;
 mod bell;
 mod chats;
 mod chats_inline;

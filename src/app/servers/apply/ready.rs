@@ -161,8 +161,8 @@ impl App {
             let servers = told;
             return Ok(Some(Applied { servers, revision }));
         };
-        for event in &events {
-            tx.record(event).await?;
+        for event in events {
+            tx.record(event);
         }
         if let Some(once) = &apply.once {
             let principal = caller.principal();
