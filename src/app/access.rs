@@ -7,13 +7,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::audit::describe_key;
 use super::error::{Error, Result};
 use super::insist::TRY;
 use super::readable::readable_page;
 use super::requests::{Once, served};
 use super::{App, Written};
 use crate::domain::access::{Actor, ApiKey, Caller, Narrowing, Role, method};
-use crate::domain::audit::{Origin, Verdict, Who};
+use crate::domain::audit::{Origin, Who};
 use crate::domain::ids::ApiKeyId;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::random;
@@ -25,6 +26,10 @@ use crate::store::{self, within};
 
 /// What every key starts with.
 const KEY_PREFIX: &str = "stm_";
+/// The method by which somebody may reach for a wider key.
+const CREATE: &str = "/stationmaster.v1.AccessService/CreateApiKey";
+/// What may be called about a tenant that is no more.
+const PAST: &str = "/stationmaster.v1.AuditService/ListAuditEvents";
 /// How exactly "last used" is kept.
 const SIGHTING: Duration = Duration::from_mins(1);
 
@@ -79,8 +84,14 @@ fn parse(key: &SecretText<'_>) -> Option<(ApiKeyId, SecretHash)> {
 
 impl App {
     /// Recognises a caller and decides whether its role and its key may make this call at all.
-    /// Refusals of known callers are audited.
+    /// Refusals are audited: of known callers one by one, of strangers by source and minute.
     pub async fn authenticate(&self, presented: Presented<'_>) -> Result<Caller> {
+        let source = presented.address;
+        let known = self.recognise(presented).await;
+        known.inspect_err(|refusal| self.note_stranger(refusal, source))
+    }
+
+    async fn recognise(&self, presented: Presented<'_>) -> Result<Caller> {
         let now = self.0.clock.now();
         let text = presented.key.ok_or(Error::CredentialsMissing)?;
         let (id, hash) = parse(text).ok_or(Error::CredentialsInvalid)?;
@@ -101,7 +112,9 @@ impl App {
             named.map_or_else(default_tenant, Ok)?
         };
         let found = tx.tenants().get(&tenant).await?;
-        if found.is_none_or(|tenant| tenant.state != TenantState::Active) {
+        // Who deleted a tenant is read where it was, by whoever could delete it.
+        let past = key.role == Role::Operator && presented.path == PAST;
+        if found.is_none_or(|tenant| tenant.state != TenantState::Active && !past) {
             return Err(Error::TenantNotFound);
         }
         drop(tx);
@@ -122,22 +135,10 @@ impl App {
             admit(&caller, presented.path)
         };
         if let Err(refusal) = admitted {
-            self.record_refusal(&caller, presented.path, &refusal.to_string())
-                .await?;
-            return Err(refusal);
+            return Err(self.recorded(&caller, presented.path, refusal).await?);
         }
         self.note_sighting(&key, now);
         Ok(caller)
-    }
-
-    /// Writes that a known caller was refused a method, and why.
-    pub async fn record_refusal(&self, caller: &Caller, path: &str, why: &str) -> Result<()> {
-        let detail = serde_json::json!({ "reason": why });
-        let mut event = self.event(&caller.tenant, caller.origin(), "access.refuse", path);
-        event.verdict = Verdict::Refused;
-        event.detail = detail;
-        self.0.store.write().await?.commit(&event).await?;
-        Ok(())
     }
 
     /// Notes, now and then, that a key is in use. A failure costs nothing but the note.
@@ -171,7 +172,9 @@ impl App {
                 role: caller.role.as_str(),
             });
         }
-        check_wider(caller, &new)?;
+        if let Err(wider) = check_wider(caller, &new) {
+            return Err(self.recorded(caller, CREATE, wider).await?);
+        }
         match (new.role, &new.user) {
             (Role::User, None) => {
                 let what = "is required for role user";
@@ -196,7 +199,7 @@ impl App {
         let tenant = (new.role != Role::Operator).then(|| caller.tenant.clone());
         let (key, secret) = self.mint_key(tenant, new, principal.clone());
         let mut event = self.event(&caller.tenant, caller.origin(), "api_key.create", key.id);
-        event.detail = serde_json::json!({ "name": key.name, "role": key.role.as_str() });
+        event.detail = serde_json::json!({ "after": describe_key(&key) });
         let mut tx = self.0.store.write().await?;
         tx.api_keys_mut().insert(&key).await?;
         if let Some(once) = &once {
@@ -285,7 +288,8 @@ impl App {
             request_id: None,
             address: None,
         };
-        let event = self.event(&default_tenant()?, origin, "api_key.bootstrap", key.id);
+        let mut event = self.event(&default_tenant()?, origin, "api_key.bootstrap", key.id);
+        event.detail = serde_json::json!({ "after": describe_key(&key) });
         let mut tx = self.0.store.write().await?;
         if tx.api_keys().count_operators().await? > 0 {
             return Ok(None);
@@ -322,7 +326,7 @@ impl App {
             None => caller.role == Role::Operator,
         };
         let mut key = key.filter(own).ok_or(Error::ApiKeyNotFound)?;
-        let event = self.event(&caller.tenant, caller.origin(), "api_key.revoke", key.id);
+        let mut event = self.event(&caller.tenant, caller.origin(), "api_key.revoke", key.id);
         let revoked = tx.api_keys_mut().revoke(&key, event.at).await?;
         if !revoked {
             let revision = tx.feed().head(&caller.tenant).await?;
@@ -331,7 +335,9 @@ impl App {
                 revision,
             });
         }
+        let before = describe_key(&key);
         key.revoked_at = Some(event.at);
+        event.detail = serde_json::json!({ "before": before, "after": describe_key(&key) });
         let revision = tx.commit(&event).await?;
         Ok(Written {
             value: key,

@@ -194,6 +194,30 @@ impl From<Violations> for Error {
 }
 
 impl Error {
+    /// The name in the API of a refusal of who asks, not of what is asked; `None` for everything else.
+    /// The door translates it to the same, which a test there holds.
+    pub fn refusal(&self) -> Option<&'static str> {
+        let refusals = [
+            (
+                matches!(self, Self::CredentialsMissing),
+                "CREDENTIALS_MISSING",
+            ),
+            (
+                matches!(self, Self::CredentialsInvalid),
+                "CREDENTIALS_INVALID",
+            ),
+            (
+                matches!(self, Self::RoleNotAllowed { .. }),
+                "ROLE_NOT_ALLOWED",
+            ),
+            (matches!(self, Self::KeyNarrowed { .. }), "KEY_NARROWED"),
+            (matches!(self, Self::UserNotAllowed), "USER_NOT_ALLOWED"),
+            (matches!(self, Self::TenantNotFound), "TENANT_NOT_FOUND"),
+        ];
+        let mut named = refusals.into_iter().filter(|(is_it, _)| *is_it);
+        named.next().map(|(_, name)| name)
+    }
+
     /// Whether a row holds what this service never writes.
     pub(super) fn is_unreadable(&self) -> bool {
         let Self::Internal(error) = self else {

@@ -7,6 +7,7 @@
 
 mod access;
 mod assumed_methods;
+mod audit;
 mod chats;
 mod client_auth;
 mod client_documents;
@@ -41,6 +42,7 @@ mod revocations;
 mod secrets;
 mod servers;
 mod start;
+mod strangers;
 mod tenants;
 mod user_headers;
 mod users;
@@ -48,11 +50,14 @@ mod uses;
 mod vault;
 
 pub use access::{NewApiKey, Presented, SecretText};
+pub use audit::Refusal;
 pub use chats::{ChatView, ResolveChat, ResolvedInline, ResolvedTurn, TurnEntry};
 pub use client_documents::ClientDocuments;
 pub use discovery::Step;
 pub use error::{Error, Result};
-pub use feed::{ConnectionEvent, ConnectionWatch, Events, Told, WatchConnections};
+pub use feed::{
+    AuditWatch, ConnectionEvent, ConnectionWatch, Events, Told, TrailEvent, WatchConnections,
+};
 pub use handshakes::{
     Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
 };
@@ -119,6 +124,8 @@ pub struct Settings {
     pub completion_urls: Vec<Url>,
     /// Pages that may be told of a result, as origins.
     pub opener_origins: Vec<String>,
+    /// How long audit events are kept; for ever where it is `None`.
+    pub audit_retention: Option<Duration>,
 }
 
 /// What the use cases stand on.
@@ -169,6 +176,7 @@ struct Inner {
     looked_in_vain: lately::Lately,
     walk: redeem::Walk,
     uses: uses::Uses,
+    strangers: strangers::Strangers,
     feed: feed::Feed,
     outbox: revocations::Outbox,
     ending: CancellationToken,

@@ -15,6 +15,8 @@ use super::lately::Lately;
 use super::metrics::Metrics;
 use super::redeem::{Places, Walk};
 use super::revocations::Outbox;
+use super::strangers::Strangers;
+use super::tenants::describe;
 use super::uses::Uses;
 use super::vault::Vault;
 use super::{App, Inner, Parts};
@@ -72,6 +74,7 @@ impl App {
             looked_in_vain: Lately::new(IN_VAIN),
             walk: Walk::default(),
             uses: Uses::default(),
+            strangers: Strangers::default(),
             feed,
             outbox: Outbox::default(),
             ending: CancellationToken::new(),
@@ -117,7 +120,7 @@ impl App {
         {
             return Ok(());
         }
-        let event = self.event(id, Origin::service(), "tenant.create", id);
+        let mut event = self.event(id, Origin::service(), "tenant.create", id);
         let tenant = Tenant {
             id: id.clone(),
             display_name: "Default".to_owned(),
@@ -125,6 +128,7 @@ impl App {
             created_at: event.at,
             updated_at: event.at,
         };
+        event.detail = serde_json::json!({ "after": describe(&tenant) });
         let mut tx = self.0.store.write().await?;
         match tx.tenants_mut().insert(&tenant).await {
             Ok(()) => {

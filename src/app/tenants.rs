@@ -79,7 +79,8 @@ impl App {
             created_at: now,
             updated_at: now,
         };
-        let event = self.event(&id, caller.origin(), "tenant.create", &id);
+        let mut event = self.event(&id, caller.origin(), "tenant.create", &id);
+        event.detail = serde_json::json!({ "after": describe(&tenant) });
         let mut tx = self.0.store.write().await?;
         let inserted = tx.tenants_mut().insert(&tenant).await;
         inserted.map_err(|error| {
@@ -179,6 +180,7 @@ impl App {
         let versions = |servers: &[Server]| -> Vec<_> {
             servers.iter().map(|one| (one.id, one.version)).collect()
         };
+        let before = tx.tenants().get(id).await?.ok_or(Error::TenantNotFound)?;
         let mut there = servers_in(&mut tx, id).await?;
         there.sort_by_key(|server| server.id);
         if versions(&there) != versions(servers) {
@@ -200,8 +202,21 @@ impl App {
             tx.tenants_mut().shred(id).await?;
         }
         let value = tx.tenants().get(id).await?.ok_or(Error::TenantNotFound)?;
-        event.detail = serde_json::json!({ "revocations": queued });
+        event.detail = serde_json::json!({
+            "before": describe(&before),
+            "after": describe(&value),
+            "servers": servers.len(),
+            "revocations": queued,
+        });
         let revision = tx.commit(&event).await?;
         Ok(Some(Written { value, revision }))
     }
+}
+
+/// A tenant for the audit trail.
+pub(super) fn describe(tenant: &Tenant) -> serde_json::Value {
+    serde_json::json!({
+        "display_name": tenant.display_name,
+        "state": tenant.state.as_str(),
+    })
 }

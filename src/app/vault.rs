@@ -242,7 +242,8 @@ impl Vault {
     async fn roll_over(&self, tenant: &TenantId) -> Result<Option<Arc<DataKeyMaterial>>> {
         let id = DataKeyId::mint(&*self.clock, &*self.random);
         let (material, root_key, wrapped) = self.roots.make_data_key(tenant, id, &*self.random)?;
-        let event = self.event(tenant, "data_key.create", id.to_string());
+        let mut event = self.event(tenant, "data_key.create", id.to_string());
+        event.detail = serde_json::json!({ "root_key": root_key.0 });
         let stored = DataKey {
             id,
             tenant: tenant.clone(),

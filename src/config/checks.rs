@@ -8,12 +8,15 @@ use url::Url;
 
 use super::error::Problem;
 use super::layers::{Entries, variable};
-use super::sections::{Database, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Tokens};
+use super::sections::{
+    Audit, Database, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Tokens,
+};
 use super::{Mode, Parts};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// How much longer than a request all must be that outlives it, the lease that guards it and the end
 /// of the process: five seconds to write what came of it, and one to get going.
@@ -54,6 +57,9 @@ impl Checks<'_> {
             && servers.personal_quota > 1000
         {
             self.note("servers.personal_quota", "must be at most 1000");
+        }
+        if let Some(audit) = &parts.audit {
+            self.audit(audit);
         }
         if let Some(lifecycle) = &parts.lifecycle {
             self.lifecycle(lifecycle, parts.oauth.as_ref());
@@ -198,6 +204,13 @@ impl Checks<'_> {
                 "tokens.lease",
                 format!("must be at least `oauth.request_timeout` and {MARGIN:?}"),
             );
+        }
+    }
+
+    fn audit(&mut self, audit: &Audit) {
+        // What can be resumed after must still be there.
+        if !audit.retention.is_zero() && audit.retention < DAY {
+            self.note("audit.retention", "must be at least 1 day, or `0s`");
         }
     }
 

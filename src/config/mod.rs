@@ -21,7 +21,7 @@ pub use explain::{Row, example};
 pub use layers::Origin;
 pub use secret::{DatabaseUrl, PostgresUrl, RootKeys};
 pub use sections::{
-    Chats, Database, Egress, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Servers,
+    Audit, Chats, Database, Egress, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Servers,
     Telemetry, Tokens,
 };
 pub use values::{HostName, LogFormat, Migrate, WebOrigin};
@@ -104,6 +104,8 @@ pub struct Config {
     pub chats: Chats,
     /// Keeping tokens fresh.
     pub tokens: Tokens,
+    /// The audit trail.
+    pub audit: Audit,
     /// What the process says about itself.
     pub telemetry: Telemetry,
     /// How the process ends.
@@ -124,6 +126,7 @@ struct Parts {
     servers: Option<Servers>,
     chats: Option<Chats>,
     tokens: Option<Tokens>,
+    audit: Option<Audit>,
     telemetry: Option<Telemetry>,
     lifecycle: Option<Lifecycle>,
 }
@@ -204,6 +207,7 @@ impl Parts {
             servers: Servers::read(reader),
             chats: Chats::read(reader),
             tokens: Tokens::read(reader),
+            audit: Audit::read(reader),
             telemetry: Telemetry::read(reader),
             lifecycle: Lifecycle::read(reader),
         }
@@ -223,6 +227,7 @@ impl Parts {
             servers: self.servers?,
             chats: self.chats?,
             tokens: self.tokens?,
+            audit: self.audit?,
             telemetry: self.telemetry?,
             lifecycle: self.lifecycle?,
             rows,

@@ -215,6 +215,13 @@ sections! {
         lease: Duration = "60s";
     }
 
+    /// The audit trail.
+    audit: Audit {
+        /// How long its events are kept, those of deleted tenants too: at least 1 day; `0s` keeps them
+        /// for ever.
+        retention: Duration = "365d";
+    }
+
     /// What the process says about itself.
     telemetry: Telemetry {
         /// `human` or `json`.

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tonic::{Request, Response, Status};
+use tracing::{Instrument as _, Span};
 
 use super::error::{self, Context};
-use crate::app::{self, Error};
+use crate::app::{self, Error, Events};
 use crate::domain::access::Caller;
 
 /// An authenticated call. Put into the request by the layer; without it no handler runs.
@@ -49,6 +51,31 @@ impl Call {
             named: &self.named,
         };
         error::status(error, context)
+    }
+
+    /// The events of a watch as they come, each as it is answered, until the failure that ends them.
+    pub(super) fn follow<T, A>(
+        self,
+        events: Events<T>,
+        answer: fn(T) -> A,
+    ) -> BoxStream<'static, Result<A, Status>>
+    where
+        T: Send + 'static,
+        A: Send + 'static,
+    {
+        let span = Span::current();
+        let answers = stream::unfold(Some((self, events)), move |going| {
+            let span = span.clone();
+            async move {
+                let (call, mut events) = going?;
+                match events.next().await? {
+                    Ok(told) => Some((Ok(answer(told)), Some((call, events)))),
+                    Err(error) => Some((Err(call.refuse(&error)), None)),
+                }
+            }
+            .instrument(span)
+        });
+        answers.boxed()
     }
 
     /// The answer, or the status of the failure.

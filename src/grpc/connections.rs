@@ -1,11 +1,6 @@
 //! Connections as they are answered, without their tokens, and the calls that read, follow and end
 //! them, one by one or all of a user.
 
-use futures_util::stream::{self, BoxStream, StreamExt as _};
-use tonic::Status;
-use tracing::{Instrument as _, Span};
-
-use super::call::Call;
 use super::convert::{
     actor, all, choice, next_token, optional_actor, page, revision, server, servers, timestamp,
 };
@@ -185,28 +180,8 @@ pub(super) async fn watch(
     app.watch_connections(caller, ask).await
 }
 
-/// The events as they come, until the failure that ends them.
-pub(super) fn follow(
-    call: Call,
-    watch: ConnectionWatch,
-) -> BoxStream<'static, std::result::Result<pb::WatchConnectionsResponse, Status>> {
-    let span = Span::current();
-    let going = Some((call, watch.detached()));
-    let events = stream::unfold(going, move |going| {
-        let span = span.clone();
-        async move {
-            let (call, mut events) = going?;
-            match events.next().await? {
-                Ok(told) => Some((Ok(event(told)), Some((call, events)))),
-                Err(error) => Some((Err(call.refuse(&error)), None)),
-            }
-        }
-        .instrument(span)
-    });
-    events.boxed()
-}
-
-fn event(told: Told) -> pb::WatchConnectionsResponse {
+/// One event, as it is answered.
+pub(super) fn event(told: Told<ConnectionEvent>) -> pb::WatchConnectionsResponse {
     let answer = |kind: pb::ChangeKind| pb::WatchConnectionsResponse {
         kind: kind.into(),
         revision: told.revision.0,

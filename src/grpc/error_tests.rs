@@ -171,3 +171,20 @@ fn what_a_caller_sent_cannot_outgrow_the_headers_of_the_answer() {
     // Base64 makes four of three, and the message and the other headers want their place too.
     assert!(invalid.details().len() < 11 << 10);
 }
+
+#[test]
+fn a_refusal_of_who_asks_is_recorded_under_the_name_that_is_answered() {
+    for refusal in [
+        Error::CredentialsMissing,
+        Error::CredentialsInvalid,
+        Error::RoleNotAllowed { role: "user" },
+        Error::KeyNarrowed { by: "methods" },
+        Error::UserNotAllowed,
+        Error::TenantNotFound,
+    ] {
+        let (_, reason, _) = translate(&refusal);
+
+        assert_eq!(refusal.refusal(), Some(name(reason)));
+    }
+    assert_eq!(Error::ServerNotFound.refusal(), None);
+}

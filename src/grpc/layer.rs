@@ -14,13 +14,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::{Instrument as _, Span};
 
 use super::call::Call;
 use super::error::{self, Context};
 use super::{MESSAGE_LIMIT, auth, trace};
-use crate::app::{App, Error};
+use crate::app::{App, Error, Refusal};
 use crate::domain::access::{Caller, Method, method};
 use crate::domain::random::{Random, token};
 use crate::domain::time::Clock;
@@ -155,7 +156,12 @@ impl Gate {
         let Some(refusal) = status.filter(|status| status.code() == Code::PermissionDenied) else {
             return;
         };
-        let recorded = self.app.record_refusal(caller, path, refusal.message());
+        let info = refusal.get_details_error_info();
+        let why = Refusal {
+            reason: info.as_ref().map_or("", |info| info.reason.as_str()),
+            message: refusal.message(),
+        };
+        let recorded = self.app.record_refusal(caller, path, why);
         if let Err(error) = recorded.await {
             tracing::warn!(%error, "a refusal is not in the audit trail");
         }

@@ -73,7 +73,7 @@ pub fn routes<H: Health>(app: App, clock: Arc<dyn Clock>, health: HealthServer<H
         };
     }
     let routes = services! {
-        AuditServiceServer: audit::Audit;
+        AuditServiceServer: audit::Audit(app.clone());
         ChatServiceServer: chats::Chats(app.clone());
         ConfigServiceServer: servers::Servers(app.clone());
         HandshakeServiceServer: handshakes::Handshakes(app.clone());

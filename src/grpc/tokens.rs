@@ -89,7 +89,8 @@ impl TokenService for Tokens {
         }
         let watch = connections::watch(&self.0, &call.caller, ask).await;
         let watch = watch.map_err(|error| call.refuse(&error))?;
-        Ok(Response::new(connections::follow(call, watch)))
+        let events = call.follow(watch.detached(), connections::event);
+        Ok(Response::new(events))
     }
 
     async fn import_connection(

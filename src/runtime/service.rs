@@ -295,5 +295,6 @@ fn settings(config: &Config, public_url: Url) -> Result<Settings, Error> {
         return_urls: public.allowed_return_urls.clone(),
         completion_urls: public.allowed_completion_urls.clone(),
         opener_origins: origins.map(ToString::to_string).collect(),
+        audit_retention: Some(config.audit.retention).filter(|kept| !kept.is_zero()),
     })
 }

@@ -29,10 +29,13 @@ pub struct Worker {
     every: Duration,
     /// How long one turn may take; `None` where it holds what must not be cut off, and bounds itself.
     patience: Option<Duration>,
-    /// Whether it is done once more at the end, for what is gathered in memory.
-    at_the_end: bool,
-    tick: fn(App) -> BoxFuture<'static, Result<u64>>,
+    tick: Tick,
+    /// What is done at the end, for what is gathered in memory.
+    at_the_end: Option<Tick>,
 }
+
+/// One turn.
+type Tick = fn(App) -> BoxFuture<'static, Result<u64>>;
 
 /// How long a turn may take that only looks what is due.
 const BRIEF: Duration = Duration::from_secs(10);
@@ -40,46 +43,54 @@ const BRIEF: Duration = Duration::from_secs(10);
 const LAST: Duration = Duration::from_secs(3);
 
 /// All of them.
-pub const WORKERS: [Worker; 5] = [
+pub const WORKERS: [Worker; 6] = [
     // Deletes what nobody can use any more.
     Worker {
         name: "sweeper",
         every: Duration::from_mins(10),
         patience: Some(Duration::from_mins(5)),
-        at_the_end: false,
         tick: |app| Box::pin(async move { app.sweep().await }),
+        at_the_end: None,
     },
     // Renews tokens ahead of time.
     Worker {
         name: "renewer",
         every: Duration::from_secs(1),
         patience: Some(BRIEF),
-        at_the_end: false,
         tick: |app| Box::pin(async move { app.renew_due().await }),
+        at_the_end: None,
     },
     // Renews our clients before their secrets end.
     Worker {
         name: "registrar",
         every: Duration::from_mins(1),
         patience: None,
-        at_the_end: false,
         tick: |app| Box::pin(async move { app.renew_clients().await }),
+        at_the_end: None,
     },
     // Clears up after revoking, and counts what is left.
     Worker {
         name: "outbox",
         every: Duration::from_secs(5),
         patience: Some(Duration::from_mins(1)),
-        at_the_end: false,
         tick: |app| Box::pin(async move { app.tidy_outbox().await }),
+        at_the_end: None,
     },
     // Writes down which credentials were handed out.
     Worker {
         name: "uses",
         every: Duration::from_secs(20),
         patience: Some(Duration::from_mins(1)),
-        at_the_end: true,
         tick: |app| Box::pin(async move { app.write_uses().await }),
+        at_the_end: Some(|app| Box::pin(async move { app.write_uses().await })),
+    },
+    // Writes down how often strangers were refused.
+    Worker {
+        name: "refusals",
+        every: Duration::from_secs(15),
+        patience: Some(Duration::from_mins(1)),
+        tick: |app| Box::pin(async move { app.write_refusals().await }),
+        at_the_end: Some(|app| Box::pin(async move { app.write_all_refusals().await })),
     },
 ];
 
@@ -92,8 +103,13 @@ impl Worker {
                 () = stopping.cancelled() => true,
                 () = sleep(pause) => false,
             };
-            if !stopped || self.at_the_end {
-                match turn((self.tick)(app.clone()), (self.patience, LAST), &stopping).await {
+            let tick = if stopped {
+                self.at_the_end
+            } else {
+                Some(self.tick)
+            };
+            if let Some(tick) = tick {
+                match turn(tick(app.clone()), (self.patience, LAST), &stopping).await {
                     Some(Ok(count)) => debug!(worker = self.name, count, "did {count}"),
                     Some(Err(error)) => warn!(worker = self.name, %error, "could not work"),
                     None => warn!(worker = self.name, "gave up a turn that took too long"),

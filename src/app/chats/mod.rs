@@ -105,11 +105,6 @@ impl App {
     ) -> Result<Option<Written<ChatView>>> {
         let mut event = self.event(&caller.tenant, caller.origin(), "chat.select", chat);
         event.user = Some(actor.user.to_string());
-        let ids: Vec<String> = servers.iter().map(ToString::to_string).collect();
-        event.detail = serde_json::json!({ "servers": ids });
-        if let Some(user) = triggered_by {
-            event.detail["triggered_by"] = user.as_str().into();
-        }
         let wanted = Chat {
             tenant: caller.tenant.clone(),
             id: chat.clone(),
@@ -119,6 +114,14 @@ impl App {
             updated_at: event.at,
         };
         let mut tx = self.0.store.write().await?;
+        let before = tx.chats().get(&caller.tenant, chat).await?;
+        event.detail = serde_json::json!({
+            "before": before.as_ref().map(describe),
+            "after": describe(&wanted),
+        });
+        if let Some(user) = triggered_by {
+            event.detail["triggered_by"] = user.as_str().into();
+        }
         match tx.chats_mut().put(&wanted).await {
             Ok(true) => {}
             Ok(false) => return Err(Error::ChatOwnedByAnother),
@@ -169,14 +172,22 @@ impl App {
     ) -> Result<Revision> {
         check_actor(caller, Some(actor))?;
         let mut tx = self.0.store.write().await?;
-        own(tx.chats().get(&caller.tenant, chat).await?, actor)?;
+        let before = own(tx.chats().get(&caller.tenant, chat).await?, actor)?;
         if !tx.chats_mut().delete(&caller.tenant, chat).await? {
             return Ok(tx.feed().head(&caller.tenant).await?);
         }
         let mut event = self.event(&caller.tenant, caller.origin(), "chat.delete", chat);
         event.user = Some(actor.user.to_string());
+        event.detail = serde_json::json!({ "before": before.as_ref().map(describe) });
         Ok(tx.commit(&event).await?)
     }
+}
+
+/// A chat for the audit trail; a selection is told where there is one.
+fn describe(chat: &Chat) -> serde_json::Value {
+    let ids = |servers: &Vec<ServerId>| servers.iter().map(ToString::to_string).collect();
+    let servers: Option<Vec<String>> = chat.selection.as_ref().map(ids);
+    serde_json::json!({ "servers": servers })
 }
 
 /// A chat, unless it is another user's.

@@ -6,11 +6,12 @@
 //! that is told too much at once catches up again. Who takes nothing for long is cut off by
 //! [`Events`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{Events, Guard, Heard, Scope, Subscription, Topic, Watch, Which};
+use super::{
+    BEAT, Course, Events, Guard, Heard, Scope, Subscription, Told, Topic, Watch, Which, resumable,
+};
 use crate::app::App;
 use crate::app::access::check_actor;
 use crate::app::connections::slug_of;
@@ -29,9 +30,6 @@ use crate::store::{self, Read};
 const BOUND: usize = 1_000;
 /// Connections read at a time.
 const PAGE: usize = 100;
-/// How long nothing may happen before the watcher is told that nothing happened; the API promises
-/// 30 s.
-const BEAT: Duration = Duration::from_secs(20);
 
 /// What to follow.
 #[derive(Debug)]
@@ -57,15 +55,6 @@ pub enum ConnectionEvent {
     Heartbeat,
 }
 
-/// An event, and where to resume after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// What happened.
-    pub event: ConnectionEvent,
-    /// Its place in the feed. Zero before everything that existed was told.
-    pub revision: Revision,
-}
-
 #[derive(Debug)]
 enum Stage {
     /// Tells what exists: from here, and where the feed stood at the beginning.
@@ -83,11 +72,7 @@ pub struct ConnectionWatch {
     guard: Guard,
     news: Subscription,
     stage: Stage,
-    /// Everything up to here was told, or is ready.
-    position: Revision,
-    ready: VecDeque<Told>,
-    /// Everything up to here was told; no less.
-    told: Revision,
+    course: Course<ConnectionEvent>,
 }
 
 impl App {
@@ -111,8 +96,10 @@ impl App {
         };
         let (stage, position) = match ask.after {
             None => (Stage::Snapshot(None, None), Revision::default()),
-            Some(after) if (head.floor..=head.last).contains(&after) => (Stage::CatchingUp, after),
-            Some(_) => return Err(Error::RevisionCompacted(head.floor)),
+            Some(after) => {
+                resumable(head, after)?;
+                (Stage::CatchingUp, after)
+            }
         };
         let all = Topic {
             tenant: caller.tenant.clone(),
@@ -126,12 +113,10 @@ impl App {
             scope,
             guard,
             stage,
-            position,
-            ready: VecDeque::new(),
-            told: position,
+            course: Course::after(position),
         };
         if ask.after.is_some() {
-            watch.tell(ConnectionEvent::Synced, position);
+            watch.course.tell(ConnectionEvent::Synced, position);
         }
         Ok(watch)
     }
@@ -180,22 +165,10 @@ impl ConnectionWatch {
     /// Fails, and is over: with [`Error::RevisionCompacted`] when the feed was forgotten beyond where
     /// it resumes, or put back, with [`Error::CredentialsInvalid`] or [`Error::TenantNotFound`] when
     /// key or tenant ended, with [`Error::ShuttingDown`] when the process does.
-    pub async fn next(&mut self) -> Result<Told> {
-        let told = self.advance().await?;
-        self.told = told.revision;
-        Ok(told)
-    }
-
-    /// The events, told by a task of their own. Fails with [`Error::WatchTooSlow`] besides, when
-    /// events wait for a minute and none is taken.
-    pub fn detached(self) -> Events<Told> {
-        self.app.clone().detach(self)
-    }
-
-    async fn advance(&mut self) -> Result<Told> {
+    pub async fn next(&mut self) -> Result<Told<ConnectionEvent>> {
         loop {
             self.guard.check().await?;
-            if let Some(told) = self.ready.pop_front() {
+            if let Some(told) = self.course.next() {
                 return Ok(told);
             }
             match self.stage {
@@ -211,8 +184,10 @@ impl ConnectionWatch {
         }
     }
 
-    fn tell(&mut self, event: ConnectionEvent, revision: Revision) {
-        self.ready.push_back(Told { event, revision });
+    /// The events, told by a task of their own. Fails with [`Error::WatchTooSlow`] besides, when
+    /// events wait for a minute and none is taken.
+    pub fn detached(self) -> Events<Told<ConnectionEvent>> {
+        self.app.clone().detach(self)
     }
 
     /// One page of what exists.
@@ -244,8 +219,8 @@ impl ConnectionWatch {
         if found.next.is_some() {
             self.stage = Stage::Snapshot(found.next, Some(begun));
         } else {
-            self.tell(ConnectionEvent::Synced, begun);
-            self.position = begun;
+            self.course.tell(ConnectionEvent::Synced, begun);
+            self.course.reach(begun);
             self.stage = Stage::CatchingUp;
         }
         Ok(())
@@ -258,14 +233,12 @@ impl ConnectionWatch {
         let tenant = self.caller.tenant.clone();
         let mut tx = self.app.0.store.read().await?;
         let head = tx.feed().head_of(&tenant).await?;
-        if !(head.floor..=head.last).contains(&self.position) {
-            return Err(Error::RevisionCompacted(head.floor));
-        }
+        resumable(head, self.course.position())?;
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let kind = ChangeKind::Connection;
         let stretch = tx
             .feed()
-            .list_of_kind(&tenant, kind, self.position, limit)
+            .list_of_kind(&tenant, kind, self.course.position(), limit)
             .await?;
         for error in stretch.unreadable {
             tracing::error!(%error, "an entry of the feed is passed over");
@@ -279,7 +252,7 @@ impl ConnectionWatch {
             |change: &Change| latest.get(&change.what.subject) == Some(&change.revision);
         let changes = changes.into_iter().filter(is_latest).map(Arc::new);
         self.read(&mut tx, changes.collect()).await?;
-        self.position = upto.unwrap_or(head.last);
+        self.course.reach(upto.unwrap_or(head.last));
         if upto.is_none() {
             self.stage = Stage::Live;
         }
@@ -300,7 +273,7 @@ impl ConnectionWatch {
         };
         let mut tx = self.app.0.store.read().await?;
         self.read(&mut tx, changes).await?;
-        self.position = self.position.max(last);
+        self.course.reach(last);
         Ok(())
     }
 
@@ -308,8 +281,9 @@ impl ConnectionWatch {
     fn beat(&mut self) {
         let standing = self.app.0.feed.standing(&self.caller.tenant);
         if self.news.is_quiet() {
-            self.position = self.position.max(standing.position);
-            self.tell(ConnectionEvent::Heartbeat, self.position);
+            self.course.reach(standing.position);
+            let position = self.course.position();
+            self.course.tell(ConnectionEvent::Heartbeat, position);
         }
     }
 
@@ -318,11 +292,14 @@ impl ConnectionWatch {
         let mut slugs = Slugs::default();
         for change in changes {
             let (what, revision) = (&change.what, change.revision);
-            if revision <= self.position || !self.scope.wants(&change) {
+            if revision <= self.course.position() || !self.scope.wants(&change) {
                 continue;
             }
             match what.op {
-                Op::Delete => self.tell(ConnectionEvent::Delete(what.subject.clone()), revision),
+                Op::Delete => {
+                    let gone = ConnectionEvent::Delete(what.subject.clone());
+                    self.course.tell(gone, revision);
+                }
                 Op::Put => {
                     let Ok(id) = what.subject.parse() else {
                         continue;
@@ -360,16 +337,16 @@ impl ConnectionWatch {
         }
         if let Some(slug) = slugs.get(&server).cloned() {
             let event = ConnectionEvent::Put(Box::new(connection), slug);
-            self.tell(event, revision);
+            self.course.tell(event, revision);
         }
         Ok(())
     }
 }
 
 impl Watch for ConnectionWatch {
-    type Event = Told;
+    type Event = Told<ConnectionEvent>;
 
-    async fn next(&mut self) -> Result<Option<Told>> {
+    async fn next(&mut self) -> Result<Option<Self::Event>> {
         Self::next(self).await.map(Some)
     }
 
@@ -378,11 +355,7 @@ impl Watch for ConnectionWatch {
     }
 
     fn seen(&self) -> Revision {
-        if self.ready.is_empty() {
-            self.position
-        } else {
-            self.told
-        }
+        self.course.seen()
     }
 }
 

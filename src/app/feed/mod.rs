@@ -6,14 +6,19 @@
 //! only while nothing newer can have been missed. Whatever begins to follow subscribes first and reads
 //! the database then: what is committed later than that reading is heard.
 
+mod audit;
 mod board;
 mod connections;
+mod course;
 mod events;
 mod guard;
 
+pub use audit::{AuditWatch, TrailEvent};
 use board::{Heard, Scope, Which};
 pub(super) use board::{Subscription, Topic};
-pub use connections::{ConnectionEvent, ConnectionWatch, Told, WatchConnections};
+pub use connections::{ConnectionEvent, ConnectionWatch, WatchConnections};
+pub use course::Told;
+use course::{BEAT, Course, resumable};
 pub use events::Events;
 pub(super) use events::Watch;
 pub(super) use guard::Guard;
@@ -21,6 +26,8 @@ pub(super) use guard::Guard;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::App;
 use super::error::{Error, Result};
@@ -55,6 +62,8 @@ pub(super) struct Feed {
     board: Board,
     seats: Seats,
     standing: Mutex<Standings>,
+    /// Told whenever the follower has gone on, in whatever shard.
+    moved: watch::Sender<()>,
     /// Held by whoever polls.
     polling: tokio::sync::Mutex<()>,
 }
@@ -75,6 +84,7 @@ impl Feed {
             board: Board::default(),
             seats: Seats::default(),
             standing: Mutex::new(Standings { started, positions }),
+            moved: watch::Sender::default(),
             polling: tokio::sync::Mutex::default(),
         })
     }
@@ -108,6 +118,11 @@ impl Feed {
         self.board.wake(topic);
     }
 
+    /// Wakes whoever reads for itself what has no entry in the feed but a place there.
+    fn moved(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+
     /// Tells changes and notes that everything up to `upto` was told. In this order: who sees the
     /// position has heard what is before it.
     fn tell(&self, shard: i64, changes: Vec<Change>, upto: Revision) {
@@ -115,6 +130,7 @@ impl Feed {
             self.board.tell(change);
         }
         self.standings().positions.insert(shard, upto);
+        self.moved.send_replace(());
     }
 
     async fn poll(&self, store: &Store, clock: &dyn Clock) -> Result<()> {

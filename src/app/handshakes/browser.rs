@@ -303,7 +303,10 @@ impl App {
     ) -> Result<bool> {
         let mut event = self.event(&handshake.tenant, browser(), "handshake.fail", handshake.id);
         event.user = Some(handshake.user.to_string());
-        event.detail = serde_json::json!({ "failure": failure.as_str() });
+        event.detail = serde_json::json!({
+            "server": handshake.server.to_string(),
+            "failure": failure.as_str(),
+        });
         if failure == Failure::AccountMismatch {
             event.detail["account"] = handshake.account.clone().into();
         }

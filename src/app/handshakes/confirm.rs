@@ -46,6 +46,10 @@ impl App {
             .await?;
         let mut event = self.event(&handshake.tenant, browser(), "handshake.park", handshake.id);
         event.user = Some(handshake.user.to_string());
+        event.detail = serde_json::json!({
+            "server": handshake.server.to_string(),
+            "account": handshake.account,
+        });
         let mut tx = self.0.store.write().await?;
         let (tenant, server) = (&handshake.tenant, handshake.server);
         tx.servers_mut().hold(tenant, server).await?;

@@ -296,19 +296,21 @@ impl App {
             connection.life.generation = last + 1;
             connection.profile = server.spec.auth.profile().map(str::to_owned);
             connection.due_at = connection.next_due(None, &self.policy(&connection));
-            match &superseded {
+            let replaced = match &superseded {
                 None => {
-                    tx.connections_mut()
-                        .delete(tenant, user, handshake.server)
-                        .await?;
+                    let mut connections = tx.connections_mut();
+                    connections.delete(tenant, user, handshake.server).await?
                 }
                 Some((old, stray)) => {
                     if !tx.connections_mut().take(old).await? {
                         continue;
                     }
                     stray.queue(&mut tx).await?;
+                    Some(old.id.to_string())
                 }
-            }
+            };
+            event.detail["replaced"] = replaced.into();
+            event.detail["revocation"] = superseded.as_ref().map(|_| "queued").into();
             match tx.connections_mut().insert(&connection).await {
                 Err(store::Error::Conflict) => continue,
                 inserted => inserted?,

@@ -227,8 +227,9 @@ impl App {
         let stray = self
             .stray_of_parked(&handshake, Reason::Unconfirmed)
             .await?;
+        event.detail = serde_json::json!({ "server": handshake.server.to_string() });
         if handshake.parked.is_some() {
-            event.detail = serde_json::json!({ "revocation": fate(stray.as_ref()) });
+            event.detail["revocation"] = fate(stray.as_ref()).into();
         }
         let mut tx = self.0.store.write().await?;
         if !tx
@@ -253,12 +254,13 @@ impl App {
     }
 
     /// Queues the revocation of what nobody confirmed or needs any more, deletes handshakes of
-    /// yesterday and before, forgets requests and changes as old and secrets that clients had before, and plans the renewal of grants that
+    /// yesterday and before, forgets requests and changes as old, audit events that are kept no longer and secrets that clients had before, and plans the renewal of grants that
     /// nobody planned for. Answers how many handshakes.
     pub async fn sweep(&self) -> Result<u64> {
         // Trouble with one step holds up no other.
         let grants = self.sweep_grants().await;
         let feed = self.sweep_feed().await;
+        let trail = self.sweep_audit().await;
         let plans = self.plan_unplanned().await;
         let keys = self.rotate_identity_keys().await;
         let now = self.0.clock.now();
@@ -268,7 +270,7 @@ impl App {
         tx.past_requests().delete_old(before).await?;
         tx.former_secrets().forget_former_secrets(now).await?;
         tx.commit().await?;
-        grants.and(feed).and(plans).and(keys)?;
+        grants.and(feed).and(trail).and(plans).and(keys)?;
         Ok(gone)
     }
 

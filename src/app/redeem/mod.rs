@@ -263,7 +263,8 @@ impl App {
         decision: &Decision,
         error: Option<&str>,
     ) -> Result<bool> {
-        let status_changes = connection.life.status != decision.next.status;
+        let before = connection.life.status;
+        let status_changes = before != decision.next.status;
         let now = self.0.clock.now();
         connection.life = decision.next;
         connection.updated_at = now;
@@ -274,7 +275,13 @@ impl App {
         connection.due_at = connection.next_due(connection.used_at, &self.policy(connection));
         let saved = if status_changes {
             let mut event = self.service_event(connection, "connection.end");
-            event.detail = serde_json::json!({ "status": format!("{:?}", decision.next.status) });
+            event.detail = serde_json::json!({
+                "server": connection.server.to_string(),
+                "before": { "status": before.kind().as_str() },
+                "after": { "status": decision.next.status.kind().as_str() },
+                "reason": decision.next.status.reason(),
+                "error": connection.last_error.as_ref().filter(|_| error.is_some()),
+            });
             let mut tx = self.0.store.write().await?;
             let saved = tx.connections_mut().save_life(connection).await?;
             if saved {

@@ -120,7 +120,11 @@ impl App {
             .map(|in_| tried.sent_at.after(in_));
         next.reconnect_before = grant_ends.or(next.reconnect_before);
         next.due_at = next.next_due(next.used_at, &self.policy(&next));
-        let event = self.service_event(&next, "connection.refresh");
+        let mut event = self.service_event(&next, "connection.refresh");
+        event.detail = serde_json::json!({
+            "server": next.server.to_string(),
+            "generation": next.life.generation,
+        });
         let mut tx = self.0.store.write().await?;
         let written = tx.connections_mut().renew(&next).await?;
         if written {

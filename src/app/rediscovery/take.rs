@@ -35,11 +35,13 @@ impl App {
         let Some(found) = &mut next.discovered else {
             return Ok(false);
         };
+        let before = found.pending_issuer.take();
         found.pending_issuer.clone_from(&issuer);
         let mut event = self.event(&server.tenant, origin, "server.drift", server.id);
         event.detail = serde_json::json!({
             "issuer": found.authorization_server.issuer.as_str(),
-            "pending": issuer.as_ref().map(Issuer::as_str),
+            "before": { "pending_issuer": before.as_ref().map(Issuer::as_str) },
+            "after": { "pending_issuer": issuer.as_ref().map(Issuer::as_str) },
         });
         next.updated_at = event.at;
         let mut tx = self.0.store.write().await?;
@@ -104,7 +106,10 @@ impl App {
         };
         let moved = from != to;
         let mut event = self.event(&tenant, origin, "server.rediscover", id);
-        event.detail = serde_json::json!({ "before": from.as_str(), "issuer": to.as_str() });
+        event.detail = serde_json::json!({
+            "before": { "issuer": from.as_str() },
+            "after": { "issuer": to.as_str() },
+        });
         let mut next = Server {
             discovered: Some(before.followed_by(found)),
             ..current

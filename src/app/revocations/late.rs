@@ -85,7 +85,10 @@ impl App {
         if let Some(stray) = stray {
             let mut event = self.event(tenant, Origin::service(), "connection.discard", ended.id);
             event.user = Some(user.to_string());
-            event.detail = serde_json::json!({ "revocation": "queued" });
+            event.detail = serde_json::json!({
+                "server": ended.server.to_string(),
+                "revocation": "queued",
+            });
             let mut tx = self.0.store.write().await?;
             stray.queue(&mut tx).await?;
             tx.commit(&event).await?;

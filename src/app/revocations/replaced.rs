@@ -50,7 +50,10 @@ impl App {
         let (tenant, id) = (&handshake.tenant, handshake.id);
         let mut event = self.event(tenant, Origin::service(), "handshake.expire", id);
         event.user = Some(handshake.user.to_string());
-        event.detail = serde_json::json!({ "revocation": fate(stray.as_ref()) });
+        event.detail = serde_json::json!({
+            "server": handshake.server.to_string(),
+            "revocation": fate(stray.as_ref()),
+        });
         let mut tx = self.0.store.write().await?;
         if !tx.handshakes_mut().take_parked(handshake).await? {
             return Ok(());
@@ -78,7 +81,12 @@ impl App {
         }
         let id = registration.id;
         let mut event = self.event(tenant, Origin::service(), "registration.retire", id);
-        event.detail = serde_json::json!({ "server": registration.server.to_string() });
+        event.detail = serde_json::json!({
+            "server": registration.server.to_string(),
+            "issuer": registration.issuer.as_str(),
+            "client_id": registration.client_id,
+            "reason": "replaced",
+        });
         let mut tx = self.0.store.write().await?;
         let ours = tx
             .registrations_mut()

@@ -8,7 +8,7 @@ use super::super::provision::{Holds, Provision, Slot};
 use super::super::redirects::check_consent_page;
 use super::super::revocations::{ServerPlan, Unstored};
 use super::super::user_headers::end_values;
-use super::views::describe;
+use super::views::{describe, replaced};
 use super::{Ended, ServerRef, check_kind, find, slug_taken};
 use crate::domain::access::Caller;
 use crate::domain::audit::NewAuditEvent;
@@ -100,7 +100,7 @@ impl App {
                 return Err(Error::SlugTaken);
             }
         }
-        let before = describe(&current);
+        let (before, secrets) = (describe(&current), current.secrets.clone());
         let provision = self.provision_again(&current, &draft, entails).await?;
         let ending = if entails.ends_grants {
             let reason = Reason::ServerChanged;
@@ -142,7 +142,11 @@ impl App {
         }
 
         let mut event = self.event(&caller.tenant, caller.origin(), "server.update", next.id);
-        event.detail = serde_json::json!({ "before": before, "after": describe(&next) });
+        event.detail = serde_json::json!({
+            "before": before,
+            "after": describe(&next),
+            "replaced_secrets": replaced(&secrets, &next.secrets),
+        });
         Ok(Change {
             next,
             client: provision.client,

@@ -12,7 +12,8 @@ use super::{ServerRef, etag, find, may_see, sees_all};
 use crate::domain::access::{Actor, Caller, Role};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::registrations::{Registration, RegistrationKind};
-use crate::domain::servers::{Auth, Server};
+use crate::domain::secrets::Sealed;
+use crate::domain::servers::{Auth, SealedSecrets, Server};
 use crate::domain::text::UserId;
 use crate::store::{Read, Which};
 
@@ -196,14 +197,19 @@ fn viewed_as<'a>(caller: &'a Caller, actor: Option<&'a Actor>) -> Option<&'a Use
     actor.map(|actor| &actor.user).or(caller.user.as_ref())
 }
 
-/// A server for the audit trail: everything but its secrets.
+/// A server for the audit trail: everything but its secrets, which are said to be there or not.
 pub(super) fn describe(server: &Server) -> serde_json::Value {
     let spec = &server.spec;
+    let issuer = server.discovered.as_ref();
+    let issuer = issuer.map(|found| found.authorization_server.issuer.as_str());
+    let secrets =
+        secrets(&server.secrets).map(|(name, secret)| (name.to_owned(), secret.is_some().into()));
     serde_json::json!({
         "slug": spec.slug.as_str(),
         "owner": server.owner.as_ref().map(UserId::as_str),
         "display_name": spec.display_name,
         "description": spec.description,
+        "icon_url": spec.icon_url,
         "url": spec.url,
         "transport": spec.transport.as_str(),
         "enabled": spec.enabled,
@@ -219,5 +225,36 @@ pub(super) fn describe(server: &Server) -> serde_json::Value {
         "auth": spec.auth,
         "account_binding": spec.account_binding,
         "auth_version": server.auth_version,
+        "discovered_issuer": issuer,
+        "secrets": serde_json::Map::from_iter(secrets),
     })
+}
+
+/// The secrets that a change replaced: both were there, and one is not the other.
+pub(super) fn replaced(before: &SealedSecrets, after: &SealedSecrets) -> Vec<&'static str> {
+    let both = secrets(before).into_iter().zip(secrets(after));
+    let changed = both.filter(|((_, old), (_, new))| old.is_some() && new.is_some() && old != new);
+    changed.map(|((name, _), _)| name).collect()
+}
+
+fn secrets(held: &SealedSecrets) -> [(&'static str, Option<&Sealed>); 7] {
+    let SealedSecrets {
+        client_secret,
+        private_key,
+        api_key,
+        custom_headers,
+        signing_secret,
+        idp_client_secret,
+        assertion,
+        former_client_secret: _,
+    } = held;
+    [
+        ("client_secret", client_secret.as_ref()),
+        ("private_key", private_key.as_ref()),
+        ("api_key", api_key.as_ref()),
+        ("custom_headers", custom_headers.as_ref()),
+        ("signing_secret", signing_secret.as_ref()),
+        ("idp_client_secret", idp_client_secret.as_ref()),
+        ("assertion", assertion.as_ref()),
+    ]
 }

@@ -64,6 +64,14 @@ impl Status {
             Self::Unreadable => StatusKind::Unreadable,
         }
     }
+
+    /// Why it is so, by the name that is stored.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::ReconnectRequired(reason) => Some(reason.as_str()),
+            Self::Active | Self::Unreadable => None,
+        }
+    }
 }
 
 /// The declared attempt to redeem the refresh token of one generation: lease and intent in one.

@@ -19,6 +19,7 @@ pub(crate) mod service;
 pub(crate) mod sqlite;
 mod stored;
 pub(crate) mod tls;
+pub(crate) mod trail;
 pub(crate) mod user_headers;
 pub(crate) mod watching;
 pub(crate) mod web;

@@ -206,7 +206,10 @@ async fn bare(service: &TestService, after: Option<Revision>) -> ConnectionWatch
     service.within(begin).await.unwrap()
 }
 
-async fn read(service: &TestService, watch: &mut Option<ConnectionWatch>) -> Result<Told, Error> {
+async fn read(
+    service: &TestService,
+    watch: &mut Option<ConnectionWatch>,
+) -> Result<Told<ConnectionEvent>, Error> {
     let mut reading = watch.take().unwrap();
     let reading = async move |_| {
         let told = reading.next().await;
@@ -218,7 +221,10 @@ async fn read(service: &TestService, watch: &mut Option<ConnectionWatch>) -> Res
 }
 
 /// A watch that has told everything and waits for changes.
-async fn live(service: &TestService, raw: &mut Raw) -> (Option<ConnectionWatch>, Told) {
+async fn live(
+    service: &TestService,
+    raw: &mut Raw,
+) -> (Option<ConnectionWatch>, Told<ConnectionEvent>) {
     let mut watch = Some(bare(service, None).await);
     assert_eq!(
         read(service, &mut watch).await.unwrap().event,

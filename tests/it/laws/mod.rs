@@ -3,6 +3,7 @@
 //! Each law is a pure function from the sources to the offences it finds, and is itself tested on
 //! sources that break it.
 
+mod audit_page;
 mod conformance_page;
 mod contracts;
 mod dependencies;

@@ -351,6 +351,10 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
             .search
             .look_at(path.split('?').next().unwrap(), page.text);
     }
+    let trail = json!({ "pageSize": 500 });
+    let trail = caller.admin("AuditService/ListAuditEvents", trail).await;
+    let trail = trail["events"].as_array().unwrap().len();
+    assert!(trail > 15, "{trail} events are all there is of the trail");
     let metrics = http::get(&format!("{}/metrics", service.operations_url()), &[]).await;
     caller.search.look_at("the metrics page", metrics.text);
     for seen in web.seen_at("/token") {

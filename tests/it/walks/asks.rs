@@ -35,7 +35,8 @@ asks! {
         ours: [r#"{"showRevoked":true}"#, r#"{"role":"ROLE_OPERATOR"}"#]
     }
     "AuditService/ListAuditEvents" {
-        theirs: [r#"{"filter":{"subject":"$server"}}"#, r#"{"pageToken":"$page"}"#],
+        theirs: [r#"{"filter":{"subject":"$server"}}"#, r#"{"filter":{"principal":"$key"}}"#,
+            r#"{"pageToken":"$page"}"#],
         ours: ["{}"]
     }
     "AuditService/WatchAuditEvents" {
