@@ -6,6 +6,7 @@
 //! through `output.rs`, every failure through `failure.rs`.
 
 mod access;
+mod audit;
 mod caller;
 mod chats;
 mod connections;
@@ -128,6 +129,8 @@ enum Command {
     User(users::Command),
     /// What a chat uses
     Chat(chats::Command),
+    /// Who did what to what
+    Audit(audit::Command),
     /// Show how the service sees this caller
     #[command(name = "whoami")]
     WhoAmI(access::WhoAmI),
@@ -178,6 +181,7 @@ async fn dispatch(command: Command, out: &Output) -> Result<ExitCode> {
         Command::Header(command) => Box::pin(command.run(out)).await,
         Command::User(command) => Box::pin(command.run(out)).await,
         Command::Chat(command) => Box::pin(command.run(out)).await,
+        Command::Audit(command) => Box::pin(command.run(out)).await,
         Command::WhoAmI(command) => Box::pin(command.run(out)).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

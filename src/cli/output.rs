@@ -65,6 +65,15 @@ impl Output {
         self.text(&json.to_string());
     }
 
+    /// JSON documents, one a line. `false` when whoever read them went away: nobody wants more.
+    #[expect(
+        clippy::unused_self,
+        reason = "whoever prints has been given the right to"
+    )]
+    pub(super) fn lines(&self, lines: impl IntoIterator<Item = Value>) -> io::Result<bool> {
+        write_lines(&mut io::BufWriter::new(io::stdout().lock()), lines)
+    }
+
     /// Text as it is, whatever the format.
     #[expect(
         clippy::unused_self,
@@ -88,6 +97,17 @@ fn print(to: &mut impl Write, text: &str) {
     let text = text.trim_end_matches('\n');
     // There is nobody left to tell when this fails.
     let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+}
+
+fn write_lines(to: &mut impl Write, lines: impl IntoIterator<Item = Value>) -> io::Result<bool> {
+    let mut lines = lines.into_iter();
+    let written = lines.try_for_each(|line| writeln!(to, "{line}"));
+    let written = written.and_then(|()| to.flush());
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A table without lines, as tools of the terminal have it.
@@ -144,6 +164,33 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A place to write to that fails.
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_ends_it_and_a_full_disk_is_a_failure() {
+        let lines = || [Value::Bool(true)];
+        let mut written = Vec::new();
+
+        assert!(write_lines(&mut written, lines()).unwrap());
+        let gone = write_lines(&mut Failing(io::ErrorKind::BrokenPipe), lines());
+        let full = write_lines(&mut Failing(io::ErrorKind::StorageFull), lines());
+
+        assert_eq!(written, b"true\n");
+        assert!(!gone.unwrap());
+        assert!(full.is_err());
+    }
 
     #[test]
     fn a_table_has_a_head_and_no_lines() {

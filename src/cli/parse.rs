@@ -1,7 +1,9 @@
-//! What people type, understood: durations, pairs, settings.
+//! What people type, understood: durations, times, pairs, settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::domain::time::Timestamp;
 
 /// `90s`, `15m`, `12h`, `30d` or `8w`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -23,6 +25,37 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(
         seconds.ok_or("must be less than a hundred years")?,
     ))
+}
+
+/// A point in time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Moment {
+    /// As it is.
+    At(prost_types::Timestamp),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// The time that it is.
+    pub(super) fn at(&self, now: Timestamp) -> prost_types::Timestamp {
+        match self {
+            Self::At(time) => *time,
+            Self::Ago(ago) => prost_types::Timestamp {
+                seconds: now.before(*ago).as_secs(),
+                nanos: 0,
+            },
+        }
+    }
+}
+
+/// A day, a time of RFC 3339, or a duration, which is so long ago.
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(ago) = duration(text) {
+        return Ok(Moment::Ago(ago));
+    }
+    let time = text.parse().map(Moment::At);
+    time.map_err(|_| "must be a time, `2026-01-31` or `2026-01-31T12:00:00Z`, or `24h`".to_owned())
 }
 
 /// `NAME=VALUE`.
@@ -54,6 +87,17 @@ mod tests {
         for bad in ["", "s", "10", "1.5h", "-1s", "1y", "ä", "99999999999999w"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_moment_is_a_day_a_time_or_so_long_ago() {
+        let now = Timestamp::from_secs(1_767_225_600);
+        let at = |text: &str| moment(text).map(|moment| moment.at(now).seconds);
+
+        assert_eq!(at("2026-01-01"), Ok(1_767_225_600));
+        assert_eq!(at("2026-01-01T01:00:00+01:00"), Ok(1_767_225_600));
+        assert_eq!(at("2h"), Ok(1_767_225_600 - 7_200));
+        assert!(at("yesterday").is_err() && at("").is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The command line as people and scripts meet it, where no service is needed.
 
+mod audit;
 mod caller;
 mod connection;
 mod headers;
@@ -120,6 +121,9 @@ fn every_command_has_an_example() {
         "chat set",
         "chat get",
         "chat attach",
+        "audit list",
+        "audit watch",
+        "audit export",
         "whoami",
         "completions",
     ] {
