@@ -4,7 +4,9 @@
 //!
 //! - **tenant** ([`tenants`]): an organisation; everything belongs to one.
 //! - **caller** ([`access`]): who is asking, with a role. **actor**: the user a call is about, with
-//!   the groups asserted for them.
+//!   the groups asserted for them, or attested by their own token.
+//! - **issuer** ([`issuers`]): who issues the JWTs ([`jws`]) that callers come with, as trusted as the
+//!   deployment says.
 //! - **account** ([`accounts`]): whom a grant speaks for at its provider.
 //! - **server** ([`servers`]): an MCP server configuration that an administrator approved.
 //! - **registration** ([`registrations`]): our OAuth client at one authorization server.
@@ -39,6 +41,8 @@ pub mod handshakes;
 pub mod headers;
 pub mod identity_tokens;
 pub mod ids;
+pub mod issuers;
+pub mod jws;
 pub mod keys;
 pub mod page;
 pub mod profiles;
