@@ -20,6 +20,7 @@ mod identity;
 mod payload;
 mod root;
 mod signing;
+mod verifying;
 
 pub use envelope::DataKeyMaterial;
 pub use error::{Error, Result};
@@ -27,3 +28,4 @@ pub use identity::{IdentitySeed, IdentitySigner};
 pub use payload::{ClientKey, Flow, HeaderValues, Parked, Payload};
 pub use root::RootKeys;
 pub use signing::{SigningKey, UnusableKey};
+pub use verifying::{KeySet, UnusableKeys};
