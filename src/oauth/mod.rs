@@ -19,6 +19,7 @@ mod error;
 #[cfg(test)]
 mod foreign;
 mod identity;
+mod issuer_keys;
 mod jwt;
 mod lifetime;
 mod metadata;
@@ -40,6 +41,7 @@ pub use dialect::{Dialect, Meaning, OfflineAccess, ResourceParameter};
 pub use discovery::{Discovery, discover, look_at_resource};
 pub use error::Error;
 pub use identity::{Person, UserInfo, user_info};
+pub use issuer_keys::{IssuerKeys, PublishedKeys, issuer_keys};
 pub use outcome::{About, Lost, Outcome, Refused};
 pub use profiles::{ProfileError, Profiles};
 pub use registration::{NewClient, RegisteredClient, client_document, register};
