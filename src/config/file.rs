@@ -71,6 +71,6 @@ fn scalar(value: &DeValue<'_>) -> String {
 }
 
 /// The line of a position, counted from one.
-fn line(text: &str, at: usize) -> usize {
+pub(super) fn line(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }

@@ -8,6 +8,7 @@ mod checks;
 mod error;
 mod explain;
 mod file;
+mod issuers;
 mod layers;
 mod secret;
 mod sections;
@@ -21,11 +22,12 @@ pub use explain::{Row, example};
 pub use layers::Origin;
 pub use secret::{DatabaseUrl, PostgresUrl, RootKeys};
 pub use sections::{
-    Audit, Chats, Database, Egress, Handshakes, Keys, Lifecycle, Listen, Oauth, Public, Servers,
-    Telemetry, Tokens,
+    Audit, Callers, Chats, Database, Egress, Handshakes, Keys, Lifecycle, Listen, Oauth, Public,
+    Servers, Telemetry, Tokens,
 };
 pub use values::{HostName, LogFormat, Migrate, WebOrigin};
 
+use crate::domain::issuers::Issuers;
 use checks::Checks;
 use layers::Entries;
 use values::{Reader, Value as _};
@@ -96,6 +98,10 @@ pub struct Config {
     pub egress: Egress,
     /// How we present ourselves to authorization servers.
     pub oauth: Oauth,
+    /// Who may call besides the holders of API keys.
+    pub callers: Callers,
+    /// What the file of `callers.issuers` says.
+    pub issuers: Issuers,
     /// Attempts to obtain a grant.
     pub handshakes: Handshakes,
     /// The servers that are configured.
@@ -122,6 +128,7 @@ struct Parts {
     keys: Option<Keys>,
     egress: Option<Egress>,
     oauth: Option<Oauth>,
+    callers: Option<Callers>,
     handshakes: Option<Handshakes>,
     servers: Option<Servers>,
     chats: Option<Chats>,
@@ -150,7 +157,14 @@ impl Config {
             problems: &mut problems,
         }
         .run(&parts);
-        match parts.whole(options.mode, explain::rows(&entries)) {
+        let file = parts
+            .callers
+            .as_ref()
+            .and_then(|callers| callers.issuers.as_deref());
+        let trusted = issuers::read(file, options.mode, &mut problems);
+        let mut rows = explain::rows(&entries);
+        issuers::explain(&mut rows, &trusted);
+        match parts.whole(options.mode, trusted, rows) {
             Some(config) if problems.is_empty() => Ok(config),
             Some(_) | None => Err(Error::Invalid(problems)),
         }
@@ -203,6 +217,7 @@ impl Parts {
             keys: Keys::read(reader),
             egress: Egress::read(reader),
             oauth: Oauth::read(reader),
+            callers: Callers::read(reader),
             handshakes: Handshakes::read(reader),
             servers: Servers::read(reader),
             chats: Chats::read(reader),
@@ -213,7 +228,7 @@ impl Parts {
         }
     }
 
-    fn whole(self, mode: Mode, rows: Vec<Row>) -> Option<Config> {
+    fn whole(self, mode: Mode, issuers: Issuers, rows: Vec<Row>) -> Option<Config> {
         Some(Config {
             mode,
             data_dir: self.data_dir?,
@@ -223,6 +238,8 @@ impl Parts {
             keys: self.keys?,
             egress: self.egress?,
             oauth: self.oauth?,
+            callers: self.callers?,
+            issuers,
             handshakes: self.handshakes?,
             servers: self.servers?,
             chats: self.chats?,

@@ -50,7 +50,7 @@ pub(super) fn read_files(said: &mut Entries, problems: &mut Vec<Problem>) {
 }
 
 /// The lines of a secret's file that are not blank.
-fn content(path: &Path) -> Result<Vec<String>, String> {
+pub(super) fn content(path: &Path) -> Result<Vec<String>, String> {
     let name = path.display();
     let unreadable = |error| format!("file {name} cannot be read: {error}");
     if std::fs::metadata(path).map_err(unreadable)?.len() > LONGEST_FILE {

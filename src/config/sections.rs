@@ -185,6 +185,13 @@ sections! {
         profiles: Option<PathBuf>;
     }
 
+    /// Who may call besides the holders of API keys.
+    callers: Callers {
+        /// A TOML file of the issuers whose JWTs are taken, a table `[[issuers]]` for each, as
+        /// `docs/callers.md` explains.
+        issuers: Option<PathBuf>;
+    }
+
     /// Attempts to obtain a grant.
     handshakes: Handshakes {
         /// Whether a link alone may bind an account to a user.

@@ -1,5 +1,6 @@
 //! Settings as an operator says them: file, environment, flags, and every way to say them wrong.
 
+mod issuers;
 mod together;
 
 use std::path::PathBuf;
