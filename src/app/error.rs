@@ -21,6 +21,9 @@ pub enum Error {
     /// The credentials are unknown, revoked, expired or malformed; which, is not said.
     #[error("credentials are not valid")]
     CredentialsInvalid,
+    /// The user's own token must accompany the call, and there is none that is valid.
+    #[error("the user's own token is missing or not valid")]
+    UserTokenRequired,
     /// The caller's role may not call this method.
     #[error("role {role} may not call this method")]
     RoleNotAllowed {
@@ -33,8 +36,8 @@ pub enum Error {
         /// What keeps it out: `methods` or `source_cidrs`.
         by: &'static str,
     },
-    /// The key acts for another user only.
-    #[error("the key may not act for this user")]
+    /// The caller acts for another user only.
+    #[error("the caller may not act for this user")]
     UserNotAllowed,
     /// There is no tenant of this name in use.
     #[error("tenant not found")]

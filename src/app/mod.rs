@@ -83,6 +83,7 @@ use crate::crypto::RootKeys;
 use crate::domain::changes::Revision;
 use crate::domain::connections as lifecycle;
 use crate::domain::ids::{ReplicaId, ServerId};
+use crate::domain::issuers::Issuers;
 use crate::domain::random::Random;
 use crate::domain::servers::Rules;
 use crate::domain::tenants::TenantId;
@@ -116,6 +117,8 @@ pub struct Settings {
     pub tokens: lifecycle::Policy,
     /// What is known of providers.
     pub profiles: Profiles,
+    /// Whose JWTs are taken.
+    pub issuers: Issuers,
     /// Where our client's metadata documents are.
     pub client_documents: ClientDocuments,
     /// Where a browser may be sent when a handshake is over.
@@ -178,6 +181,7 @@ struct Inner {
     uses: uses::Uses,
     strangers: strangers::Strangers,
     feed: feed::Feed,
+    key_sets: access::KeySets,
     outbox: revocations::Outbox,
     ending: CancellationToken,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::access::default_tenant;
+use super::access::{KeySets, default_tenant};
 use super::error::Result;
 use super::feed::Feed;
 use super::flights::Flights;
@@ -76,6 +76,7 @@ impl App {
             uses: Uses::default(),
             strangers: Strangers::default(),
             feed,
+            key_sets: KeySets::default(),
             outbox: Outbox::default(),
             ending: CancellationToken::new(),
         }));

@@ -124,7 +124,7 @@ struct Create {
     /// Only calls from here, such as 10.0.0.0/8; repeat for more
     #[arg(long = "source-cidr", value_name = "CIDR")]
     source_cidrs: Vec<String>,
-    /// Every call that names a user must carry that user's own JWT (not in this release: refused)
+    /// Every call that is about a user must carry that user's own JWT; for role daemon
     #[arg(long)]
     requires_user_token: bool,
     /// When it ends by itself, from now: 90s, 15m, 12h, 30d, 8w
@@ -272,6 +272,8 @@ impl WhoAmI {
                 ("role", role(me.role())),
                 ("tenant", me.tenant.clone()),
                 ("by", word(me.kind().as_str_name(), "CALLER_KIND")),
+                ("issuer", me.issuer.clone()),
+                ("subject", me.subject.clone()),
                 ("user", me.user.clone()),
                 ("groups", list(&me.groups)),
                 ("narrowed to", narrowing(me.narrowing.as_ref())),

@@ -13,6 +13,8 @@ use crate::domain::random::{self, Random, SystemRandom};
 
 /// Where the deadline of a call stands.
 const DEADLINE: &str = "grpc-timeout";
+/// Where a user's own token stands.
+const USER_TOKEN: &str = "stationmaster-user-token";
 /// Where the id of a request stands.
 const REQUEST_ID: &str = "x-request-id";
 
@@ -41,6 +43,21 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credential(redacted)")
     }
+}
+
+/// A call that the user's own JWT accompanies, of a daemon that has it: the user is the token's then, and
+/// so are the groups, whatever its actor says. What cannot stand in a header is [`Error::Credential`].
+pub fn with_user_token<T>(token: &str, message: T) -> Result<Request<T>, Error> {
+    let token = token.trim();
+    let value: Result<MetadataValue<Ascii>, _> = token.parse();
+    let mut value = value.map_err(|_| Error::Credential)?;
+    if token.is_empty() {
+        return Err(Error::Credential);
+    }
+    value.set_sensitive(true);
+    let mut request = Request::new(message);
+    request.metadata_mut().insert(USER_TOKEN, value);
+    Ok(request)
 }
 
 /// Puts metadata on every call. What a call carries already is left as it is.
@@ -139,6 +156,22 @@ mod tests {
 
         assert_eq!(sent.metadata().get(DEADLINE).unwrap(), "1000000u");
         assert_eq!(sent.metadata().get(REQUEST_ID).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_users_token_goes_beside_the_key() {
+        let request = with_user_token(" e30.hush.x\n", ()).unwrap();
+        let shown = format!("{request:?}");
+        let sent = sent("ResolveCredentials", request);
+
+        let metadata = sent.metadata();
+        assert_eq!(metadata.get(USER_TOKEN).unwrap(), "e30.hush.x");
+        assert_eq!(metadata.get("authorization").unwrap(), "Bearer stm_hush");
+        assert!(!shown.contains("hush"), "{shown}");
+        for bad in ["", " ", "a\nb"] {
+            let refused = with_user_token(bad, ());
+            assert!(matches!(refused, Err(Error::Credential)), "{bad:?}");
+        }
     }
 
     #[test]

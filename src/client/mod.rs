@@ -37,7 +37,7 @@ pub mod json;
 pub mod signing;
 pub mod tools;
 
-pub use calls::{Calls, Credential};
+pub use calls::{Calls, Credential, with_user_token};
 pub use connect::{Client, Options, Service};
 pub use error::{Code, Error, FieldViolation, Refusal, code_name};
 

@@ -14,11 +14,11 @@ use super::time::{Clock, Timestamp};
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
-    /// A caller of the API: the id of its key, and the name the key was given.
+    /// A caller of the API.
     Caller {
-        /// `key_...`
+        /// `key_...`, or issuer and subject.
         principal: String,
-        /// The key's name.
+        /// The name the key was given, or the subject.
         name: String,
     },
     /// A browser that holds a handshake's link or state.

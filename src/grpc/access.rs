@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::call::Call;
-use super::convert::{all, choice, id, next_token, once, page, refuse_later, time, timestamp};
+use super::convert::{all, choice, id, next_token, once, page, time, timestamp};
 use crate::app::{App, NewApiKey, Result as Done, ServerRef};
-use crate::domain::access::{ApiKey, Caller, METHODS, Narrowing, Role, method};
+use crate::domain::access::{ApiKey, Caller, Credential, METHODS, Narrowing, Role, method};
 use crate::domain::ids::ServerId;
 use crate::domain::secrets::ShownOnce;
 use crate::domain::text::{self, UserId, Violations};
@@ -115,14 +115,23 @@ fn narrowing(narrowing: &Narrowing, user: Option<&UserId>) -> Option<pb::ApiKeyN
             .iter()
             .map(ToString::to_string)
             .collect(),
-        requires_user_token: false,
+        requires_user_token: narrowing.requires_user_token,
         user: user.map(ToString::to_string).unwrap_or_default(),
     })
 }
 
 fn who(caller: &Caller) -> pb::WhoAmIResponse {
+    let (kind, issuer, subject) = match &caller.credential {
+        Credential::ApiKey(_) => (pb::CallerKind::ApiKey, "", ""),
+        Credential::Jwt { issuer, subject } => {
+            (pb::CallerKind::Jwt, issuer.as_str(), subject.as_str())
+        }
+    };
+    // Whom a token names, the key is not narrowed to.
+    let narrowed_to = caller.user.as_ref().filter(|_| caller.groups.is_none());
+    let groups = caller.groups.iter().flat_map(|groups| groups.iter());
     pb::WhoAmIResponse {
-        kind: pb::CallerKind::ApiKey.into(),
+        kind: kind.into(),
         tenant: caller.tenant.to_string(),
         role: role(caller.role).into(),
         principal: caller.principal(),
@@ -132,9 +141,11 @@ fn who(caller: &Caller) -> pb::WhoAmIResponse {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        groups: Vec::new(),
-        narrowing: narrowing(&caller.narrowing, caller.user.as_ref()),
+        groups: groups.map(ToString::to_string).collect(),
+        narrowing: narrowing(&caller.narrowing, narrowed_to),
         expire_time: caller.expires_at.map(timestamp),
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
     }
 }
 
@@ -174,11 +185,6 @@ async fn create(
     let name = found.keep("name", text::required(&ask.name, 200));
     let expires_at = time(&mut found, "expire_time", ask.expire_time);
     let asked = ask.narrowing.unwrap_or_default();
-    refuse_later(
-        &mut found,
-        "narrowing.requires_user_token",
-        asked.requires_user_token,
-    );
     let methods = methods(&mut found, &asked.methods);
     let source_cidrs = cidrs(&mut found, &asked.source_cidrs);
     let servers = found.keep("narrowing.servers", text::list(&asked.servers, 100, 255));
@@ -192,6 +198,7 @@ async fn create(
         methods,
         servers,
         source_cidrs,
+        requires_user_token: asked.requires_user_token,
     };
     let new = NewApiKey {
         role,

@@ -1,4 +1,4 @@
-//! What a call presents: its key, its tenant, where it comes from, how long it waits.
+//! What a call presents: its key or token, its user's token, its tenant, where it comes from, how long it waits.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,18 +13,23 @@ use crate::domain::access::Caller;
 
 /// The metadata in which an operator names the tenant of a call.
 const TENANT: &str = "stationmaster-tenant";
+/// The metadata in which a daemon sends the user's own JWT.
+const USER_TOKEN: &str = "stationmaster-user-token";
 /// The metadata in which a caller says how long it waits (gRPC over HTTP/2, "Requests").
 const TIMEOUT: &str = "grpc-timeout";
 
 /// Recognises the caller of a request.
 pub(super) async fn authenticate(app: &App, parts: &Parts, request_id: &str) -> Result<Caller> {
     let key = bearer(&parts.headers).map(SecretText);
-    // What is no text is no tenant's name either.
-    let tenant = |name: &'_ HeaderValue| name.to_str().unwrap_or("\u{fffd}").to_owned();
-    let tenant = parts.headers.get(TENANT).map(tenant);
+    // What is no text is no tenant's name and no token either.
+    let text = |name: &'_ HeaderValue| name.to_str().unwrap_or("\u{fffd}").to_owned();
+    let tenant = parts.headers.get(TENANT).map(text);
+    let user_token = parts.headers.get(USER_TOKEN);
+    let user_token = user_token.map(|token| SecretText(token.to_str().unwrap_or_default()));
     let presented = Presented {
         path: parts.uri.path(),
         key: key.as_ref(),
+        user_token: user_token.as_ref(),
         tenant: tenant.as_deref(),
         address: address(&parts.extensions),
         request_id,

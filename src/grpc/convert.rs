@@ -165,13 +165,13 @@ pub(super) fn actor(
         Some(own) if actor.user.is_empty() => Some(own.clone()),
         _ => found.keep("actor.user", UserId::parse(&actor.user)),
     };
-    // Nobody vouches for the groups that a user asserts for itself.
-    let asserted = if caller.role == Role::User {
-        Vec::new()
-    } else {
-        actor.groups
+    let groups = match &caller.groups {
+        // The user's own token says; what is asserted beside it does not count.
+        Some(attested) => attested.to_vec(),
+        // Nobody vouches for the groups that a user asserts for itself.
+        None if caller.role == Role::User => Vec::new(),
+        None => groups(found, &actor.groups),
     };
-    let groups = groups(found, &asserted);
     user.map(|user| Actor { user, groups })
 }
 

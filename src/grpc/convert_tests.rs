@@ -1,7 +1,7 @@
 //! What shared words are read as, and which are refused.
 
 use super::*;
-use crate::domain::access::Narrowing;
+use crate::domain::access::{Credential, Narrowing};
 use crate::domain::ids::{ApiKeyId, ServerId};
 use crate::domain::text::Slug;
 
@@ -9,9 +9,10 @@ fn caller(role: Role, user: Option<&str>) -> Caller {
     Caller {
         tenant: Slug::parse("default").unwrap(),
         role,
-        key: ApiKeyId::from_bytes([1; 16]),
+        credential: Credential::ApiKey(ApiKeyId::from_bytes([1; 16])),
         name: "k".to_owned(),
         user: user.map(|user| UserId::parse(user).unwrap()),
+        groups: None,
         narrowing: Narrowing::default(),
         expires_at: None,
         request_id: "r".to_owned(),

@@ -83,6 +83,7 @@ fn translate(error: &Error) -> (Code, Reason, Details<'_>) {
     match error {
         Error::CredentialsMissing => (Unauthenticated, Reason::CredentialsMissing, about(&[])),
         Error::CredentialsInvalid => (Unauthenticated, Reason::CredentialsInvalid, about(&[])),
+        Error::UserTokenRequired => (Unauthenticated, Reason::UserTokenRequired, about(&[])),
         Error::RoleNotAllowed { role } => {
             let said = vec![("role", (*role).to_owned())];
             let details = Details {

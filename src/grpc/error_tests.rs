@@ -15,6 +15,7 @@ fn failures() -> Vec<Error> {
     vec![
         Error::CredentialsMissing,
         Error::CredentialsInvalid,
+        Error::UserTokenRequired,
         Error::RoleNotAllowed { role: "user" },
         Error::KeyNarrowed { by: "methods" },
         Error::UserNotAllowed,

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::service::local_url;
 use super::{Error, Service, files};
 use crate::app::{self, NewApiKey};
-use crate::domain::access::{ApiKey, Caller, Narrowing, Role};
+use crate::domain::access::{ApiKey, Caller, Credential, Narrowing, Role};
 use crate::domain::secrets::ShownOnce;
 use crate::domain::tenants::{DEFAULT_TENANT, TenantId};
 
@@ -70,9 +70,10 @@ fn caller(key: ApiKey) -> Result<Caller, Error> {
     Ok(Caller {
         tenant: tenant.map_err(|error| app::Error::Internal(Box::new(error)))?,
         role: key.role,
-        key: key.id,
+        credential: Credential::ApiKey(key.id),
         name: key.name,
         user: None,
+        groups: None,
         narrowing: key.narrowing,
         expires_at: key.expires_at,
         request_id: "dev".to_owned(),

@@ -287,6 +287,7 @@ fn settings(config: &Config, public_url: Url) -> Result<Settings, Error> {
             ..Policy::default()
         },
         profiles: Profiles::load(config.oauth.profiles.as_deref())?,
+        issuers: config.issuers.clone(),
         client_documents: match &config.oauth.client_metadata_url {
             Some(url) => ClientDocuments::At(url.clone()),
             None if config.oauth.client_metadata => ClientDocuments::Ours,

@@ -15,8 +15,8 @@ use crate::domain::time::Timestamp;
 
 macro_rules! columns {
     () => {
-        "id, tenant, role, name, hash, user_id, methods, servers, source_cidrs, created_by, \
-         created_at, expires_at, revoked_at, last_used_at"
+        "id, tenant, role, name, hash, user_id, methods, servers, source_cidrs, \
+         requires_user_token, created_by, created_at, expires_at, revoked_at, last_used_at"
     };
 }
 
@@ -28,7 +28,7 @@ statements! {
         AND (name, id) > ($1, $2) ORDER BY name, id LIMIT $3");
     COUNT_OPERATORS = "SELECT COUNT(*) FROM api_keys WHERE role = 'operator' AND revoked_at IS NULL";
     INSERT = concat!("INSERT INTO api_keys (", columns!(), ") \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)");
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");
     REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
     SEEN = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 \
         AND (last_used_at IS NULL OR last_used_at <= $3)";
@@ -45,6 +45,7 @@ struct Row {
     methods: String,
     servers: String,
     source_cidrs: String,
+    requires_user_token: bool,
     created_by: String,
     created_at: i64,
     expires_at: Option<i64>,
@@ -82,6 +83,7 @@ impl TryFrom<Row> for ApiKey {
                 methods: reading.json("methods", &row.methods)?,
                 servers: servers.iter().map(server).collect::<Result<_>>()?,
                 source_cidrs: cidrs.iter().map(cidr).collect::<Result<_>>()?,
+                requires_user_token: row.requires_user_token,
             },
             name: row.name,
             created_by: row.created_by,
@@ -195,6 +197,7 @@ impl Writer<'_> {
             .bind(to_json(&key.narrowing.methods))
             .bind(to_json(&servers))
             .bind(to_json(&cidrs))
+            .bind(key.narrowing.requires_user_token)
             .bind(&key.created_by)
             .bind(key.created_at.as_micros())
             .bind(micros(key.expires_at))

@@ -46,6 +46,7 @@ const HISTORY: &[Twin] = &[
     twin!(10, "0010_user_headers"),
     twin!(11, "0011_identity"),
     twin!(12, "0012_chats"),
+    twin!(14, "0014_user_tokens"),
 ];
 
 /// What a database still lacks.

@@ -13,7 +13,7 @@ use super::{
     BEAT, Course, Events, Guard, Heard, Scope, Subscription, Told, Topic, Watch, Which, resumable,
 };
 use crate::app::App;
-use crate::app::access::check_actor;
+use crate::app::access::{check_actor, check_user_token};
 use crate::app::connections::slug_of;
 use crate::app::error::{Error, Result};
 use crate::app::readable::readable;
@@ -84,6 +84,8 @@ impl App {
         ask: WatchConnections,
     ) -> Result<ConnectionWatch> {
         check_actor(caller, ask.actor.as_ref())?;
+        // Those of everybody are about users too.
+        check_user_token(caller)?;
         let guard = Guard::new(self, caller)?;
         let mut tx = self.0.store.read().await?;
         let servers = servers(&mut tx, caller, ask.actor.as_ref(), &ask.servers).await?;

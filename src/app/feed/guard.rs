@@ -1,5 +1,5 @@
-//! What ends a stream before its time: its caller's key is revoked or expires, its tenant is
-//! deleted, the process stops. And how many streams there may be.
+//! What ends a stream before its time: its caller's key is revoked or expires, or its token does, its
+//! tenant is deleted, the process stops. And how many streams there may be.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::domain::tenants::TenantState;
 
 /// Streams of this process, at most.
 const STREAMS: usize = 10_000;
-/// How often a key that ends by itself is held against the clock; a stream ends within a second.
+/// How often what ends by itself is held against the clock; a stream ends within a second.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The streams that may still begin.
@@ -59,9 +59,12 @@ impl Guard {
             Role::Operator => default_tenant()?,
             Role::Admin | Role::Daemon | Role::User | Role::Auditor => caller.tenant.clone(),
         };
-        let key = Topic::id(&home, ChangeKind::ApiKey, caller.key);
         let tenant = Topic::id(&caller.tenant, ChangeKind::Tenant, &caller.tenant);
-        let news = app.0.feed.subscribe(vec![key, tenant], Scope::default(), 2);
+        // What a token says ends with it, and nothing changes that before.
+        let key = caller.credential.key();
+        let key = key.map(|key| Topic::id(&home, ChangeKind::ApiKey, key));
+        let topics = key.into_iter().chain([tenant]).collect();
+        let news = app.0.feed.subscribe(topics, Scope::default(), 2);
         news.ring();
         app.0.metrics.watches().inc();
         Ok(Self {
@@ -85,13 +88,19 @@ impl Guard {
             return Ok(());
         }
         let mut tx = self.app.0.store.read().await?;
-        let key = tx.api_keys().get(self.caller.key).await?;
+        let now = self.app.0.clock.now();
+        let lives = match self.caller.credential.key() {
+            Some(key) => {
+                let key = tx.api_keys().get(key).await?;
+                key.is_some_and(|key| key.is_live(now))
+            }
+            None => true,
+        };
         let tenant = tx.tenants().get(&self.caller.tenant).await?;
         if tenant.is_none_or(|tenant| tenant.state != TenantState::Active) {
             return Err(Error::TenantNotFound);
         }
-        let now = self.app.0.clock.now();
-        if key.is_none_or(|key| !key.is_live(now)) {
+        if !lives {
             return Err(Error::CredentialsInvalid);
         }
         Ok(())

@@ -16,6 +16,7 @@ pub(super) use start::{no_client, snapshot};
 
 use std::time::Duration;
 
+use super::access::check_user_token;
 use super::error::{Error, Result};
 use super::feed::{Events, Guard, Subscription, Topic, Watch};
 use super::metrics::HandshakeOutcome;
@@ -170,6 +171,7 @@ impl App {
         caller: &Caller,
         id: HandshakeId,
     ) -> Result<Written<Handshake>> {
+        check_user_token(caller)?;
         let mut tx = self.0.store.read().await?;
         let found = tx.handshakes().get(&caller.tenant, id).await?;
         let revision = tx.feed().head(&caller.tenant).await?;

@@ -38,10 +38,7 @@ pub(in crate::app) fn may_see_any(
     server: &Policy<'_>,
 ) -> bool {
     let narrowed = caller.narrowing.admits_server(server.id);
-    let own = caller.user.clone().map(|user| Actor {
-        user,
-        groups: Vec::new(),
-    });
+    let own = caller.own_actor();
     let actor = actor.or(own.as_ref());
     let admitted = |actor: &Actor| server.admits(actor);
     // Who speaks for nobody sees what is everybody's.

@@ -2,11 +2,14 @@
 //!
 //! [`METHODS`] is the one table of roles; a method without a row is refused to everyone.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::audit::{Origin, Who};
+use super::authorization::Issuer;
 use super::ids::{ApiKeyId, ServerId};
 use super::secrets::SecretHash;
 use super::tenants::TenantId;
@@ -68,6 +71,8 @@ pub struct Narrowing {
     pub servers: Vec<ServerId>,
     /// Where calls may come from.
     pub source_cidrs: Vec<IpNet>,
+    /// Whether the user's own token must accompany what is about a user.
+    pub requires_user_token: bool,
 }
 
 impl Narrowing {
@@ -82,7 +87,11 @@ impl Narrowing {
                     .source_cidrs
                     .iter()
                     .all(|net| outer.source_cidrs.iter().any(|outer| outer.contains(net))));
-        within(&self.methods, &outer.methods) && within(&self.servers, &outer.servers) && nets
+        let token = self.requires_user_token || !outer.requires_user_token;
+        within(&self.methods, &outer.methods)
+            && within(&self.servers, &outer.servers)
+            && nets
+            && token
     }
 
     /// Whether the key may call this method.
@@ -144,7 +153,7 @@ impl ApiKey {
 pub struct Actor {
     /// The user.
     pub user: UserId,
-    /// Their groups, as the caller asserts them.
+    /// Their groups: as their own token says, or else as the caller asserts them.
     pub groups: Vec<GroupId>,
 }
 
@@ -155,6 +164,41 @@ impl Actor {
     }
 }
 
+/// How a caller proved who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// By an API key.
+    ApiKey(ApiKeyId),
+    /// By a JWT of a trusted issuer.
+    Jwt {
+        /// The issuer.
+        issuer: Issuer,
+        /// Whom the issuer says it is about.
+        subject: String,
+    },
+}
+
+impl Credential {
+    /// The key, if it is one.
+    pub fn key(&self) -> Option<ApiKeyId> {
+        match self {
+            Self::ApiKey(key) => Some(*key),
+            Self::Jwt { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Credential {
+    /// A key's id, or issuer and subject with `#` between them, which no issuer contains (RFC 8414,
+    /// section 2).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiKey(key) => write!(f, "{key}"),
+            Self::Jwt { issuer, subject } => write!(f, "{}#{subject}", issuer.as_str()),
+        }
+    }
+}
+
 /// Who is asking.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -162,15 +206,17 @@ pub struct Caller {
     pub tenant: TenantId,
     /// What the caller may do.
     pub role: Role,
-    /// The key it used.
-    pub key: ApiKeyId,
-    /// That key's name.
+    /// What it proved itself by.
+    pub credential: Credential,
+    /// The key's name; of a JWT its subject.
     pub name: String,
     /// The one user it may act for.
     pub user: Option<UserId>,
+    /// That user's groups, where the user's own token is there to say so; nobody else's word counts then.
+    pub groups: Option<Arc<[GroupId]>>,
     /// What it is narrowed to.
     pub narrowing: Narrowing,
-    /// When the key ends by itself.
+    /// When its credential ends by itself, or the user's token beside it.
     pub expires_at: Option<Timestamp>,
     /// The request's id.
     pub request_id: String,
@@ -181,7 +227,7 @@ pub struct Caller {
 impl Caller {
     /// The caller as audit and `created_by` name it.
     pub fn principal(&self) -> String {
-        self.key.to_string()
+        self.credential.to_string()
     }
 
     /// The circumstances of the call, for its audit records.
@@ -199,6 +245,21 @@ impl Caller {
     /// Whether it may act for this user.
     pub fn may_act_for(&self, user: &UserId) -> bool {
         self.user.as_ref().is_none_or(|own| own == user)
+    }
+
+    /// Whether it lacks the user's own token that its key demands beside it.
+    pub fn lacks_user_token(&self) -> bool {
+        self.narrowing.requires_user_token && self.groups.is_none()
+    }
+
+    /// The user it is bound to, with the groups that their token says.
+    pub fn own_actor(&self) -> Option<Actor> {
+        let user = self.user.clone()?;
+        let groups = self.groups.as_deref().map(<[GroupId]>::to_vec);
+        Some(Actor {
+            user,
+            groups: groups.unwrap_or_default(),
+        })
     }
 
     /// Whether it sees configurations in full, disabled ones included.

@@ -6,6 +6,7 @@ mod connection;
 mod headers;
 mod servers;
 mod settings;
+mod tokens;
 mod watch;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -8,7 +8,9 @@ use ring::signature::{
 };
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
-use serde_json::Value;
+use serde_json::{Value, json};
+use stationmaster::crypto::SigningKey;
+use stationmaster::domain::secrets::PrivateKey;
 
 /// A key of each kind that signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,20 +43,13 @@ impl Key {
 
     /// How its signatures are verified, and its public half: the end of what openssl writes.
     fn public(self) -> (&'static dyn VerificationAlgorithm, Vec<u8>) {
-        let (by, pem, length): (&'static dyn VerificationAlgorithm, _, _) = match self {
-            Self::Es256 => (
-                &ECDSA_P256_SHA256_FIXED,
-                include_str!("keys/es256.pub.pem"),
-                65,
-            ),
-            Self::Rs256 => (
-                &RSA_PKCS1_2048_8192_SHA256,
-                include_str!("keys/rs256.pub.pem"),
-                270,
-            ),
-            Self::EdDsa => (&ED25519, include_str!("keys/eddsa.pub.pem"), 32),
+        let (by, length): (&'static dyn VerificationAlgorithm, _) = match self {
+            Self::Es256 => (&ECDSA_P256_SHA256_FIXED, 65),
+            Self::Rs256 => (&RSA_PKCS1_2048_8192_SHA256, 270),
+            Self::EdDsa => (&ED25519, 32),
         };
-        let info = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let pem = self.public_pem().as_bytes();
+        let info = SubjectPublicKeyInfoDer::from_pem_slice(pem).unwrap();
         (by, info[info.len() - length..].to_vec())
     }
 
@@ -71,4 +66,50 @@ impl Key {
         let meant = header["alg"] == self.algorithm() && header["typ"] == "JWT";
         meant.then_some((header, claims))
     }
+}
+
+/// Tokens of issuers.
+impl Key {
+    /// The public half as it is published.
+    pub(crate) fn jwk(self, kid: &str) -> Value {
+        let b64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let (_, half) = self.public();
+        match self {
+            Self::Es256 => json!({
+                "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig",
+                "x": b64(&half[1..33]), "y": b64(&half[33..]),
+            }),
+            // In DER: the modulus with its sign, then the exponent.
+            Self::Rs256 => json!({
+                "kty": "RSA", "kid": kid, "use": "sig",
+                "n": b64(&half[9..265]), "e": b64(&half[267..]),
+            }),
+            Self::EdDsa => json!({
+                "kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "x": b64(&half),
+            }),
+        }
+    }
+
+    /// What anybody can take for a secret: the public half in PEM.
+    pub(crate) fn public_pem(self) -> &'static str {
+        match self {
+            Self::Es256 => include_str!("keys/es256.pub.pem"),
+            Self::Rs256 => include_str!("keys/rs256.pub.pem"),
+            Self::EdDsa => include_str!("keys/eddsa.pub.pem"),
+        }
+    }
+
+    /// A token with this header, signed.
+    pub(crate) fn sign(self, header: &Value, claims: &Value) -> String {
+        let key = SigningKey::from_pem(&PrivateKey::new(self.pem().to_owned())).unwrap();
+        let message = unsigned(header, claims);
+        let signature = key.sign(message.as_bytes()).unwrap();
+        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+/// What a token's signature is over.
+pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
+    let encoded = |part: &Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
+    format!("{}.{}", encoded(header), encoded(claims))
 }

@@ -8,6 +8,7 @@ pub(crate) mod fixtures;
 mod full;
 pub(crate) mod http;
 pub(crate) mod idp;
+pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod outbox;
 mod outbox_world;

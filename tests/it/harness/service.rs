@@ -127,6 +127,22 @@ impl TestService {
         service
     }
 
+    /// A service on a new database, with a file that a setting names, and settings besides.
+    pub(crate) async fn start_with_file(
+        engine: Engine,
+        (setting, text): (&str, &str),
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let database = TestDatabase::new(engine).await;
+        let path = database.path("named.toml");
+        std::fs::write(&path, text).expect("the file can be written");
+        let path = path.to_str().expect("the path is text");
+        let settings: Vec<_> = settings.iter().copied().chain([(setting, path)]).collect();
+        let mut service = Self::start_on(&database, &settings).await;
+        service.database = Some(database);
+        service
+    }
+
     /// Another replica of this one: they share the database and the URL that browsers come to.
     pub(crate) async fn replica_on(&self, database: &TestDatabase) -> Self {
         Self::start_on(database, &[("public.url", &self.public_url)]).await

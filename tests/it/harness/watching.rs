@@ -96,6 +96,11 @@ pub(crate) async fn burst(raw: &mut Raw, service: &TestService) {
 }
 
 impl Watch {
+    /// One that was begun otherwise.
+    pub(crate) fn of(stream: Streaming<v1::WatchConnectionsResponse>) -> Self {
+        Self(stream)
+    }
+
     /// All that is told before the end, and why it ends.
     pub(crate) async fn rest(&mut self) -> (Vec<v1::WatchConnectionsResponse>, Error) {
         let mut told = Vec::new();

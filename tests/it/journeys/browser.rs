@@ -88,6 +88,7 @@ async fn caller(service: &TestService, key: &str, method: &str) -> Caller {
         let presented = Presented {
             path: &path,
             key: Some(&SecretText(&key)),
+            user_token: None,
             tenant: None,
             address: None,
             request_id: "test",

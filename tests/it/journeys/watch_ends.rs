@@ -191,6 +191,7 @@ async fn bare(service: &TestService, after: Option<Revision>) -> ConnectionWatch
         let presented = Presented {
             path: "/stationmaster.v1.TokenService/WatchConnections",
             key: Some(&SecretText(&key)),
+            user_token: None,
             tenant: None,
             address: None,
             request_id: "a test's",

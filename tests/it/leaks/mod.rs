@@ -8,6 +8,7 @@ mod headers;
 mod identity;
 mod keys;
 mod search;
+mod tokens;
 
 use std::time::Duration;
 
@@ -36,20 +37,16 @@ struct Caller<'a> {
 impl Caller<'_> {
     /// Calls as an administrator would; the answer must hold no secret.
     async fn admin(&mut self, method: &str, ask: Value) -> Value {
-        let answer = self
-            .wire
-            .call(method, As::key(self.service.admin_key()), ask)
-            .await;
+        let who = As::key(self.service.admin_key());
+        let answer = self.wire.call(method, who, ask).await;
         self.search.look_at(method, answer.raw);
         answer.json
     }
 
     /// Calls as a daemon would. What resolves and links are answered with is for it to have.
     async fn daemon(&mut self, method: &str, ask: Value) -> Value {
-        let answer = self
-            .wire
-            .call(method, As::key(self.service.daemon_key()), ask)
-            .await;
+        let who = As::key(self.service.daemon_key());
+        let answer = self.wire.call(method, who, ask).await;
         if answer.json.is_null() || !method.contains("Resolve") && !method.contains("Start") {
             self.search.look_at(method, answer.raw);
         }
@@ -92,7 +89,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
     capture();
     let _quiet = set_default(&Dispatch::none());
     let database = TestDatabase::new(Engine::Sqlite).await;
-    let service = TestService::start_on(&database, &[]).await;
+    let (issuer, service) = tokens::trusting(&database).await;
     let web = Web::start().await;
     let profile = std::fs::read_to_string(database.path("cli.toml")).unwrap();
     let profile: toml::Table = profile.parse().unwrap();
@@ -144,6 +141,10 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
         ("a wrong link", "planted-wrong-link"),
         ("a wrong completion code", "planted-completion-code"),
         ("a challenge", "planted-challenge"),
+        (
+            "the secret of our client at an issuer",
+            "planted-issuers-client",
+        ),
     ] {
         plant(what, secret);
     }
@@ -316,6 +317,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
     keys::sign(&mut caller, &web).await;
     headers::supply(&mut caller, &web).await;
     identity::tell(&mut caller).await;
+    tokens::present(&mut caller, &issuer).await;
 
     // What is refused at the doors.
     let daemon = service.daemon_key().rsplit_once('_').unwrap().0;

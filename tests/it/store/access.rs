@@ -44,6 +44,7 @@ async fn a_key_reads_back_as_it_was_written(db: &Db) {
             source_cidrs: ["10.0.0.0/8", "2001:db8::/32"]
                 .map(|net| net.parse().unwrap())
                 .to_vec(),
+            requires_user_token: true,
         },
         expires_at: Some(later(1)),
         revoked_at: Some(later(2)),

@@ -5,5 +5,6 @@ mod asks;
 mod roles;
 pub(crate) mod rows;
 mod tenants;
+mod tokens;
 pub(crate) mod wire;
 pub(crate) mod world;

@@ -30,6 +30,7 @@ pub(crate) struct Wire {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct As<'a> {
     pub(crate) key: Option<&'a str>,
+    pub(crate) user_token: Option<&'a str>,
     pub(crate) tenant: Option<&'a str>,
     pub(crate) request_id: Option<&'a str>,
 }
@@ -39,6 +40,13 @@ impl<'a> As<'a> {
         Self {
             key: Some(key),
             ..Self::default()
+        }
+    }
+
+    pub(crate) fn user_token(self, token: &'a str) -> Self {
+        Self {
+            user_token: Some(token),
+            ..self
         }
     }
 
@@ -181,6 +189,10 @@ impl Wire {
         let mut request = Request::new(stream::iter([ask]));
         let headers = [
             ("authorization", who.key.map(|key| format!("Bearer {key}"))),
+            (
+                "stationmaster-user-token",
+                who.user_token.map(str::to_owned),
+            ),
             ("stationmaster-tenant", who.tenant.map(str::to_owned)),
             ("x-request-id", who.request_id.map(str::to_owned)),
         ];

@@ -1,61 +1,35 @@
-//! Callers: who is asking, and the API keys they ask with.
+//! API keys: making, listing and revoking them, and recognising who holds one.
 //!
 //! An API key reads `stm_<32 hex digits>_<43 characters>`: the public half is its id, the secret
 //! half 256 random bits of which only the hash is kept. Nothing says which part of a refused key was
 //! wrong.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use super::audit::describe_key;
-use super::error::{Error, Result};
-use super::insist::TRY;
-use super::readable::readable_page;
-use super::requests::{Once, served};
-use super::{App, Written};
-use crate::domain::access::{Actor, ApiKey, Caller, Narrowing, Role, method};
+use super::{Known, SecretText, default_tenant};
+use crate::app::audit::describe_key;
+use crate::app::error::{Error, Result};
+use crate::app::insist::TRY;
+use crate::app::readable::readable_page;
+use crate::app::requests::{Once, served};
+use crate::app::{App, Written};
+use crate::domain::access::{ApiKey, Caller, Credential, Narrowing, Role};
 use crate::domain::audit::{Origin, Who};
 use crate::domain::ids::ApiKeyId;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::random;
 use crate::domain::secrets::{SecretHash, ShownOnce};
-use crate::domain::tenants::{DEFAULT_TENANT, TenantId, TenantState};
+use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
-use crate::store::{self, within};
+use crate::store::{self, Read, within};
 
 /// What every key starts with.
-const KEY_PREFIX: &str = "stm_";
+pub(super) const KEY_PREFIX: &str = "stm_";
 /// The method by which somebody may reach for a wider key.
 const CREATE: &str = "/stationmaster.v1.AccessService/CreateApiKey";
-/// What may be called about a tenant that is no more.
-const PAST: &str = "/stationmaster.v1.AuditService/ListAuditEvents";
 /// How exactly "last used" is kept.
 const SIGHTING: Duration = Duration::from_mins(1);
-
-/// What a caller presents with a call.
-#[derive(Debug, Clone, Copy)]
-pub struct Presented<'a> {
-    /// The full path of the method.
-    pub path: &'a str,
-    /// The API key, without the scheme.
-    pub key: Option<&'a SecretText<'a>>,
-    /// The tenant an operator names.
-    pub tenant: Option<&'a str>,
-    /// Where the call comes from, when known.
-    pub address: Option<IpAddr>,
-    /// The request's id.
-    pub request_id: &'a str,
-}
-
-/// A borrowed secret that `Debug` does not show.
-pub struct SecretText<'a>(pub &'a str);
-
-impl std::fmt::Debug for SecretText<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretText(redacted)")
-    }
-}
 
 /// A key to be made.
 #[derive(Debug)]
@@ -83,71 +57,36 @@ fn parse(key: &SecretText<'_>) -> Option<(ApiKeyId, SecretHash)> {
 }
 
 impl App {
-    /// Recognises a caller and decides whether its role and its key may make this call at all.
-    /// Refusals are audited: of known callers one by one, of strangers by source and minute.
-    pub async fn authenticate(&self, presented: Presented<'_>) -> Result<Caller> {
-        let source = presented.address;
-        let known = self.recognise(presented).await;
-        known.inspect_err(|refusal| self.note_stranger(refusal, source))
-    }
-
-    async fn recognise(&self, presented: Presented<'_>) -> Result<Caller> {
+    /// Who holds a key, and the transaction that showed it.
+    pub(super) async fn recognise_key(&self, text: &SecretText<'_>) -> Result<(Known, Read)> {
         let now = self.0.clock.now();
-        let text = presented.key.ok_or(Error::CredentialsMissing)?;
         let (id, hash) = parse(text).ok_or(Error::CredentialsInvalid)?;
         let mut tx = self.0.store.read().await?;
-        let key = tx
-            .api_keys()
-            .get(id)
-            .await?
-            .filter(|key| key.hash == hash && key.is_live(now));
+        let key = tx.api_keys().get(id).await?;
+        let key = key.filter(|key| key.hash == hash && key.is_live(now));
         let key = key.ok_or(Error::CredentialsInvalid)?;
-        let named = presented.tenant.map(TenantId::parse).transpose();
-        let at_home = |own: &TenantId| matches!(&named, Ok(named) if named.as_ref().is_none_or(|named| named == own));
-        let strays = key.tenant.as_ref().is_some_and(|own| !at_home(own));
-        let tenant = if let Some(own) = &key.tenant {
-            own.clone()
-        } else {
-            let named = named.map_err(|_| Error::TenantNotFound)?;
-            named.map_or_else(default_tenant, Ok)?
-        };
-        let found = tx.tenants().get(&tenant).await?;
-        // Who deleted a tenant is read where it was, by whoever could delete it.
-        let past = key.role == Role::Operator && presented.path == PAST;
-        if found.is_none_or(|tenant| tenant.state != TenantState::Active && !past) {
-            return Err(Error::TenantNotFound);
-        }
-        drop(tx);
-        let caller = Caller {
-            tenant,
+        let known = Known {
+            home: key.tenant,
             role: key.role,
-            key: key.id,
-            name: key.name.clone(),
-            user: key.user.clone(),
-            narrowing: key.narrowing.clone(),
+            credential: Credential::ApiKey(key.id),
+            name: key.name,
+            user: key.user,
+            groups: None,
+            narrowing: key.narrowing,
             expires_at: key.expires_at,
-            request_id: presented.request_id.to_owned(),
-            address: presented.address,
+            last_used_at: key.last_used_at,
         };
-        let admitted = if strays {
-            Err(Error::TenantNotFound)
-        } else {
-            admit(&caller, presented.path)
-        };
-        if let Err(refusal) = admitted {
-            return Err(self.recorded(&caller, presented.path, refusal).await?);
-        }
-        self.note_sighting(&key, now);
-        Ok(caller)
+        Ok((known, tx))
     }
 
     /// Notes, now and then, that a key is in use. A failure costs nothing but the note.
-    fn note_sighting(&self, key: &ApiKey, now: Timestamp) {
+    pub(super) fn note_sighting(&self, id: ApiKeyId, last_used_at: Option<Timestamp>) {
+        let now = self.0.clock.now();
         let threshold = now.before(SIGHTING);
-        if key.last_used_at.is_some_and(|seen| seen > threshold) {
+        if last_used_at.is_some_and(|seen| seen > threshold) {
             return;
         }
-        let (app, id) = (self.clone(), key.id);
+        let app = self.clone();
         self.0.tasks.spawn(async move {
             let noted = async {
                 let mut tx = app.0.store.upkeep().await?;
@@ -174,6 +113,10 @@ impl App {
         }
         if let Err(wider) = check_wider(caller, &new) {
             return Err(self.recorded(caller, CREATE, wider).await?);
+        }
+        if new.narrowing.requires_user_token && new.role != Role::Daemon {
+            let what = "is for role daemon only";
+            return Err(Error::invalid("narrowing.requires_user_token", what));
         }
         match (new.role, &new.user) {
             (Role::User, None) => {
@@ -346,11 +289,6 @@ impl App {
     }
 }
 
-/// The tenant of a deployment that needs only one.
-pub(super) fn default_tenant() -> Result<TenantId> {
-    TenantId::parse(DEFAULT_TENANT).map_err(|error| Error::Internal(Box::new(error)))
-}
-
 /// Refuses a key that could do more, or for longer, than the key it is made with: a narrowed key that
 /// is lost must not be worth a wide one.
 fn check_wider(caller: &Caller, new: &NewApiKey) -> Result<()> {
@@ -360,35 +298,11 @@ fn check_wider(caller: &Caller, new: &NewApiKey) -> Result<()> {
         return Err(Error::invalid("narrowing", what));
     }
     let outlives = |end: Timestamp| new.expires_at.is_none_or(|new| new > end);
-    if caller.expires_at.is_some_and(outlives) {
+    // The end of a login says nothing of how long its person may make keys for.
+    let by_key = caller.credential.key().is_some();
+    if by_key && caller.expires_at.is_some_and(outlives) {
         let what = "must not be later than that of the key it is made with";
         return Err(Error::invalid("expire_time", what));
-    }
-    Ok(())
-}
-
-/// Refuses an actor that the caller may not speak for.
-pub(super) fn check_actor(caller: &Caller, actor: Option<&Actor>) -> Result<()> {
-    if actor.is_none_or(|actor| caller.may_act_for(&actor.user)) {
-        return Ok(());
-    }
-    Err(Error::UserNotAllowed)
-}
-
-/// Whether role and key admit the method. A method without a row admits nobody.
-fn admit(caller: &Caller, path: &str) -> Result<()> {
-    let admitted = method(path).is_some_and(|method| method.roles.admit(caller.role));
-    if !admitted {
-        return Err(Error::RoleNotAllowed {
-            role: caller.role.as_str(),
-        });
-    }
-    let narrowing = &caller.narrowing;
-    if !narrowing.admits_method(path) {
-        return Err(Error::KeyNarrowed { by: "methods" });
-    }
-    if !narrowing.admits_address(caller.address) {
-        return Err(Error::KeyNarrowed { by: "source_cidrs" });
     }
     Ok(())
 }
