@@ -150,6 +150,7 @@ pub(super) fn describe_key(key: &ApiKey) -> serde_json::Value {
         "methods": key.narrowing.methods,
         "servers": texts(&mut key.narrowing.servers.iter().map(ToString::to_string)),
         "source_cidrs": texts(&mut key.narrowing.source_cidrs.iter().map(ToString::to_string)),
+        "requires_user_token": key.narrowing.requires_user_token,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
     })

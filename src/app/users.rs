@@ -6,6 +6,7 @@ use super::App;
 use super::access::check_actor;
 use super::error::{Error, Result};
 use super::revocations::Stray;
+use super::servers::Ended;
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::connections::Connection;
@@ -59,16 +60,15 @@ impl App {
         if !caller.narrowing.servers.is_empty() {
             return Err(Error::KeyNarrowed { by: "servers" });
         }
-        let (mut servers, mut connections) = (0, 0);
+        let (mut servers, mut ended) = (0, Ended::default());
         for _ in 0..TRIES {
-            let (gone, ended) = self.delete_owned(caller, user).await?;
-            servers += gone;
-            connections += ended;
+            servers += self.delete_owned(caller, user, &mut ended).await?;
             let held = self.held_by(&caller.tenant, user).await?;
             if let Some(purged) = self.try_purge(caller, user, &held).await? {
                 self.ring_outbox();
                 return Ok(Purged {
-                    connections: purged.connections + connections,
+                    connections: purged.connections + ended.connections,
+                    header_values: purged.header_values + ended.header_values,
                     servers,
                     ..purged
                 });
@@ -77,13 +77,18 @@ impl App {
         Err(Error::StoreUnavailable(store::Error::Conflict))
     }
 
-    /// Deletes a user's personal servers; how many, and how many connections ended with them.
-    async fn delete_owned(&self, caller: &Caller, user: &UserId) -> Result<(usize, usize)> {
+    /// Deletes a user's personal servers and adds up what ended with them. Answers how many.
+    async fn delete_owned(
+        &self,
+        caller: &Caller,
+        user: &UserId,
+        ended: &mut Ended,
+    ) -> Result<usize> {
         let page = PageRequest {
             size: PageRequest::MAX,
             after: None,
         };
-        let (mut servers, mut connections) = (0, 0);
+        let mut servers = 0;
         for _ in 0..TRIES {
             let mut tx = self.0.store.read().await?;
             let owned = Which::Owned(user);
@@ -96,11 +101,12 @@ impl App {
                 let deleted = Box::pin(self.try_delete(caller, server?, Reason::Purge));
                 if let Some(written) = deleted.await? {
                     servers += 1;
-                    connections += written.value;
+                    ended.connections += written.value.connections;
+                    ended.header_values += written.value.header_values;
                 }
             }
         }
-        Ok((servers, connections))
+        Ok(servers)
     }
 
     async fn held_by(&self, tenant: &TenantId, user: &UserId) -> Result<Held> {

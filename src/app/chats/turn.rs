@@ -176,8 +176,8 @@ impl App {
             }
         }
         let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
-        let whose = (&ask.actor, &ask.identity);
-        let resolved = self.resolve_all(whose, whole, wanted).await?;
+        let user = (&ask.actor, &ask.identity);
+        let resolved = self.resolve_all(user, whole, wanted).await?;
         let resolved = resolved.into_iter().map(Box::new).map(TurnEntry::Server);
         let mut entries: Vec<_> = resolved.collect();
         // Each at its place among the others, from the first to the last.
@@ -186,8 +186,8 @@ impl App {
             entries.insert(at, TurnEntry::Unread(glimpse));
         }
         for server in turn.inline {
-            let whose = (&ask.actor.user, &ask.identity);
-            let resolved = self.resolve_inline(&caller.tenant, whose, server);
+            let user = (&ask.actor.user, &ask.identity);
+            let resolved = self.resolve_inline(&caller.tenant, user, server);
             entries.push(TurnEntry::Inline(Box::new(resolved.await?)));
         }
         Ok(ResolvedTurn {

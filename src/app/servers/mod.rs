@@ -205,7 +205,7 @@ impl App {
         caller: &Caller,
         current: Server,
         reason: Reason,
-    ) -> Result<Option<Written<usize>>> {
+    ) -> Result<Option<Written<Ended>>> {
         let mut end = self.end_ready(caller, current, reason).await?;
         let mut tx = self.0.store.write().await?;
         let Some(value) = end.write(&mut tx).await? else {

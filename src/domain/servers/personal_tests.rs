@@ -111,6 +111,7 @@ fn a_personal_server_is_authorized_by_its_owners_own_means() {
         let user_header = UserHeader {
             name: "X".into(),
             description: String::new(),
+            can_be_missing: false,
         };
         Auth::CustomHeaders(CustomHeaders {
             names: vec!["Y".into()],

@@ -234,7 +234,7 @@ async fn update(
     let named = all(found, named)??;
     let etag = (!patch.etag.is_empty()).then_some(patch.etag.as_str());
     let edit = |stored: &Server| merged(stored, &patch, paths.as_deref());
-    let written = app.update_server(caller, &named, etag, edit).await?;
+    let written = Box::pin(app.update_server(caller, &named, etag, edit)).await?;
     Ok(pb::UpdateServerResponse {
         server: Some(to_proto::view(&written.value.view)),
         revision: written.revision.0,

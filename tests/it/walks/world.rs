@@ -126,6 +126,12 @@ impl Tenant {
     }
 
     async fn fill(&mut self, service: &TestService, web: &Web, wire: &Wire) {
+        self.fill_servers(web, wire).await;
+        self.fill_chat(wire).await;
+        self.fill_connection(service, wire).await;
+    }
+
+    async fn fill_servers(&mut self, web: &Web, wire: &Wire) {
         let name = self.name.clone();
         let token = format!("/{name}/token");
         let granted = json!({
@@ -198,6 +204,10 @@ impl Tenant {
         wire.call("TokenService/SetUserHeaders", daemon, value)
             .await
             .ok();
+    }
+
+    async fn fill_chat(&mut self, wire: &Wire) {
+        let name = self.name.clone();
         let chat = json!({ "actor": { "user": "ann" }, "chatId": "chat-1", "servers": ["wiki"] });
         let daemon = self.caller(Role::Daemon);
         wire.call("ChatService/SetChatServers", daemon, chat)
@@ -216,6 +226,11 @@ impl Tenant {
         wire.call("ChatService/ResolveChat", daemon, spawn)
             .await
             .ok();
+        self.note("inline", text(&attached["chat"]["inlineServers"][0]["id"]));
+    }
+
+    async fn fill_connection(&mut self, service: &TestService, wire: &Wire) {
+        let daemon = self.caller(Role::Daemon);
         let start = json!({ "actor": { "user": "ann" }, "server": "wiki" });
         let began = wire
             .call("HandshakeService/StartHandshake", daemon, start.clone())
@@ -237,7 +252,6 @@ impl Tenant {
             .call("HandshakeService/StartHandshake", daemon, start)
             .await
             .ok();
-        self.note("inline", text(&attached["chat"]["inlineServers"][0]["id"]));
         self.note("connection", text(&read["connection"]["id"]));
         self.note("registration", text(&read["connection"]["registrationId"]));
         self.note("handshake", text(&open["handshake"]["id"]));

@@ -179,7 +179,14 @@ impl App {
                 return self.look_ahead(plans).await;
             }
             let told: Vec<_> = plans.iter().map(Plan::told).collect();
-            let ready = self.all_ready(caller, plans).await?;
+            let ready = match self.all_ready(caller, plans).await {
+                // Somebody made one of this slug meanwhile: whose it is shows at the next look.
+                Err(Unapplied {
+                    error: Error::SlugTaken,
+                    ..
+                }) => continue,
+                ready => ready?,
+            };
             if let Some(applied) = self.write_all(caller, apply, (ready, told)).await? {
                 return Ok(applied);
             }
