@@ -210,6 +210,10 @@ impl Error {
                 "CREDENTIALS_INVALID",
             ),
             (
+                matches!(self, Self::UserTokenRequired),
+                "USER_TOKEN_REQUIRED",
+            ),
+            (
                 matches!(self, Self::RoleNotAllowed { .. }),
                 "ROLE_NOT_ALLOWED",
             ),

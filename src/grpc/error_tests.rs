@@ -178,6 +178,7 @@ fn a_refusal_of_who_asks_is_recorded_under_the_name_that_is_answered() {
     for refusal in [
         Error::CredentialsMissing,
         Error::CredentialsInvalid,
+        Error::UserTokenRequired,
         Error::RoleNotAllowed { role: "user" },
         Error::KeyNarrowed { by: "methods" },
         Error::UserNotAllowed,
