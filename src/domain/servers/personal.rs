@@ -2,6 +2,7 @@
 //! administrator has looked at them.
 
 use super::{Auth, Availability, Draft, OAuth2};
+use crate::domain::headers;
 use crate::domain::ids::ServerId;
 use crate::domain::text::{Slug, Violations};
 
@@ -22,6 +23,14 @@ pub fn personal_slug(asked: &Slug, id: ServerId) -> Slug {
     }
     let kept = &asked_for[..asked_for.len().min(Slug::MAX - DIGITS - 1)];
     Slug::parse(&format!("{kept}-{mark}")).unwrap_or_else(|_| asked.clone())
+}
+
+/// Notes names by which somebody would pass for us: daemons send these headers from where servers believe them.
+fn check_names(found: &mut Violations, field: &str, names: &[&str]) {
+    let is_ours = |name: &str| headers::name(name).is_ok() && headers::callers_name(name).is_err();
+    if names.iter().any(|name| is_ours(name)) {
+        found.add(field, "has a reserved header name");
+    }
 }
 
 /// Notes what a personal server may not be: in a chat that did not choose it, in a plan, asking why, telling who the
@@ -64,7 +73,12 @@ pub fn check_personal(found: &mut Violations, draft: &Draft) {
         Auth::CustomHeaders(custom) if !custom.user_headers.is_empty() => {
             found.add("server.custom_headers.user_headers", NOT);
         }
-        Auth::None | Auth::ApiKey(_) | Auth::CustomHeaders(_) => {}
+        Auth::ApiKey(api_key) => check_names(found, "server.api_key.header", &[&api_key.header]),
+        Auth::CustomHeaders(custom) => {
+            let names: Vec<_> = custom.names.iter().map(String::as_str).collect();
+            check_names(found, "server.custom_headers.headers", &names);
+        }
+        Auth::None => {}
         // Nothing but what is asked for, and whom to follow: the rest is an administrator's to weigh.
         Auth::OAuth2(oauth2) => {
             let plain = OAuth2 {

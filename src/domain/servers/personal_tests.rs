@@ -159,6 +159,17 @@ fn a_personal_server_is_authorized_by_its_owners_own_means() {
     ] {
         assert_eq!(fields(&draft(auth.clone())), expected, "{auth:?}");
     }
+    let ours = "x-Coder-Owner-Id";
+    let mut named = key(false);
+    if let Auth::ApiKey(named) = &mut named {
+        named.header = ours.into();
+    }
+    assert_eq!(fields(&draft(named)), ["server.api_key.header"]);
+    let mut named = headers(0);
+    if let Auth::CustomHeaders(named) = &mut named {
+        named.names = vec!["Y".into(), "X-Stationmaster-Chat-Id".into()];
+    }
+    assert_eq!(fields(&draft(named)), ["server.custom_headers.headers"]);
     let mut secret = draft(oauth2(|_| {}));
     secret.secrets.client_secret = Edit::Set(ClientSecret::new("hush".into()));
     assert_eq!(fields(&secret), ["server.oauth2"]);
