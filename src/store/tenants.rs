@@ -217,6 +217,12 @@ impl Writer<'_> {
         if rows == 0 {
             return Ok(false);
         }
+        // Chats hold what is sealed, and one may have been written while the tenant was being deleted.
+        on!(&mut *self.tx, |conn| sqlx::query(DELETE_CHATS)
+            .bind(id.as_str())
+            .execute(conn)
+            .await
+            .map(drop))?;
         on!(&mut *self.tx, |conn| sqlx::query(DELETE_DATA_KEYS)
             .bind(id.as_str())
             .execute(conn)

@@ -173,7 +173,8 @@ impl App {
         check_actor(caller, Some(actor))?;
         let mut tx = self.0.store.write().await?;
         let before = own(tx.chats().get(&caller.tenant, chat).await?, actor)?;
-        if !tx.chats_mut().delete(&caller.tenant, chat).await? {
+        let (tenant, owner) = (&caller.tenant, &actor.user);
+        if !tx.chats_mut().delete(tenant, chat, owner).await? {
             return Ok(tx.feed().head(&caller.tenant).await?);
         }
         let mut event = self.event(&caller.tenant, caller.origin(), "chat.delete", chat);

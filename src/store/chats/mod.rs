@@ -29,7 +29,7 @@ statements! {
         WHERE chats.owner = excluded.owner";
     CLEAR_SERVERS = "DELETE FROM chat_servers WHERE tenant = $1 AND chat = $2";
     INSERT_SERVER = "INSERT INTO chat_servers (tenant, chat, server, position) VALUES ($1, $2, $3, $4)";
-    DELETE = "DELETE FROM chats WHERE tenant = $1 AND id = $2";
+    DELETE = "DELETE FROM chats WHERE tenant = $1 AND id = $2 AND owner = $3";
     DELETE_OF_OWNER = "DELETE FROM chats WHERE tenant = $1 AND owner = $2 RETURNING id";
     TOUCH = "UPDATE chats SET updated_at = $3 WHERE tenant = $1 AND id = $2";
     LIST_INLINE = "SELECT id, slug, url, headers, headers_key, header_count, tools, allow_in_plan_mode, \
@@ -185,10 +185,11 @@ impl Writer<'_> {
     }
 
     /// Deletes a chat with all that is its; `false` when there is none.
-    pub async fn delete(&mut self, tenant: &TenantId, id: &ChatId) -> Result<bool> {
+    pub async fn delete(&mut self, tenant: &TenantId, id: &ChatId, owner: &UserId) -> Result<bool> {
         let rows = on!(&mut *self.tx, |conn| sqlx::query(DELETE)
             .bind(tenant.as_str())
             .bind(id.as_str())
+            .bind(owner.as_str())
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?;

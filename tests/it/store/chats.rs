@@ -89,14 +89,21 @@ async fn a_deleted_chat_is_gone_with_its_selection(db: &Db) {
 
     let mut tx = db.write().await.unwrap();
     assert!(
+        !tx.chats_mut()
+            .delete(&home.tenant, &chat_id("chat"), &user("bob"))
+            .await
+            .unwrap(),
+        "another user's",
+    );
+    assert!(
         tx.chats_mut()
-            .delete(&home.tenant, &chat_id("chat"))
+            .delete(&home.tenant, &chat_id("chat"), &user("ann"))
             .await
             .unwrap()
     );
     assert!(
         !tx.chats_mut()
-            .delete(&home.tenant, &chat_id("chat"))
+            .delete(&home.tenant, &chat_id("chat"), &user("ann"))
             .await
             .unwrap()
     );
@@ -118,7 +125,7 @@ async fn another_tenant_never_sees_a_chat(db: &Db) {
     let mut tx = db.write().await.unwrap();
     assert!(
         !tx.chats_mut()
-            .delete(&other.tenant, &chat_id("chat"))
+            .delete(&other.tenant, &chat_id("chat"), &user("ann"))
             .await
             .unwrap()
     );

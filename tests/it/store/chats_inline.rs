@@ -185,7 +185,10 @@ async fn what_is_attached_goes_with_the_chat(db: &Db) {
     put(db, &home, &inline(&home, "one")).await;
 
     let mut tx = db.write().await.unwrap();
-    let gone = tx.chats_mut().delete(&home.tenant, &chat_id("chat")).await;
+    let gone = tx
+        .chats_mut()
+        .delete(&home.tenant, &chat_id("chat"), &user("ann"))
+        .await;
     assert!(gone.unwrap());
     tx.commit(&home.event()).await.unwrap();
 

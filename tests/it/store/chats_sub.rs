@@ -132,7 +132,10 @@ async fn a_deleted_chat_takes_its_sub_chats_along(db: &Db) {
     }
 
     let mut tx = db.write().await.unwrap();
-    let gone = tx.chats_mut().delete(&home.tenant, &chat_id("chat")).await;
+    let gone = tx
+        .chats_mut()
+        .delete(&home.tenant, &chat_id("chat"), &user("ann"))
+        .await;
     assert!(gone.unwrap());
     tx.commit(&home.event()).await.unwrap();
 

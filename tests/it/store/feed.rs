@@ -82,7 +82,7 @@ async fn every_change_has_its_entry(db: &Db) {
     );
     assert!(
         tx.chats_mut()
-            .delete(&home.tenant, &chat_id("chat"))
+            .delete(&home.tenant, &chat_id("chat"), &user("ann"))
             .await
             .unwrap()
     );
@@ -147,7 +147,7 @@ async fn what_changed_nothing_has_no_entry(db: &Db) {
     );
     assert!(
         !tx.chats_mut()
-            .delete(&home.tenant, &chat_id("none"))
+            .delete(&home.tenant, &chat_id("none"), &user("ann"))
             .await
             .unwrap()
     );
