@@ -104,6 +104,11 @@ impl Claim {
         Self(name.into())
     }
 
+    /// Whether it is the one of a name, however it is written.
+    fn is(&self, name: &str) -> bool {
+        self.0.strip_prefix('/').unwrap_or(&self.0) == name
+    }
+
     fn of<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
         let Some(path) = self.0.strip_prefix('/') else {
             return claims.get(&self.0);
@@ -265,7 +270,7 @@ impl TrustedIssuer {
         // A mail address that nobody verified is whoever's who typed it (OpenID Connect Core 1.0, section 5.1).
         let verified = claims.get("email_verified");
         let unverified = verified.is_some() && texts(verified) != ["true"];
-        if self.user_claim.0 == "email" && unverified {
+        if self.user_claim.is("email") && unverified {
             return Err(Unfit("its mail address is not verified"));
         }
         let said = text(self.user_claim.of(claims)).ok_or(Unfit("it names no user"))?;

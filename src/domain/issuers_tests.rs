@@ -219,11 +219,17 @@ fn users_and_groups_are_named_as_the_deployment_says() {
     assert_eq!(holder.user, Some(UserId::parse("corp:ann@x").unwrap()));
     assert_eq!(holder.subject, "ann");
     assert_eq!(groups(&holder), ["corp:one"]);
-    let verified = |verified: Value| {
-        let said = json!({ "email": "ann@x", "email_verified": verified });
-        read(&named, &said).is_ok()
-    };
-    assert!(verified(json!(true)) && verified(json!("true")) && !verified(json!(false)));
+    for claim in ["email", "/email"] {
+        let named = TrustedIssuer {
+            user_claim: Claim::new(claim),
+            ..named.clone()
+        };
+        let verified = |verified: Value| {
+            let said = json!({ "email": "ann@x", "email_verified": verified });
+            read(&named, &said).is_ok()
+        };
+        assert!(verified(json!(true)) && verified(json!("true")) && !verified(json!(false)));
+    }
     assert!(read(&named, &json!({})).is_err());
 }
 
