@@ -64,12 +64,11 @@ impl App {
         for _ in 0..TRIES {
             servers += self.delete_owned(caller, user, &mut ended).await?;
             let held = self.held_by(&caller.tenant, user).await?;
-            if let Some(purged) = self.try_purge(caller, user, &held).await? {
+            if let Some(purged) = self.try_purge(caller, user, (&held, servers)).await? {
                 self.ring_outbox();
                 return Ok(Purged {
                     connections: purged.connections + ended.connections,
                     header_values: purged.header_values + ended.header_values,
-                    servers,
                     ..purged
                 });
             }
@@ -140,14 +139,14 @@ impl App {
         &self,
         caller: &Caller,
         user: &UserId,
-        held: &Held,
+        (held, servers): (&Held, usize),
     ) -> Result<Option<Purged>> {
         let tenant = &caller.tenant;
         let mut tx = self.0.store.write().await?;
         // Before anything else of them: whoever changes a server takes the server first.
         let values = tx.user_headers().list_names_of_user(tenant, user).await?;
-        let servers: BTreeSet<_> = values.into_iter().map(|(server, _)| server).collect();
-        for server in servers {
+        let holding: BTreeSet<_> = values.into_iter().map(|(server, _)| server).collect();
+        for server in holding {
             tx.servers_mut().hold(tenant, server).await?;
         }
         for connection in &held.connections {
@@ -188,10 +187,10 @@ impl App {
             handshakes: gone.len(),
             header_values,
             chats,
-            servers: 0,
+            servers,
             revision: tx.feed().head(tenant).await?,
         };
-        let found = purged.connections + purged.handshakes + header_values + chats;
+        let found = purged.connections + purged.handshakes + header_values + chats + servers;
         if found == 0 {
             return Ok(Some(purged));
         }
@@ -202,6 +201,7 @@ impl App {
             "handshakes": purged.handshakes,
             "header_values": header_values,
             "chats": purged.chats,
+            "servers": servers,
             "revocations": held.strays.len(),
         });
         purged.revision = tx.commit(&event).await?;

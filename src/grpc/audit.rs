@@ -14,8 +14,8 @@ use crate::pb::v1::audit_service_server::AuditService;
 
 /// The most actions a filter may name.
 const MAX_ACTIONS: usize = 32;
-/// The longest other part of a filter, in bytes.
-const MAX_PART: usize = 512;
+/// The longest other part of a filter, in bytes: a principal may be an issuer and a subject.
+const MAX_PART: usize = 1024;
 
 /// The service.
 #[derive(Debug)]

@@ -153,7 +153,9 @@ impl Gate {
     /// way.
     async fn remember_refusal(&self, caller: &Caller, path: &str, answer: &HeaderMap) {
         let status = Status::from_header_map(answer);
-        let Some(refusal) = status.filter(|status| status.code() == Code::PermissionDenied) else {
+        // Who is known and lacks something has no token of the user's.
+        let is_refusal = |code| matches!(code, Code::PermissionDenied | Code::Unauthenticated);
+        let Some(refusal) = status.filter(|status| is_refusal(status.code())) else {
             return;
         };
         let info = refusal.get_details_error_info();

@@ -173,8 +173,9 @@ impl App {
                 "headers": server.header_count,
             })
         };
-        let told: Vec<_> = servers.iter().map(tell).collect();
-        event.detail = serde_json::json!({ "servers": told });
+        let told = |servers: &[InlineServer]| servers.iter().map(tell).collect::<Vec<_>>();
+        event.detail =
+            serde_json::json!({ "before": told(&before.servers), "after": told(servers) });
         let mut tx = self.0.store.write().await?;
         let owner = (&actor.user, event.at);
         if !tx.chats_mut().hold(tenant, chat, owner).await? {

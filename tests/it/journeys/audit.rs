@@ -189,7 +189,7 @@ async fn what_makes_no_sense_is_named(engine: Engine) {
     let bad = v1::AuditFilter {
         actions: vec![text("server")],
         principal: text("a\u{0}b"),
-        user: "x".repeat(513),
+        user: "x".repeat(1025),
         verdict: 9,
         actor_kind: 9,
         start_time: Some(prost_types::Timestamp {

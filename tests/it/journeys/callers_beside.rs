@@ -8,6 +8,7 @@ use tonic::Request;
 use crate::harness::client::{fields, reason, refusal};
 use crate::harness::issuer::{START, TestIssuer};
 use crate::harness::service::Engine;
+use crate::harness::trail;
 use crate::harness::watching::{Watch, all};
 use crate::harness::world::{World, list, on_both_engines, open};
 
@@ -132,6 +133,13 @@ async fn a_key_that_demands_the_token_does_nothing_for_users_without(engine: Eng
     assert_eq!(alone.code, tonic::Code::Unauthenticated);
     assert_eq!(reason(watching.map(drop)), "USER_TOKEN_REQUIRED");
     assert_eq!(reason(handshake), "USER_TOKEN_REQUIRED");
+    let refused = trail::list(&world.admin, trail::done(&["access.refuse"])).await;
+    let refused: Vec<_> = refused
+        .unwrap()
+        .into_iter()
+        .map(|event| event.reason)
+        .collect();
+    assert_eq!(refused, ["USER_TOKEN_REQUIRED"; 3]);
     assert!(me.unwrap().narrowing.unwrap().requires_user_token);
     assert_eq!(list(&daemon).await.len(), 1);
     assert!(sees(&daemon, &token, ("ann", &[])).await.unwrap());

@@ -7,6 +7,7 @@ use v1::server::Auth;
 
 use crate::harness::client::{actor, fields, reason, refusal};
 use crate::harness::service::Engine;
+use crate::harness::trail;
 use crate::harness::world::{World, get, list, on_both_engines, open, resolve_many, with_auth};
 
 on_both_engines! {
@@ -318,6 +319,8 @@ async fn an_owner_connects_and_a_purge_takes_everything(engine: Engine) {
     let purged = purged.unwrap();
     assert_eq!((purged.servers, purged.connections), (1, 1));
     assert_eq!(again.unwrap().servers, 0);
+    let told = trail::detail(&world.admin, "user.purge").await;
+    assert_eq!(told["servers"], 1);
     let left = list(&world.admin).await;
     let owners: Vec<_> = left.iter().map(|server| &*server.owner).collect();
     assert_eq!(owners, ["bob"]);
