@@ -119,10 +119,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
         ("a renewed access token", "planted-access-2"),
         ("a renewed refresh token", "planted-refresh-2"),
         ("the token of the second connect", "planted-access-3"),
-        (
-            "the refresh token of the second connect",
-            "planted-refresh-3",
-        ),
+        ("the second connect's refresh token", "planted-refresh-3"),
         ("an ID token", "planted-id-token"),
         ("a code", "planted-code-1"),
         ("a refused code", "planted-code-2"),
@@ -141,10 +138,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
         ("a wrong link", "planted-wrong-link"),
         ("a wrong completion code", "planted-completion-code"),
         ("a challenge", "planted-challenge"),
-        (
-            "the secret of our client at an issuer",
-            "planted-issuers-client",
-        ),
+        ("our client's secret at an issuer", "planted-issuers-client"),
     ] {
         plant(what, secret);
     }
