@@ -1,4 +1,4 @@
-//! Agents that a chat spawned: what they have is what their chat had at their first turn, and is never more.
+//! Agents that a chat spawned: what they have is what their chat had at their first turn, and is never more while that is remembered.
 
 use super::super::App;
 use super::super::error::{Error, Result};
