@@ -122,6 +122,10 @@ const SENTENCES = {
     const { code, output } = await terminal.type(command);
     report.holds('a key is shown', code === 0 && /\bstm_/.test(output), output);
   },
+  async 'stationmaster header set'({ report, terminal }, command) {
+    const { code, output } = await terminal.type(`${command} --help`);
+    report.holds('it says how values are given', code === 0 && /--header-file|--header-env/.test(output), output);
+  },
   async 'stationmaster keys generate'({ report, production }, command) {
     const { code } = await production.type(`umask 077\n${command} > root.key`);
     report.same('a root key is made', code, 0);
