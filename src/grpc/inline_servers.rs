@@ -1,6 +1,7 @@
 //! Servers attached to a chat, as they are given and as they are shown: without their headers.
 
 use super::convert::count;
+use super::servers::entries;
 use crate::domain::chats::{Allowed, InlineDraft, InlineServer};
 use crate::domain::secrets::HeaderSecret;
 use crate::domain::servers::ToolPolicy;
@@ -17,8 +18,8 @@ pub(super) fn draft(given: pb::InlineServer) -> InlineDraft {
         url: given.url.trim().to_owned(),
         headers: given.headers.into_iter().map(header).collect(),
         tools: ToolPolicy {
-            allow: list(&given.tool_allow_list),
-            deny: list(&given.tool_deny_list),
+            allow: entries(&given.tool_allow_list),
+            deny: entries(&given.tool_deny_list),
         },
         allowed: Allowed {
             in_plan_mode: given.allow_in_plan_mode,
@@ -26,17 +27,6 @@ pub(super) fn draft(given: pb::InlineServer) -> InlineDraft {
         },
         forward_identity_headers: given.forward_identity_headers,
     }
-}
-
-/// Trimmed, without blanks and repeats.
-fn list(entries: &[String]) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::new();
-    for entry in entries.iter().map(|entry| entry.trim()) {
-        if !entry.is_empty() && !kept.iter().any(|known| known == entry) {
-            kept.push(entry.to_owned());
-        }
-    }
-    kept
 }
 
 /// One as shown to the chat's owner.

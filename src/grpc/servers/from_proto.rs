@@ -222,7 +222,7 @@ pub(super) fn trimmed(text: &str) -> String {
 }
 
 /// A list without blanks and repeats; its rules are the domain's.
-pub(super) fn entries(list: &[String]) -> Vec<String> {
+pub(in crate::grpc) fn entries(list: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for entry in list.iter().map(|entry| entry.trim()) {
         if !entry.is_empty() && !kept.iter().any(|known| known == entry) {

@@ -11,6 +11,7 @@ mod from_proto;
 mod mask;
 mod to_proto;
 
+pub(super) use from_proto::entries;
 pub(super) use to_proto::{auth_kind, availability, transport};
 
 use futures_util::stream::BoxStream;
