@@ -81,9 +81,9 @@ impl ClientAuth {
 pub struct Endpoint<'a> {
     /// Its URL.
     pub url: &'a str,
-    /// The URL that led to it: the MCP server's, or the issuer's. An endpoint may be on loopback only
-    /// if this is.
-    pub on_behalf_of: &'a str,
+    /// Who chose it: the deployment, or what is configured at some URL ([`Policy::on_behalf_of`]: the MCP
+    /// server's, or the issuer's).
+    pub policy: Policy,
     /// Our client there.
     pub client_id: &'a str,
     /// How it proves who it is.
@@ -183,7 +183,7 @@ impl Endpoint<'_> {
         Ok(Bridge {
             fetch,
             url,
-            policy: Policy::on_behalf_of(self.on_behalf_of),
+            policy: self.policy,
             deadline: self.deadline,
             send_before: self.send_before,
             now: self.now,

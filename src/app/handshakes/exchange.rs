@@ -22,6 +22,7 @@ use crate::domain::registrations::RegistrationKind;
 use crate::domain::revocations::Reason;
 use crate::domain::secrets::{AuthorizationCode, PkceVerifier};
 use crate::domain::text::Slug;
+use crate::fetch::Policy;
 use crate::oauth::{self, About, CodeGrant, Endpoint, Outcome};
 use crate::store::{self, within};
 
@@ -235,7 +236,7 @@ impl App {
         let auth = auth.ok()?;
         let endpoint = Endpoint {
             url: &snapshot.token_endpoint,
-            on_behalf_of: ask.on_behalf_of,
+            policy: Policy::on_behalf_of(ask.on_behalf_of),
             client_id: &client.client_id,
             auth: &auth,
             deadline: self.0.settings.request_timeout,

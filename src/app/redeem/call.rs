@@ -17,6 +17,7 @@ use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::RefreshToken;
 use crate::domain::servers::Server;
+use crate::fetch::Policy;
 use crate::oauth::{self, Endpoint, Outcome, OwnGrant, RefreshGrant};
 use crate::store::{self, within};
 
@@ -175,7 +176,7 @@ impl App {
         let send_before = started + lease.saturating_sub(TRY);
         let endpoint = Endpoint {
             url: token_endpoint,
-            on_behalf_of: &server.spec.url,
+            policy: Policy::on_behalf_of(&server.spec.url),
             client_id: &registration.client_id,
             auth: &auth,
             deadline,

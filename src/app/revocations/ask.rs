@@ -6,6 +6,7 @@ use super::super::vault::Unopened;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::revocations::{Heard, RetiredClient, Revocation};
 use crate::domain::secrets::{AccessToken, RefreshToken};
+use crate::fetch::Policy;
 use crate::oauth::{self, About, Endpoint, Refused, Revoked};
 use crate::store;
 
@@ -52,7 +53,7 @@ impl App {
         let endpoint = Endpoint {
             url: &revocation.endpoint,
             // What a server elsewhere named on this machine is not queued.
-            on_behalf_of: &revocation.endpoint,
+            policy: Policy::on_behalf_of(&revocation.endpoint),
             client_id: &client.client_id,
             auth: &first,
             deadline: self.0.settings.request_timeout,

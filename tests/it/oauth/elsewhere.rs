@@ -118,7 +118,7 @@ async fn what_a_server_elsewhere_names_on_this_machine_is_not_contacted() {
 
     for url in [web.url("/"), web.url_by_name("/")] {
         let endpoint = Endpoint {
-            on_behalf_of: ELSEWHERE,
+            policy: Policy::on_behalf_of(ELSEWHERE),
             ..public(&url)
         };
         let client = NewClient {

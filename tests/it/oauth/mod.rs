@@ -21,7 +21,7 @@ use std::time::Duration;
 use stationmaster::domain::authorization::Resource;
 use stationmaster::domain::secrets::RefreshToken;
 use stationmaster::domain::time::{SystemClock, Timestamp};
-use stationmaster::fetch::{Fetch, FetchRules, PlainHttp};
+use stationmaster::fetch::{Fetch, FetchRules, PlainHttp, Policy};
 use stationmaster::oauth::{ClientAuth, Dialect, Endpoint, Outcome, RefreshGrant, refresh};
 
 use crate::harness::web::Web;
@@ -65,7 +65,7 @@ fn strict() -> Fetch {
 fn public(url: &str) -> Endpoint<'_> {
     Endpoint {
         url,
-        on_behalf_of: LOCAL,
+        policy: Policy::on_behalf_of(LOCAL),
         client_id: "the client",
         auth: &ClientAuth::Public,
         deadline: PATIENCE,
