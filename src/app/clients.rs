@@ -11,10 +11,11 @@ pub(super) fn client_issuer(server: &Server) -> Option<Issuer> {
     let (by_hand, issuer) = match &server.spec.auth {
         Auth::OAuth2(oauth2) => (oauth2.endpoints.is_some(), &oauth2.issuer),
         Auth::ClientCredentials(client) => (client.token_endpoint.is_some(), &client.issuer),
+        // Whoever exchanges logins is an endpoint without a name.
+        Auth::UserOidc(oidc) => (oidc.exchange_token_endpoint.is_some(), &None),
         Auth::None
         | Auth::ApiKey(_)
         | Auth::CustomHeaders(_)
-        | Auth::UserOidc(_)
         | Auth::Enterprise(_)
         | Auth::Workload(_) => return None,
     };

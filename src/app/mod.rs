@@ -19,6 +19,7 @@ mod feed;
 mod flights;
 mod former_secrets;
 mod handshakes;
+mod identities;
 mod identity_tokens;
 mod imports;
 mod insist;
@@ -61,6 +62,7 @@ pub use feed::{
 pub use handshakes::{
     Callback, Closed, HandshakeWatch, LinkPage, NewHandshake, Options, ResultPage, Started,
 };
+pub use identities::Deposit;
 pub use imports::{Existing, Import, ImportedClient};
 pub use rediscovery::{Preview, Previewed, Rediscover, Rediscovered, Verdict};
 pub use reports::{Answer, Denial, Report, Response};
@@ -117,7 +119,7 @@ pub struct Settings {
     pub tokens: lifecycle::Policy,
     /// What is known of providers.
     pub profiles: Profiles,
-    /// Whose JWTs are taken.
+    /// Whose JWTs are taken, and our client at each.
     pub issuers: Issuers,
     /// Where our client's metadata documents are.
     pub client_documents: ClientDocuments,
@@ -168,6 +170,9 @@ struct Inner {
     tasks: TaskTracker,
     replica: ReplicaId,
     flights: flights::Flights<redeem::Key>,
+    identity_flights: flights::Flights<redeem::IdentityKey>,
+    /// Where identities are renewed.
+    identity_endpoints: identities::Endpoints,
     looks: flights::Flights<(TenantId, ServerId)>,
     places: redeem::Places,
     identity: identity_tokens::Signers,

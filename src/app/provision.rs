@@ -67,12 +67,12 @@ impl Holds {
     clippy::struct_field_names,
     reason = "client_id is the protocol's name"
 )]
-struct Client {
-    issuer: Issuer,
-    kind: RegistrationKind,
-    client_id: String,
-    auth_method: ClientAuthMethod,
-    redirect_uri: String,
+pub(super) struct Client {
+    pub(super) issuer: Issuer,
+    pub(super) kind: RegistrationKind,
+    pub(super) client_id: String,
+    pub(super) auth_method: ClientAuthMethod,
+    pub(super) redirect_uri: String,
 }
 
 /// The scopes to ask for (the order of the MCP specification's scope selection).
@@ -169,6 +169,9 @@ impl App {
         if let Auth::ClientCredentials(client) = &spec.auth {
             return self.provision_own(slot, &spec.url, client).await;
         }
+        if let Auth::UserOidc(oidc) = &spec.auth {
+            return Ok(self.provision_exchange(slot, oidc));
+        }
         let Some(oauth2) = spec.auth.oauth2() else {
             return Ok(Provision::default());
         };
@@ -243,7 +246,7 @@ impl App {
         })
     }
 
-    fn registration(&self, slot: &Slot, client: Client) -> Registration {
+    pub(super) fn registration(&self, slot: &Slot, client: Client) -> Registration {
         Registration {
             id: RegistrationId::mint(&*self.0.clock, &*self.0.random),
             tenant: slot.tenant.clone(),

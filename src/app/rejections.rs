@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::App;
 use super::error::Result;
 use super::own_grants::own_key;
-use super::redeem::Key;
+use super::redeem::{Grant, Key};
 use super::rediscovery::awaits_approval;
-use super::reports::{Answer, Denial};
+use super::reports::{Answer, Denial, Report};
 use super::resolve::Wanted;
 use crate::domain::authorization::Scopes;
 use crate::domain::connections::{Connection, Decision, Effect, Event, Status, Unusable, decide};
@@ -27,25 +27,42 @@ pub(super) enum Verdict {
 
 impl App {
     /// Applies an event to a grant, and answers the grant as it is then and what was said of it.
-    pub(super) async fn note(
+    pub(super) async fn note<G: Grant>(
         &self,
-        key: &Key,
+        key: &G::Key,
         event: Event,
-    ) -> Result<Option<(Connection, Effect)>> {
+    ) -> Result<Option<(G, Effect)>> {
         loop {
-            let Some(mut connection) = self.connection(key).await? else {
+            let Some(mut grant) = self.held_grant::<G>(key).await? else {
                 return Ok(None);
             };
-            let decision = decide(&connection.life, &event, &self.policy(&connection));
+            let decision = decide(grant.life(), &event, &self.policy(&grant));
             if decision.effect == Effect::Discard
-                || decision.next == connection.life
+                || decision.next == *grant.life()
                 || self
-                    .save(&mut connection, &decision, rejection(&decision))
+                    .save(&mut grant, &decision, rejection(&decision))
                     .await?
             {
-                return Ok(Some((connection, decision.effect)));
+                return Ok(Some((grant, decision.effect)));
             }
         }
+    }
+
+    /// A 401 to a token that a login was exchanged for: it is exchanged anew, once.
+    pub(super) async fn exchanged_rejected(
+        &self,
+        report: &Report,
+        server: &Server,
+        version: i64,
+    ) -> Result<Answer> {
+        let key = Self::key(report, server);
+        let now = self.0.clock.now();
+        let generation = version;
+        let rejected = Event::Rejected { now, generation };
+        let Some((connection, noted)) = self.note::<Connection>(&key, rejected).await? else {
+            return Ok(Answer::Denied(Denial::IdentityEnded));
+        };
+        self.replaced(&key, (connection, noted), version).await
     }
 
     /// Renews a grant whose credential of this version was rejected, where that may help.
@@ -112,19 +129,32 @@ impl App {
         let now = self.0.clock.now();
         let generation = version;
         let rejected = Event::Rejected { now, generation };
-        let Some((connection, noted)) = self.note(&key, rejected).await? else {
+        let Some((connection, noted)) = self.note::<Connection>(&key, rejected).await? else {
             return Ok(Answer::Denied(Denial::TokenRejected));
         };
-        if let Effect::Tell(Unusable::RefreshLimit(retry_after)) = noted {
-            return Ok(Answer::Denied(Denial::RefreshLimit { retry_after }));
-        }
         // A client made at one issuer is never shown to another.
-        if version == connection.life.generation && awaits_approval(&self.look_again(server).await?)
+        let limited = matches!(noted, Effect::Tell(Unusable::RefreshLimit(_)));
+        if !limited
+            && version == connection.life.generation
+            && awaits_approval(&self.look_again(server).await?)
         {
             return Ok(Answer::Denied(Denial::IssuerApprovalPending));
         }
+        self.replaced(&key, (connection, noted), version).await
+    }
+
+    /// What there is in the place of a rejected credential that no user consents to.
+    pub(super) async fn replaced(
+        &self,
+        key: &Key,
+        (connection, noted): (Connection, Effect),
+        version: i64,
+    ) -> Result<Answer> {
+        if let Effect::Tell(Unusable::RefreshLimit(retry_after)) = noted {
+            return Ok(Answer::Denied(Denial::RefreshLimit { retry_after }));
+        }
         Ok(
-            match self.after_rejection(&key, connection, version).await? {
+            match self.after_rejection(key, connection, version).await? {
                 Verdict::Retry(credential_version) => Answer::Retry { credential_version },
                 Verdict::Denied(denial) => Answer::Denied(denial),
                 Verdict::Consent(_) => Answer::Denied(Denial::TokenRejected),

@@ -70,6 +70,8 @@ pub enum Denial {
     RegistrationRefused,
     /// The secret of our client ended, and no other is to be had.
     RegistrationExpired,
+    /// The user's login ended, or its identity provider refuses to renew it.
+    IdentityEnded,
     /// The resource names another issuer, which an administrator must approve.
     IssuerApprovalPending,
     /// Too many of its credentials were rejected right after they were made.
@@ -150,7 +152,27 @@ impl App {
                 self.forbidden(caller, &report, &server, said).await?
             }
             (401, Auth::ClientCredentials(_)) => self.own_rejected(&server, version).await?,
-            (401 | 403, Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_)) => {
+            (401, Auth::UserOidc(oidc)) if oidc.exchange_token_endpoint.is_some() => {
+                self.exchanged_rejected(&report, &server, version).await?
+            }
+            (401, Auth::UserOidc(oidc)) => {
+                let whose = (&report.actor.user, oidc);
+                self.login_rejected(&server, whose, version).await?
+            }
+            (200..=299, Auth::UserOidc(oidc)) if oidc.exchange_token_endpoint.is_some() => {
+                let worked = Event::Worked {
+                    generation: version,
+                };
+                self.note::<Connection>(&Self::key(&report, &server), worked)
+                    .await?;
+                Answer::NotAuth
+            }
+            (200..=299, Auth::UserOidc(oidc)) => {
+                let whose = (&report.actor.user, oidc.issuer.as_ref());
+                self.login_worked(&server, whose, version).await?;
+                Answer::NotAuth
+            }
+            (401 | 403, Auth::Enterprise(_) | Auth::Workload(_)) => {
                 Answer::Denied(Denial::AuthKindUnsupported)
             }
             (401 | 403, Auth::ApiKey(_) | Auth::CustomHeaders(_)) => {
@@ -161,12 +183,13 @@ impl App {
             (200..=299, Auth::OAuth2(_)) => {
                 let generation = version;
                 let worked = Event::Worked { generation };
-                self.note(&Self::key(&report, &server), worked).await?;
+                self.note::<Connection>(&Self::key(&report, &server), worked)
+                    .await?;
                 Answer::NotAuth
             }
             (200..=299, Auth::ClientCredentials(_)) => {
                 let generation = version;
-                self.note(&own_key(&server), Event::Worked { generation })
+                self.note::<Connection>(&own_key(&server), Event::Worked { generation })
                     .await?;
                 Answer::NotAuth
             }
@@ -192,7 +215,7 @@ impl App {
         })
     }
 
-    fn key(report: &Report, server: &Server) -> Key {
+    pub(super) fn key(report: &Report, server: &Server) -> Key {
         Key {
             tenant: server.tenant.clone(),
             user: report.actor.user.clone(),
@@ -211,7 +234,8 @@ impl App {
             now: self.0.clock.now(),
             generation: version,
         };
-        let noted = self.note(&Self::key(report, server), rejected).await?;
+        let key = Self::key(report, server);
+        let noted = self.note::<Connection>(&key, rejected).await?;
         let Some((connection, noted)) = noted else {
             return self.begin_anew(caller, report, server).await;
         };

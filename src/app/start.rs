@@ -10,6 +10,7 @@ use super::access::{KeySets, default_tenant};
 use super::error::Result;
 use super::feed::Feed;
 use super::flights::Flights;
+use super::identities::Endpoints;
 use super::identity_tokens::Signers;
 use super::lately::Lately;
 use super::metrics::Metrics;
@@ -66,6 +67,8 @@ impl App {
             tasks,
             replica,
             flights: Flights::default(),
+            identity_flights: Flights::default(),
+            identity_endpoints: Endpoints::default(),
             looks: Flights::default(),
             places,
             identity: Signers::default(),
@@ -95,12 +98,13 @@ impl App {
         let now = self.0.clock.now();
         let mut tx = self.0.store.upkeep().await?;
         let left = tx.connection_leases().end_leases(now).await?;
+        let logins = tx.identity_leases().end_leases(now).await?;
         let interrupted = tx.handshake_steps().interrupt_exchanges(now).await?;
         tx.work_claims().end_leases().await?;
         tx.commit().await?;
-        if left + interrupted > 0 {
+        if left + logins + interrupted > 0 {
             tracing::warn!(
-                leases = left,
+                leases = left + logins,
                 exchanges = interrupted,
                 "the last process ended amid work"
             );

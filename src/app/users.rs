@@ -24,6 +24,8 @@ const TRIES: usize = 8;
 pub struct Purged {
     /// How many connections.
     pub connections: usize,
+    /// How many identities.
+    pub identities: usize,
     /// How many handshakes.
     pub handshakes: usize,
     /// How many header values.
@@ -48,9 +50,9 @@ struct Held {
 
 impl App {
     /// Forgets everything about a user: connections and grants that wait to be confirmed, whose
-    /// revocation is queued with that, handshakes, header values and chats. Atomic and idempotent, but for
-    /// personal servers, which go one by one before that. What is kept of the past stays: the audit trail,
-    /// and the generations of connections.
+    /// revocation is queued with that, identities, handshakes, header values and chats. Atomic and idempotent,
+    /// but for personal servers, which go one by one before that. What is kept of the past stays: the audit
+    /// trail, and the generations of connections.
     pub async fn purge_user(&self, caller: &Caller, user: &UserId) -> Result<Purged> {
         let actor = Actor {
             user: user.clone(),
@@ -178,26 +180,29 @@ impl App {
         }
         let mut values = tx.user_headers_mut();
         let header_values = values.delete_of_user(tenant, user).await?;
+        let identities = tx.identities_mut().delete(tenant, user, None).await?;
         let chats = tx.chats_mut().delete_of_owner(tenant, user).await?;
         for stray in &held.strays {
             stray.queue(&mut tx).await?;
         }
         let mut purged = Purged {
             connections: held.connections.len() + held.unread.len(),
+            identities,
             handshakes: gone.len(),
             header_values,
             chats,
             servers,
             revision: tx.feed().head(tenant).await?,
         };
-        let found = purged.connections + purged.handshakes + header_values + chats + servers;
-        if found == 0 {
+        let found = purged.connections + identities + purged.handshakes + header_values;
+        if found + chats + servers == 0 {
             return Ok(Some(purged));
         }
         let mut event = self.event(tenant, caller.origin(), "user.purge", user);
         event.user = Some(user.to_string());
         event.detail = serde_json::json!({
             "connections": purged.connections,
+            "identities": purged.identities,
             "handshakes": purged.handshakes,
             "header_values": header_values,
             "chats": purged.chats,

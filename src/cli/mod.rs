@@ -13,6 +13,7 @@ mod connections;
 mod failure;
 mod handshakes;
 mod headers;
+mod identities;
 mod imports;
 mod keys;
 mod links;
@@ -125,6 +126,8 @@ enum Command {
     Connection(connections::Command),
     /// Values that users supply for headers of servers
     Header(headers::Command),
+    /// The tokens of a user's own login, for servers that are sent them
+    Identity(identities::Command),
     /// What a user leaves here
     User(users::Command),
     /// What a chat uses
@@ -179,6 +182,7 @@ async fn dispatch(command: Command, out: &Output) -> Result<ExitCode> {
         Command::Disconnect(command) => Box::pin(command.run(out)).await,
         Command::Connection(command) => Box::pin(command.run(out)).await,
         Command::Header(command) => Box::pin(command.run(out)).await,
+        Command::Identity(command) => Box::pin(command.run(out)).await,
         Command::User(command) => Box::pin(command.run(out)).await,
         Command::Chat(command) => Box::pin(command.run(out)).await,
         Command::Audit(command) => Box::pin(command.run(out)).await,

@@ -39,6 +39,7 @@ impl Command {
             fields([
                 ("connections", purged.connections.to_string()),
                 ("header values", purged.header_values.to_string()),
+                ("identities", purged.identities.to_string()),
                 ("chats", purged.chats.to_string()),
             ])
         });

@@ -7,8 +7,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::domain::authorization::{Scopes, TokenSet};
 use crate::domain::secrets::{
-    AccessToken, ClientSecret, HeaderSecret, Opaque, PkceVerifier, PrivateKey, RefreshToken,
-    RegistrationAccessToken,
+    AccessToken, ClientSecret, HeaderSecret, IdToken, Opaque, PkceVerifier, PrivateKey,
+    RefreshToken, RegistrationAccessToken,
 };
 use crate::domain::time::Timestamp;
 
@@ -36,7 +36,7 @@ macro_rules! text_payloads {
 }
 
 text_payloads! {
-    AccessToken, RefreshToken, ClientSecret, PrivateKey, RegistrationAccessToken, HeaderSecret,
+    AccessToken, IdToken, RefreshToken, ClientSecret, PrivateKey, RegistrationAccessToken, HeaderSecret,
     Opaque,
 }
 

@@ -36,6 +36,8 @@ pub enum ChangeKind {
     Registration,
     /// A user's grant.
     Connection,
+    /// The tokens of a user's login.
+    Identity,
     /// An attempt to obtain a grant.
     Handshake,
     /// A chat's selection.
@@ -53,6 +55,7 @@ impl ChangeKind {
             Self::Server => "server",
             Self::Registration => "registration",
             Self::Connection => "connection",
+            Self::Identity => "identity",
             Self::Handshake => "handshake",
             Self::Chat => "chat",
             Self::UserHeaders => "user_headers",
@@ -67,6 +70,7 @@ impl ChangeKind {
             Self::Server,
             Self::Registration,
             Self::Connection,
+            Self::Identity,
             Self::Handshake,
             Self::Chat,
             Self::UserHeaders,

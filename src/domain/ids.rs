@@ -89,6 +89,8 @@ ids! {
     RegistrationId = "reg_";
     /// One user's grant on one server.
     ConnectionId = "con_";
+    /// The tokens of a user's login at one identity provider.
+    IdentityId = "idn_";
     /// A client as it was when its grants were to be revoked.
     RetiredClientId = "ret_";
     /// One attempt to obtain a grant.

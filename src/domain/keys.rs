@@ -140,6 +140,12 @@ sealed_columns! {
     ConnectionAccessToken = "connections"."access_token";
     /// A refresh token.
     ConnectionRefreshToken = "connections"."refresh_token";
+    /// The access token of a user's login.
+    IdentityAccessToken = "identities"."access_token";
+    /// The ID token of a user's login.
+    IdentityIdToken = "identities"."id_token";
+    /// The refresh token of a user's login.
+    IdentityRefreshToken = "identities"."refresh_token";
     /// State and PKCE verifier of a handshake.
     HandshakeFlow = "handshakes"."flow";
     /// A grant that waits to be confirmed.

@@ -14,6 +14,8 @@
 //! - **connection** ([`connections`]): one user's grant on one server. Its **generation** grows
 //!   with every new pair of tokens; an **attempt** is the lease and the declared intent to redeem
 //!   one generation's refresh token, once.
+//! - **identity** ([`identities`]): the tokens of a user's own login, deposited to be sent on, and renewed
+//!   as connections are.
 //! - **revocation** ([`revocations`]): a grant that is gone here and is to be revoked at its provider,
 //!   by a **retired client**: what our client there was when the grant ended.
 //! - **header value** ([`user_headers`]): what one user supplies for a header that a server declares.
@@ -39,6 +41,7 @@ pub mod connections;
 pub mod forwarding;
 pub mod handshakes;
 pub mod headers;
+pub mod identities;
 pub mod identity_tokens;
 pub mod ids;
 pub mod issuers;

@@ -69,6 +69,17 @@ pub enum ConfigProblem {
     RegistrationExpired,
 }
 
+/// Why a user's login is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoIdentity {
+    /// No such token was deposited.
+    Missing,
+    /// It ended, or its identity provider refuses to renew it.
+    Ended,
+    /// The authorization server refuses to exchange it.
+    ExchangeRefused,
+}
+
 /// Why a credential cannot be renewed right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -120,8 +131,8 @@ pub enum Outcome {
     ScopeUpgradeRequired(Scopes),
     /// The credential ended and cannot be renewed.
     Expired,
-    /// The user's login tokens were not deposited.
-    NoUserIdentity,
+    /// There is no login token of the user's that could be sent.
+    NoUserIdentity(NoIdentity),
     /// The user has not supplied these headers.
     MissingUserHeaders(Vec<String>),
     /// An administrator must act.

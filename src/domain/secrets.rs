@@ -26,6 +26,11 @@ macro_rules! secret_text {
                 let (one, other) = (self.expose_secret(), other.expose_secret());
                 one.as_bytes().ct_eq(other.as_bytes()).into()
             }
+
+            /// What it is recognised by when it comes again.
+            pub fn hash(&self) -> SecretHash {
+                SecretHash::of(self.expose_secret())
+            }
         }
 
         impl ExposeSecret<str> for $name {
@@ -57,7 +62,8 @@ secret_text! {
     RegistrationAccessToken;
     /// An authorization code (RFC 6749, section 1.3.1). Redeemed at most once.
     AuthorizationCode;
-    /// An ID token (`OpenID` Connect Core 1.0, section 2). Looked at once, and never kept.
+    /// An ID token (`OpenID` Connect Core 1.0, section 2). That of a grant is looked at once and never kept;
+    /// that of a user's own login is.
     IdToken;
     /// The value of a header that carries a credential.
     HeaderSecret;

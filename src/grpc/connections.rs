@@ -232,9 +232,9 @@ pub(super) async fn purge(
     Ok(pb::PurgeUserResponse {
         connections: count(purged.connections),
         header_values: count(purged.header_values),
+        identities: count(purged.identities),
         chats: count(purged.chats),
         servers: count(purged.servers),
         revision: purged.revision.0,
-        ..pb::PurgeUserResponse::default()
     })
 }

@@ -15,9 +15,9 @@ use crate::domain::text::{self, Violations};
 use crate::pb::v1 as pb;
 
 /// The longest access token, and what it may be made of: it becomes part of a header.
-const ACCESS: (usize, RangeInclusive<u8>) = (32_768, b'!'..=b'~');
+pub(super) const ACCESS: (usize, RangeInclusive<u8>) = (32_768, b'!'..=b'~');
 /// The same of refresh tokens and client secrets (RFC 6749, appendix A).
-const REFRESH: (usize, RangeInclusive<u8>) = (32_768, b' '..=b'~');
+pub(super) const REFRESH: (usize, RangeInclusive<u8>) = (32_768, b' '..=b'~');
 const CLIENT_SECRET: (usize, RangeInclusive<u8>) = (8192, b' '..=b'~');
 const MAX_CLIENT_ID: usize = 512;
 const MAX_URL: usize = 2048;
@@ -87,7 +87,7 @@ pub(super) async fn import(
 }
 
 /// A token or client secret, kept exactly as given; absent when empty.
-fn secret(
+pub(super) fn secret(
     found: &mut Violations,
     field: &str,
     given: String,

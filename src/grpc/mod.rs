@@ -14,6 +14,7 @@ mod connections;
 mod convert;
 mod error;
 mod handshakes;
+mod identities;
 mod imports;
 mod inline_servers;
 mod layer;

@@ -147,6 +147,7 @@ fn denied(denial: &Denial) -> (pb::StatusReason, Option<Duration>) {
         Denial::ScopeRetryLimit => (pb::StatusReason::ScopeRetryLimit, None),
         Denial::ScopesAlreadyGranted => (pb::StatusReason::ScopesAlreadyGranted, None),
         Denial::AuthKindUnsupported => (pb::StatusReason::AuthKindUnsupported, None),
+        Denial::IdentityEnded => (pb::StatusReason::IdentityExpired, None),
         Denial::IssuerApprovalPending => (pb::StatusReason::IssuerApprovalPending, None),
         Denial::RegistrationExpired => (pb::StatusReason::RegistrationExpired, None),
         Denial::RegistrationRefused => (pb::StatusReason::RegistrationRefused, None),

@@ -3,7 +3,7 @@
 
 use crate::domain::connections::Status;
 use crate::domain::forwarding::{IdentityContext, MAX_WORKSPACE};
-use crate::domain::resolution::{ConfigProblem, Outcome, Reconnect, Trouble, Warning};
+use crate::domain::resolution::{ConfigProblem, NoIdentity, Outcome, Reconnect, Trouble, Warning};
 use crate::domain::text::{self, ChatId, InvalidText, UserId, Violations};
 use crate::pb::v1 as pb;
 
@@ -15,7 +15,7 @@ pub(super) fn status(outcome: &Outcome) -> pb::ServerStatus {
         Outcome::ReconnectRequired(_) => pb::ServerStatus::ReconnectRequired,
         Outcome::ScopeUpgradeRequired(_) => pb::ServerStatus::ScopeUpgradeRequired,
         Outcome::Expired => pb::ServerStatus::Expired,
-        Outcome::NoUserIdentity => pb::ServerStatus::NoUserIdentity,
+        Outcome::NoUserIdentity(_) => pb::ServerStatus::NoUserIdentity,
         Outcome::MissingUserHeaders(_) => pb::ServerStatus::MissingUserHeaders,
         Outcome::ConfigError(_) => pb::ServerStatus::ConfigError,
         Outcome::UpstreamUnavailable { .. } => pb::ServerStatus::UpstreamUnavailable,
@@ -42,10 +42,12 @@ pub(super) fn reason(outcome: &Outcome) -> pb::StatusReason {
         },
         Outcome::Expired => pb::StatusReason::NotRenewable,
         Outcome::Unreadable => pb::StatusReason::KeyMissing,
+        Outcome::NoUserIdentity(NoIdentity::Ended) => pb::StatusReason::IdentityExpired,
+        Outcome::NoUserIdentity(NoIdentity::ExchangeRefused) => pb::StatusReason::ExchangeRefused,
         Outcome::Ready { .. }
         | Outcome::NotConnected
         | Outcome::ScopeUpgradeRequired(_)
-        | Outcome::NoUserIdentity
+        | Outcome::NoUserIdentity(NoIdentity::Missing)
         | Outcome::MissingUserHeaders(_) => pb::StatusReason::Unspecified,
     }
 }

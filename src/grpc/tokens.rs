@@ -7,10 +7,10 @@ use futures_util::stream::BoxStream;
 use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::call::{Call, later};
+use super::call::Call;
 use super::convert::{actor, all, duration, revision, servers, span, timestamp};
 use super::servers::{auth_kind, availability, transport};
-use super::{connections, imports, reports, resolve, user_headers};
+use super::{connections, identities, imports, reports, resolve, user_headers};
 use crate::app::{App, Resolve, ResolvedInline, Result as Done, TurnEntry};
 use crate::domain::access::Caller;
 use crate::domain::forwarding::Signing;
@@ -114,14 +114,16 @@ impl TokenService for Tokens {
         &self,
         request: Request<pb::PutUserIdentityRequest>,
     ) -> Answer<pb::PutUserIdentityResponse> {
-        later(request)
+        let (call, ask) = Call::open(request)?;
+        call.answer(identities::put(&self.0, &call.caller, ask).await)
     }
 
     async fn delete_user_identity(
         &self,
         request: Request<pb::DeleteUserIdentityRequest>,
     ) -> Answer<pb::DeleteUserIdentityResponse> {
-        later(request)
+        let (call, ask) = Call::open(request)?;
+        call.answer(identities::delete(&self.0, &call.caller, ask).await)
     }
 
     async fn set_user_headers(
@@ -311,7 +313,7 @@ fn with_outcome(mut answer: pb::ResolvedServer, outcome: Outcome) -> pb::Resolve
         Outcome::NotConnected
         | Outcome::ReconnectRequired(_)
         | Outcome::Expired
-        | Outcome::NoUserIdentity
+        | Outcome::NoUserIdentity(_)
         | Outcome::ConfigError(_)
         | Outcome::Unreadable => {}
     }

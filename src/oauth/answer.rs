@@ -17,7 +17,7 @@ use crate::domain::authorization::Scopes;
 use crate::domain::time::Timestamp;
 
 /// Our own word for an answer whose token is of a type that we do not know how to use.
-pub(super) const OTHER_TYPE: &str = "token_type_not_supported";
+pub const OTHER_TYPE: &str = "token_type_not_supported";
 /// Longest error code believed to be one.
 const MAX_CODE: usize = 64;
 

@@ -21,10 +21,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::answer::Answer;
+use super::answer::{self, Answer, OTHER_TYPE};
 use super::assertion;
 use super::dialect::Dialect;
 use super::error::Error;
+use super::exchange::is_access_token;
+use super::metadata;
 use super::revocation::{self, Revocation};
 use crate::domain::authorization::ClientAuthMethod;
 use crate::domain::secrets::{ClientAssertion, ClientSecret};
@@ -217,6 +219,8 @@ pub(super) enum Failure {
 pub(super) enum Reads<'a> {
     /// A token endpoint's, in a provider's dialect.
     Tokens(&'a Dialect),
+    /// The same, where a token was to be exchanged (RFC 8693, section 2.2.1).
+    Exchanged(&'a Dialect),
     /// A revocation endpoint's.
     Revocation,
 }
@@ -254,6 +258,7 @@ impl<'c> AsyncHttpClient<'c> for Bridge<'_> {
             let answer = self.fetch.send(request).await?;
             match self.reads {
                 Reads::Tokens(dialect) => token_answer(&answer, self.now, dialect),
+                Reads::Exchanged(dialect) => exchange_answer(&answer, self.now, dialect),
                 Reads::Revocation => revocation_answer(&answer),
             }
         })
@@ -275,6 +280,21 @@ fn token_answer(
         }),
         Answer::Malformed => Err(Failure::Malformed),
     }
+}
+
+/// The same of an exchange: a token that is not of the type asked for is of no use.
+fn exchange_answer(
+    answer: &Response,
+    now: Timestamp,
+    dialect: &Dialect,
+) -> Result<HttpResponse, Failure> {
+    let members = answer::members(&answer.body).unwrap_or_default();
+    let issued = metadata::text(&members, "issued_token_type");
+    if answer.status.is_success() && !is_access_token(issued) {
+        let code = Some(OTHER_TYPE.to_owned());
+        return Ok(canonical(StatusCode::BAD_REQUEST, &error(code)));
+    }
+    token_answer(answer, now, dialect)
 }
 
 /// A revocation endpoint's answer: 200, or what it is instead.

@@ -72,7 +72,7 @@ async fn place_of_keys(fetch: &Fetch, ask: IssuerKeys<'_>) -> Result<Url, Error>
 ///
 /// # Errors
 /// [`Error::NoServerMetadata`], [`Error::IssuerMismatch`], [`Error::Fetch`].
-async fn issuer_metadata(
+pub(super) async fn issuer_metadata(
     fetch: &Fetch,
     issuer: &Issuer,
     deadline: Duration,
@@ -105,7 +105,7 @@ async fn issuer_metadata(
 }
 
 /// An endpoint of the metadata: over https, unless the issuer itself is not.
-fn endpoint(
+pub(super) fn endpoint(
     document: &Map<String, Value>,
     issuer: &Issuer,
     member: &'static str,

@@ -7,7 +7,8 @@
 //! something is written at most once.
 //!
 //! In order of use: [`discover`], [`choose_scopes`], [`register`], [`authorization_url`],
-//! [`exchange`], [`user_info`], [`refresh`], [`renew_registration`], [`revoke`], [`unregister`].
+//! [`exchange`], [`user_info`], [`refresh`], [`token_exchange`], [`renew_registration`], [`revoke`],
+//! [`unregister`].
 
 mod answer;
 mod assertion;
@@ -16,12 +17,14 @@ mod bridge;
 mod dialect;
 mod discovery;
 mod error;
+mod exchange;
 #[cfg(test)]
 mod foreign;
 mod identity;
 mod issuer_keys;
 mod jwt;
 mod lifetime;
+mod login;
 mod metadata;
 mod outcome;
 mod places;
@@ -34,14 +37,17 @@ mod scopes;
 mod target;
 mod token;
 
+pub use answer::OTHER_TYPE;
 pub use assertion::{Claims, Unsigned};
 pub use authorize::{AuthorizationRequest, authorization_url, is_reserved, pkce_verifier};
 pub use bridge::{ClientAuth, Endpoint};
 pub use dialect::{Dialect, Meaning, OfflineAccess, ResourceParameter};
 pub use discovery::{Discovery, discover, look_at_resource};
 pub use error::Error;
+pub use exchange::{ExchangeGrant, token_exchange};
 pub use identity::{Person, UserInfo, user_info};
 pub use issuer_keys::{IssuerKeys, PublishedKeys, issuer_keys};
+pub use login::{access_token_ends, id_token_ends, is_of_another, issuer_token_endpoint};
 pub use outcome::{About, Lost, Outcome, Refused};
 pub use profiles::{ProfileError, Profiles};
 pub use registration::{NewClient, RegisteredClient, client_document, register};

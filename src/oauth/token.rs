@@ -164,10 +164,15 @@ pub async fn client_credentials(
     outcome
 }
 
-type Typed = Result<Tokens, RequestTokenError<Failure, BasicErrorResponse>>;
+pub(super) type Typed = Result<Tokens, RequestTokenError<Failure, BasicErrorResponse>>;
 
 /// What an answer means; `sent` are the secrets that it must not repeat.
-fn outcome(typed: Typed, endpoint: &Endpoint<'_>, dialect: &Dialect, sent: &[&str]) -> Outcome {
+pub(super) fn outcome(
+    typed: Typed,
+    endpoint: &Endpoint<'_>,
+    dialect: &Dialect,
+    sent: &[&str],
+) -> Outcome {
     match typed {
         Ok(response) => Outcome::Granted(token_set(&response)),
         Err(RequestTokenError::ServerResponse(refusal)) => {

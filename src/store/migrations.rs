@@ -47,6 +47,7 @@ const HISTORY: &[Twin] = &[
     twin!(11, "0011_identity"),
     twin!(12, "0012_chats"),
     twin!(14, "0014_user_tokens"),
+    twin!(15, "0015_identities"),
 ];
 
 /// What a database still lacks.

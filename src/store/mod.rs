@@ -31,8 +31,10 @@ mod engine;
 mod error;
 mod file;
 mod handshakes;
+mod identities;
 mod identity_keys;
 mod keys;
+mod lifecycles;
 mod migrations;
 mod registrations;
 mod requests;
@@ -165,13 +167,14 @@ impl Store {
 
     /// Every statement of the store, by file and name; for the laws.
     pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
-        let files: [(&str, &[(&str, &str)]); 17] = [
+        let files: [(&str, &[(&str, &str)]); 18] = [
             ("access", access::STATEMENTS),
             ("audit", audit::STATEMENTS),
             ("changes", changes::STATEMENTS),
             ("chats", chats::STATEMENTS),
             ("connections", connections::STATEMENTS),
             ("handshakes", handshakes::STATEMENTS),
+            ("identities", identities::STATEMENTS),
             ("identity_keys", identity_keys::STATEMENTS),
             ("keys", keys::STATEMENTS),
             ("migrations", migrations::STATEMENTS),
@@ -298,6 +301,7 @@ views! {
     connections = connections::Reader;
     feed = changes::Reader;
     handshakes = handshakes::Reader;
+    identities = identities::Reader;
     identity_keys = identity_keys::Reader;
     keys = keys::Reader;
     registrations = registrations::Reader;
@@ -311,6 +315,7 @@ views! {
     ; chats_mut = chats::Writer;
     ; connections_mut = connections::Writer;
     ; handshakes_mut = handshakes::Writer;
+    ; identities_mut = identities::Writer;
     ; identity_keys_mut = identity_keys::Writer;
     ; keys_mut = keys::Writer;
     ; registrations_mut = registrations::Writer;
@@ -327,6 +332,11 @@ impl Upkeep {
     /// Leases and outcomes that leave a connection what it is.
     pub fn connection_leases(&mut self) -> connections::Keeper<'_> {
         connections::Keeper(&mut self.tx)
+    }
+
+    /// Leases and outcomes that leave an identity what it is.
+    pub fn identity_leases(&mut self) -> identities::Keeper<'_> {
+        identities::Keeper(&mut self.tx)
     }
 
     /// A handshake's steps on the way to its end.

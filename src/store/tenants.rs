@@ -28,6 +28,8 @@ statements! {
     DELETE_SERVERS = "DELETE FROM servers WHERE tenant = $1";
     DELETE_TOMBSTONES = "DELETE FROM connection_tombstones WHERE tenant = $1";
     DELETE_HEADER_VERSIONS = "DELETE FROM user_header_versions WHERE tenant = $1";
+    DELETE_IDENTITIES = "DELETE FROM identities WHERE tenant = $1";
+    DELETE_IDENTITY_TOMBSTONES = "DELETE FROM identity_tombstones WHERE tenant = $1";
     DELETE_API_KEYS = "DELETE FROM api_keys WHERE tenant = $1";
     DELETE_REQUESTS = "DELETE FROM requests WHERE tenant = $1";
     DELETE_DATA_KEYS = "DELETE FROM data_keys WHERE tenant = $1";
@@ -192,6 +194,8 @@ impl Writer<'_> {
             DELETE_SERVERS,
             DELETE_TOMBSTONES,
             DELETE_HEADER_VERSIONS,
+            DELETE_IDENTITIES,
+            DELETE_IDENTITY_TOMBSTONES,
             DELETE_API_KEYS,
             DELETE_REQUESTS,
         ];
@@ -217,17 +221,14 @@ impl Writer<'_> {
         if rows == 0 {
             return Ok(false);
         }
-        // Chats hold what is sealed, and one may have been written while the tenant was being deleted.
-        on!(&mut *self.tx, |conn| sqlx::query(DELETE_CHATS)
-            .bind(id.as_str())
-            .execute(conn)
-            .await
-            .map(drop))?;
-        on!(&mut *self.tx, |conn| sqlx::query(DELETE_DATA_KEYS)
-            .bind(id.as_str())
-            .execute(conn)
-            .await
-            .map(drop))?;
+        // Chats and identities hold what is sealed, and may have been written while the tenant was being deleted.
+        for statement in [DELETE_CHATS, DELETE_IDENTITIES, DELETE_DATA_KEYS] {
+            on!(&mut *self.tx, |conn| sqlx::query(statement)
+                .bind(id.as_str())
+                .execute(conn)
+                .await
+                .map(drop))?;
+        }
         self.changed(id, Op::Delete);
         Ok(true)
     }

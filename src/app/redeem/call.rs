@@ -15,20 +15,22 @@ use super::super::vault::Unopened;
 use crate::domain::connections::{Connection, Origin, Settled};
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
-use crate::domain::secrets::RefreshToken;
-use crate::domain::servers::Server;
+use crate::domain::secrets::{AccessToken, RefreshToken};
+use crate::domain::servers::{Auth, Server, UserOidc};
 use crate::fetch::Policy;
-use crate::oauth::{self, Endpoint, Outcome, OwnGrant, RefreshGrant};
+use crate::oauth::{self, Endpoint, ExchangeGrant, Outcome, OwnGrant, RefreshGrant};
 use crate::store::{self, within};
 
 /// Why no request was made.
-pub(super) enum Uncalled {
+pub(in crate::app) enum Uncalled {
     /// The refresh token cannot be opened.
     Unreadable,
     /// The client cannot authenticate as it must; the code.
     Client(&'static str),
     /// The lease could end before the answer is written.
     LeaseTooShort,
+    /// The user's login, which was to be exchanged, ended.
+    NoLogin,
     /// The server changed: its secret of today is not for the endpoint of then.
     ServerChanged,
     /// The store did not answer, or what was needed is gone.
@@ -42,6 +44,7 @@ impl Uncalled {
             Self::Unreadable => (Settled::Unreadable, "unreadable"),
             Self::Client(code) => (Settled::ClientRefused, code),
             Self::LeaseTooShort => (Settled::NotSent, "lease_too_short"),
+            Self::NoLogin => (Settled::NotSent, "login_ended"),
             Self::ServerChanged => (Settled::NotSent, "server_changed"),
             Self::Store(error) => {
                 tracing::warn!(%error, "renewal could not begin");
@@ -61,12 +64,21 @@ impl From<Unopened> for Uncalled {
     }
 }
 
-/// What is presented, and since when the lease counts.
+/// What is presented for new tokens.
+enum Presented {
+    /// The refresh token.
+    Refresh(RefreshToken),
+    /// Nothing but our client.
+    Own,
+    /// The user's login token.
+    Login(AccessToken, UserOidc),
+}
+
+/// What is asked, and since when the lease counts.
 struct Ask<'a> {
     connection: &'a Connection,
     server: &'a Server,
-    /// `None` for a grant of our own.
-    refresh_token: Option<&'a RefreshToken>,
+    presented: &'a Presented,
     started: Duration,
 }
 
@@ -105,15 +117,11 @@ impl App {
         if server.auth_version != connection.auth_version || awaits_approval(&server) {
             return Err(Uncalled::ServerChanged);
         }
-        // A grant of our own is asked for anew: nothing is presented but the client.
-        let refresh_token = match connection.origin {
-            Origin::Automatic => None,
-            Origin::Handshake | Origin::Import => Some(self.open_refresh_token(connection).await?),
-        };
+        let presented = self.presented(connection, &server).await?;
         let ask = Ask {
             connection,
             server: &server,
-            refresh_token: refresh_token.as_ref(),
+            presented: &presented,
             started,
         };
         let outcome = self.present(&ask, &registration).await?;
@@ -153,7 +161,7 @@ impl App {
         let Ask {
             connection,
             server,
-            refresh_token,
+            presented,
             started,
         } = *ask;
         // The client's secret or key is the server's matter, not the grant's.
@@ -187,22 +195,76 @@ impl App {
         let profile = connection.profile.as_deref();
         let dialect = profiles.dialect(profile, &connection.issuer);
         let resource = connection.resource.as_ref();
-        let Some(refresh_token) = refresh_token else {
-            let scopes = own_scopes(server);
-            let grant = OwnGrant {
-                resource,
-                scopes: scopes.as_ref(),
-                dialect,
-            };
-            return Ok(oauth::client_credentials(&self.0.fetch, &endpoint, &grant).await);
-        };
-        let grant = RefreshGrant {
-            refresh_token,
-            resource,
-            scopes: None,
-            dialect,
-        };
-        Ok(oauth::refresh(&self.0.fetch, &endpoint, &grant).await)
+        let fetch = &self.0.fetch;
+        Ok(match presented {
+            Presented::Own => {
+                let scopes = own_scopes(server);
+                let grant = OwnGrant {
+                    resource,
+                    scopes: scopes.as_ref(),
+                    dialect,
+                };
+                oauth::client_credentials(fetch, &endpoint, &grant).await
+            }
+            Presented::Login(subject, oidc) => {
+                let scopes = own_scopes(server);
+                let grant = ExchangeGrant {
+                    subject,
+                    kind: oidc.token,
+                    audience: oidc.exchange_audience.as_deref(),
+                    resource,
+                    scopes: scopes.as_ref(),
+                    dialect,
+                };
+                oauth::token_exchange(fetch, &endpoint, &grant).await
+            }
+            Presented::Refresh(refresh_token) => {
+                let grant = RefreshGrant {
+                    refresh_token,
+                    resource,
+                    scopes: None,
+                    dialect,
+                };
+                oauth::refresh(fetch, &endpoint, &grant).await
+            }
+        })
+    }
+
+    /// What is presented for a connection, opened. What is not a user's grant is asked for anew.
+    async fn presented(
+        &self,
+        connection: &Connection,
+        server: &Server,
+    ) -> Result<Presented, Uncalled> {
+        match (connection.origin, &server.spec.auth) {
+            (Origin::Automatic, Auth::UserOidc(oidc)) => {
+                let token = self.subject_token(connection, oidc).await?;
+                Ok(Presented::Login(token, oidc.clone()))
+            }
+            (Origin::Automatic, _) => Ok(Presented::Own),
+            (Origin::Handshake | Origin::Import, _) => {
+                let token = self.open_refresh_token(connection).await?;
+                Ok(Presented::Refresh(token))
+            }
+        }
+    }
+
+    /// The login token to exchange, which lives: of the very login that the connection is for.
+    async fn subject_token(
+        &self,
+        connection: &Connection,
+        oidc: &UserOidc,
+    ) -> Result<AccessToken, Uncalled> {
+        let issuer = Some(&connection.issuer);
+        let found = self.identity_for(&connection.tenant, &connection.user, issuer);
+        let found = found.await.map_err(Uncalled::Store)?;
+        let now = self.0.clock.now();
+        let living = found
+            .as_ref()
+            .filter(|identity| !identity.is_over())
+            .and_then(|identity| Some((identity, identity.living(oidc.token, now)?.0)));
+        let (identity, sealed) = living.ok_or(Uncalled::NoLogin)?;
+        Ok(self.open_login(identity, (oidc.token, sealed)).await?)
     }
 
     async fn open_refresh_token(&self, connection: &Connection) -> Result<RefreshToken, Uncalled> {

@@ -1,4 +1,5 @@
-//! Redeeming: one refresh token, once, whatever the number of callers and replicas.
+//! Redeeming: one refresh token, once, whatever the number of callers and replicas; of connections and of
+//! users' identities alike.
 //!
 //! This is the executor of [`decide`]: it loads a state, asks, writes the new one under the
 //! condition that the old one still stands, and does what the effect says. In a process there is one
@@ -10,25 +11,30 @@ use std::time::Duration;
 
 use super::App;
 use super::error::{Error, Result};
-use super::feed::Topic;
 use super::insist::TRY;
 use super::metrics::RefreshOutcome;
 use super::resolve::Wanted;
 use crate::domain::audit::{NewAuditEvent, Origin};
 use crate::domain::connections::{
-    self, Attempt, Connection, Decision, Effect, Event, Policy, Settled, decide,
+    Attempt, Connection, Decision, Effect, Event, Policy, Settled, decide,
 };
 use crate::domain::ids::IntentId;
-use crate::oauth::{About, Outcome};
+use crate::domain::time::Timestamp;
+use crate::oauth::Outcome;
 use crate::store::within;
 
 mod ahead;
 mod call;
+mod connection;
+mod grant;
+mod identity;
 mod key;
 mod places;
 mod settle;
 mod unplanned;
 
+pub(super) use grant::Grant;
+pub(super) use identity::IdentityKey;
 pub(super) use key::Key;
 pub(super) use places::Places;
 pub(super) use unplanned::Walk;
@@ -40,9 +46,9 @@ use settle::Tried;
 const POLL: Duration = Duration::from_millis(250);
 
 /// What became of an attempt to take the lease.
-enum Claim {
+enum Claim<G> {
     /// The attempt is declared: redeem.
-    Ours(Box<Tried>, Passage),
+    Ours(Box<Tried<G>>, Passage),
     /// Somebody wrote in between: look again.
     LookAgain,
     /// Somebody else redeems: look again later.
@@ -52,12 +58,16 @@ enum Claim {
 }
 
 impl App {
-    /// A user's grant as it is stored now.
+    /// A user's connection as it is stored now.
     pub(super) async fn connection(&self, key: &Key) -> Result<Option<Connection>> {
+        self.held_grant(key).await
+    }
+
+    /// A grant as it is stored now.
+    pub(super) async fn held_grant<G: Grant>(&self, key: &G::Key) -> Result<Option<G>> {
         let read = async {
             let mut tx = self.0.store.read().await?;
-            let mut connections = tx.connections();
-            connections.get(&key.tenant, &key.user, key.server).await
+            G::find(&mut tx, key).await
         };
         Ok(within(TRY, read).await?)
     }
@@ -65,7 +75,7 @@ impl App {
     /// What is to be done about a grant now; nothing is written. What would have to be written first
     /// (that the lease of an attempt ended without a verdict) is not told but left to a flight: the
     /// one that began the attempt may still hold its answer.
-    pub(super) fn peek(&self, connection: &Connection, min_valid_for: Duration) -> Effect {
+    pub(super) fn peek<G: Grant>(&self, grant: &G, min_valid_for: Duration) -> Effect {
         let now = self.0.clock.now();
         let attempt = Attempt {
             intent: IntentId::from_bytes([0; 16]),
@@ -79,8 +89,8 @@ impl App {
             min_valid_for,
             attempt,
         };
-        let decision = decide(&connection.life, &event, &self.policy(connection));
-        let unwritten = decision.next != connection.life;
+        let decision = decide(grant.life(), &event, &self.policy(grant));
+        let unwritten = decision.next != *grant.life();
         if unwritten && matches!(decision.effect, Effect::Tell(_)) {
             Effect::Redeem
         } else {
@@ -89,29 +99,26 @@ impl App {
     }
 
     /// The rules for one grant: the deployment's, and what is known of its provider.
-    pub(super) fn policy(&self, connection: &Connection) -> Policy {
-        let profiles = &self.0.settings.profiles;
-        let mut provider = profiles.find(connection.profile.as_deref(), &connection.issuer);
-        // What is asked for in our own name spends nothing: asking twice does no harm.
-        provider.keeps_refresh_tokens |= connection.origin == connections::Origin::Automatic;
-        Policy {
-            provider,
-            ..self.0.settings.tokens
-        }
+    pub(super) fn policy<G: Grant>(&self, grant: &G) -> Policy {
+        grant.policy(self)
     }
 
     /// Waits, as long as patience lasts, until a grant was renewed or could not be; the grant as it is
     /// then. The flight goes on when patience ends.
-    pub(super) async fn renewed(&self, key: &Key, wanted: Wanted) -> Result<Option<Connection>> {
+    pub(super) async fn renewed<G: Grant>(
+        &self,
+        key: &G::Key,
+        wanted: Wanted,
+    ) -> Result<Option<G>> {
         let mut patience = pin!(tokio::time::sleep(wanted.patience));
         loop {
             let mut ours = false;
-            let mut flight = self.0.flights.join(key, |landing| {
+            let mut flight = G::flights(self).join(key, |landing| {
                 ours = true;
                 let (app, key) = (self.clone(), key.clone());
                 self.0.tasks.spawn(async move {
-                    if let Err(error) = app.fly(&key, wanted.min_valid_for).await {
-                        tracing::warn!(server.id = %key.server, %error, "renewal did not run");
+                    if let Err(error) = app.fly::<G>(&key, wanted.min_valid_for).await {
+                        tracing::warn!(%error, "renewal of {key} did not run");
                     }
                     drop(landing);
                 });
@@ -121,12 +128,12 @@ impl App {
                 _ = flight.changed() => true,
                 () = &mut patience => false,
             };
-            let connection = self.connection(key).await?;
-            let effect = connection
+            let grant = self.held_grant::<G>(key).await?;
+            let effect = grant
                 .as_ref()
-                .map(|connection| self.peek(connection, wanted.min_valid_for));
-            let endpoint = connection.as_ref().map(|one| one.token_endpoint.as_str());
-            let begins = self.begins_redemptions(endpoint.unwrap_or_default());
+                .map(|grant| self.peek(grant, wanted.min_valid_for));
+            let place = grant.as_ref().map(Grant::place);
+            let begins = self.begins_redemptions(place.as_deref().unwrap_or_default());
             let again = match effect {
                 // Somebody else is at it still, or again.
                 Some(Effect::Await { .. }) => begins,
@@ -142,24 +149,23 @@ impl App {
                 | None => false,
             };
             if !in_time || !again {
-                return Ok(connection);
+                return Ok(grant);
             }
         }
     }
 
     /// Whether a redemption may begin at a place now: it is not left alone, and this process goes on.
-    fn begins_redemptions(&self, endpoint: &str) -> bool {
-        !self.0.ending.is_cancelled() && self.0.places.wait(endpoint).is_none()
+    fn begins_redemptions(&self, place: &str) -> bool {
+        !self.0.ending.is_cancelled() && self.0.places.wait(place).is_none()
     }
 
-    async fn fly(&self, key: &Key, min_valid_for: Duration) -> Result<()> {
+    async fn fly<G: Grant>(&self, key: &G::Key, min_valid_for: Duration) -> Result<()> {
         let waiting = self.0.clock.monotonic();
-        let topic = Topic::connection(&key.tenant, &key.user, key.server);
-        let news = self.0.feed.alarm(topic);
+        let news = self.0.feed.alarm(G::topic(key));
         loop {
             news.clear();
             let started = self.0.clock.monotonic();
-            match self.claim(key, min_valid_for).await? {
+            match self.claim::<G>(key, min_valid_for).await? {
                 Claim::Ours(tried, passage) => return self.redeem(*tried, passage, started).await,
                 Claim::LookAgain => {}
                 // What others are at is not waited for beyond the end of this process.
@@ -179,22 +185,21 @@ impl App {
     }
 
     /// Declares an attempt, if the state asks for one.
-    async fn claim(&self, key: &Key, min_valid_for: Duration) -> Result<Claim> {
+    async fn claim<G: Grant>(&self, key: &G::Key, min_valid_for: Duration) -> Result<Claim<G>> {
         let read = async {
             let mut tx = self.0.store.read().await?;
-            let mut connections = tx.connections();
-            let found = connections.get(&key.tenant, &key.user, key.server).await?;
+            let found = G::find(&mut tx, key).await?;
             Ok::<_, Error>((found, tx.lease_now(&*self.0.clock).await?))
         };
         let (found, lease_now) = within(TRY, read).await?;
-        let Some(mut connection) = found else {
+        let Some(mut grant) = found else {
             return Ok(Claim::Nothing);
         };
         let attempt = Attempt {
             intent: IntentId::mint(&*self.0.clock, &*self.0.random),
             owner: self.0.replica,
             until: lease_now.after(self.0.settings.tokens.lease),
-            serial: connection.life.attempts.saturating_add(1),
+            serial: grant.life().attempts.saturating_add(1),
         };
         let event = Event::Asked {
             now: self.0.clock.now(),
@@ -202,29 +207,29 @@ impl App {
             min_valid_for,
             attempt,
         };
-        let decision = decide(&connection.life, &event, &self.policy(&connection));
+        let decision = decide(grant.life(), &event, &self.policy(&grant));
         let passage = if decision.effect == Effect::Redeem {
             // What began now might be cut off.
             if self.0.ending.is_cancelled() {
                 return Ok(Claim::Nothing);
             }
-            match self.0.places.admit(&connection.token_endpoint) {
+            match self.0.places.admit(&grant.place()) {
                 Ok(passage) => Some(passage),
                 Err(_wait) => return Ok(Claim::Nothing),
             }
         } else {
             None
         };
-        if decision.next != connection.life {
-            let lost = decision.next.unknown_outcomes > connection.life.unknown_outcomes;
+        if decision.next != *grant.life() {
+            let lost = decision.next.unknown_outcomes > grant.life().unknown_outcomes;
             let error = lost.then_some("outcome_unknown");
-            let saved = Box::pin(self.save(&mut connection, &decision, error));
+            let saved = Box::pin(self.save(&mut grant, &decision, error));
             match within(TRY, saved).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(Claim::LookAgain),
                 Err(error) if passage.is_some() => {
                     // It may be written all the same, and nothing will be sent.
-                    let tried = self.tried(connection, attempt);
+                    let tried = self.tried(grant, attempt);
                     self.settle(&tried, Settled::NotSent, "store_unavailable")
                         .await?;
                     return Err(error);
@@ -233,7 +238,7 @@ impl App {
             }
         }
         if let Some(passage) = passage {
-            let tried = self.tried(connection, attempt);
+            let tried = self.tried(grant, attempt);
             return Ok(Claim::Ours(Box::new(tried), passage));
         }
         Ok(match decision.effect {
@@ -247,9 +252,9 @@ impl App {
         })
     }
 
-    fn tried(&self, connection: Connection, attempt: Attempt) -> Tried {
+    fn tried<G: Grant>(&self, grant: G, attempt: Attempt) -> Tried<G> {
         Tried {
-            connection,
+            grant,
             attempt,
             sent_at: self.0.clock.now(),
         }
@@ -257,57 +262,70 @@ impl App {
 
     /// Writes the state of a decision, unless the row changed since it was read. A new status means
     /// something to others and is audited; a lease, a pause or a count is upkeep.
-    pub(super) async fn save(
+    pub(super) async fn save<G: Grant>(
         &self,
-        connection: &mut Connection,
+        grant: &mut G,
         decision: &Decision,
         error: Option<&str>,
     ) -> Result<bool> {
-        let before = connection.life.status;
-        let status_changes = before != decision.next.status;
+        let (before, status) = (grant.life().status, decision.next.status);
+        let status_changes = before != status;
         let now = self.0.clock.now();
-        connection.life = decision.next;
-        connection.updated_at = now;
+        let kept = grant.kept();
+        *kept.life = decision.next;
+        *kept.updated_at = now;
         if let Some(error) = error {
-            connection.last_error = Some(error.to_owned());
-            connection.failed_at = Some(now);
+            *kept.last_error = Some(error.to_owned());
+            *kept.failed_at = Some(now);
         }
-        connection.due_at = connection.next_due(connection.used_at, &self.policy(connection));
+        *grant.kept().due_at = self.next_due(grant);
         let saved = if status_changes {
-            let mut event = self.service_event(connection, "connection.end");
-            event.detail = serde_json::json!({
-                "server": connection.server.to_string(),
-                "before": { "status": before.kind().as_str() },
-                "after": { "status": decision.next.status.kind().as_str() },
-                "reason": decision.next.status.reason(),
-                "error": connection.last_error.as_ref().filter(|_| error.is_some()),
-            });
+            let mut event = self.service_event(grant, G::ENDED);
+            event.detail["before"] = serde_json::json!({ "status": before.kind().as_str() });
+            event.detail["after"] = serde_json::json!({ "status": status.kind().as_str() });
+            event.detail["reason"] = status.reason().into();
+            event.detail["error"] = error.into();
             let mut tx = self.0.store.write().await?;
-            let saved = tx.connections_mut().save_life(connection).await?;
+            let saved = grant.save(&mut tx).await?;
             if saved {
                 tx.commit(&event).await?;
             }
             saved
         } else {
             let mut tx = self.0.store.upkeep().await?;
-            let saved = tx.connection_leases().save_life(connection).await?;
+            let saved = grant.save_quietly(&mut tx).await?;
             tx.commit().await?;
             saved
         };
-        connection.version += i64::from(saved);
+        *grant.kept().version += i64::from(saved);
         Ok(saved)
     }
 
-    fn service_event(&self, connection: &Connection, action: &'static str) -> NewAuditEvent {
-        let mut event = self.event(&connection.tenant, Origin::service(), action, connection.id);
-        event.user = Some(connection.user.to_string());
+    /// When a grant is next renewed without being asked for, by today's rules.
+    fn next_due<G: Grant>(&self, grant: &G) -> Option<Timestamp> {
+        let policy = self.policy(grant);
+        grant
+            .life()
+            .next_due(grant.id().as_bytes(), grant.used_at(), &policy)
+    }
+
+    fn service_event<G: Grant>(&self, grant: &G, action: &'static str) -> NewAuditEvent {
+        let (tenant, user) = grant.owner();
+        let mut event = self.event(tenant, Origin::service(), action, grant.id());
+        event.user = Some(user.to_string());
+        event.detail = grant.described();
         event
     }
 
     /// Redeems under a declared attempt and writes what came of it. `started` is when the lease was
     /// asked for, on the monotonic clock.
-    async fn redeem(&self, tried: Tried, passage: Passage, started: Duration) -> Result<()> {
-        let outcome = match self.call(&tried.connection, started).await {
+    async fn redeem<G: Grant>(
+        &self,
+        tried: Tried<G>,
+        passage: Passage,
+        started: Duration,
+    ) -> Result<()> {
+        let outcome = match tried.grant.call(self, started).await {
             Ok(outcome) => outcome,
             Err(uncalled) => {
                 drop(passage);
@@ -322,26 +340,17 @@ impl App {
         let forgotten = matches!(&outcome, Outcome::Refused(said) if said.is_unknown_client());
         let (settled, counted, error) = match outcome {
             Outcome::Granted(tokens) => {
-                self.count(&tried.connection, RefreshOutcome::Success);
+                self.count(&tried.grant, RefreshOutcome::Success);
                 self.keep_tokens(&tried, &tokens).await;
                 return Ok(());
             }
             Outcome::NotSent(error) => {
-                tracing::info!(connection.id = %tried.connection.id, %error, "nothing was sent");
+                tracing::info!(grant.id = %tried.grant.id(), %error, "nothing was sent");
                 let code = "not_sent".to_owned();
                 (Settled::NotSent, RefreshOutcome::NotSent, code)
             }
             Outcome::Refused(refused) => {
-                let own = tried.connection.origin == connections::Origin::Automatic;
-                let (settled, counted) = match refused.about {
-                    // There is no grant that could have ended: it is our client that may not.
-                    About::Grant | About::Other if own => {
-                        (Settled::ClientRefused, RefreshOutcome::RegistrationTrouble)
-                    }
-                    About::Grant => (Settled::Refused, RefreshOutcome::Refused),
-                    About::Client => (Settled::ClientRefused, RefreshOutcome::RegistrationTrouble),
-                    About::Other => (Settled::Unclear, RefreshOutcome::Unclear),
-                };
+                let (settled, counted) = tried.grant.refusal(&refused);
                 let code = refused.code.unwrap_or_else(|| "refused".to_owned());
                 (settled, counted, code)
             }
@@ -361,22 +370,16 @@ impl App {
                 "outcome_unknown".to_owned(),
             ),
         };
-        self.count(&tried.connection, counted);
+        self.count(&tried.grant, counted);
         self.settle(&tried, settled, &error).await?;
         if forgotten {
-            let grant = &tried.connection;
-            let whose = (grant.tenant.clone(), grant.server);
-            let mended = self.client_refused(whose, grant.registration);
-            // As a rule it is done before anybody is told; it goes on by itself where it is not.
-            let _ = tokio::time::timeout(TRY, mended).await;
+            tried.grant.client_forgotten(self).await;
         }
         Ok(())
     }
 
-    fn count(&self, connection: &Connection, outcome: RefreshOutcome) {
-        self.0
-            .metrics
-            .refreshed(connection.issuer.as_str(), outcome);
+    fn count<G: Grant>(&self, grant: &G, outcome: RefreshOutcome) {
+        self.0.metrics.refreshed(grant.issuer().as_str(), outcome);
     }
 }
 

@@ -4,19 +4,17 @@
 use super::super::App;
 use super::super::error::Result;
 use super::super::insist::{Insist, TRY};
-use super::Key;
+use super::Grant;
 use crate::domain::authorization::TokenSet;
-use crate::domain::connections::{
-    Attempt, Connection, Decision, Effect, Event, Redemption, Settled, decide,
-};
+use crate::domain::connections::{Attempt, Decision, Effect, Event, Redemption, Settled, decide};
 use crate::domain::time::Timestamp;
 use crate::store::within;
 
 /// One redemption, as it was begun.
 #[derive(Debug)]
-pub(super) struct Tried {
+pub(super) struct Tried<G> {
     /// The grant as it stood.
-    pub(super) connection: Connection,
+    pub(super) grant: G,
     /// The attempt declared.
     pub(super) attempt: Attempt,
     /// When the request was about to be sent.
@@ -26,17 +24,17 @@ pub(super) struct Tried {
 impl App {
     /// The grant of a redemption as it stands now, unless another one took its place: the
     /// connection, or the one that took over its refresh token with the attempt under way.
-    async fn standing(&self, tried: &Tried) -> Result<Option<Connection>> {
-        let now = self.connection(&Key::of(&tried.connection)).await?;
-        Ok(now.filter(|now| now.id == tried.connection.id || takes_over(now, tried)))
+    async fn standing<G: Grant>(&self, tried: &Tried<G>) -> Result<Option<G>> {
+        let now: Option<G> = self.held_grant(&tried.grant.key()).await?;
+        Ok(now.filter(|now| now.id() == tried.grant.id() || takes_over(now, tried)))
     }
 
     /// What an outcome does to the grant as it stands.
-    fn judge(&self, tried: &Tried, now: &Connection, outcome: Settled) -> Decision {
+    fn judge<G: Grant>(&self, tried: &Tried<G>, now: &G, outcome: Settled) -> Decision {
         let generation = if takes_over(now, tried) {
-            now.life.generation
+            now.life().generation
         } else {
-            tried.connection.life.generation
+            tried.grant.life().generation
         };
         let event = Event::Settled {
             now: self.0.clock.now(),
@@ -44,14 +42,19 @@ impl App {
             generation,
             outcome,
         };
-        decide(&now.life, &event, &self.policy(now))
+        decide(now.life(), &event, &self.policy(now))
     }
 
     /// Writes an outcome without tokens, unless a newer state stands. While the store does not answer
     /// it is tried again, as long as the lease lasts: what is not written counts as unknown then.
-    pub(super) async fn settle(&self, tried: &Tried, outcome: Settled, error: &str) -> Result<()> {
-        let id = tried.connection.id;
-        tracing::info!(connection.id = %id, outcome = error, "renewal did not succeed");
+    pub(super) async fn settle<G: Grant>(
+        &self,
+        tried: &Tried<G>,
+        outcome: Settled,
+        error: &str,
+    ) -> Result<()> {
+        let id = tried.grant.id();
+        tracing::info!(grant.id = %id, outcome = error, "renewal did not succeed");
         let mut again = Insist::for_at_most(self.0.settings.tokens.lease);
         loop {
             match within(TRY, Box::pin(self.try_settle(tried, outcome, error))).await {
@@ -63,7 +66,12 @@ impl App {
     }
 
     /// One try to write an outcome; `true` when it is written or superseded.
-    async fn try_settle(&self, tried: &Tried, outcome: Settled, error: &str) -> Result<bool> {
+    async fn try_settle<G: Grant>(
+        &self,
+        tried: &Tried<G>,
+        outcome: Settled,
+        error: &str,
+    ) -> Result<bool> {
         let Some(mut current) = self.standing(tried).await? else {
             return Ok(true);
         };
@@ -76,15 +84,15 @@ impl App {
 
     /// Writes new tokens before anyone gets them, and does not stop until they are written or a
     /// newer generation stands: the old refresh token is spent.
-    pub(super) async fn keep_tokens(&self, tried: &Tried, tokens: &TokenSet) {
+    pub(super) async fn keep_tokens<G: Grant>(&self, tried: &Tried<G>, tokens: &TokenSet) {
         let mut again = Insist::for_ever();
         loop {
             match within(TRY, Box::pin(self.persist(tried, tokens))).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
-                    let id = tried.connection.id;
-                    tracing::error!(connection.id = %id, %error, "new tokens are not stored yet");
+                    let id = tried.grant.id();
+                    tracing::error!(grant.id = %id, %error, "new tokens are not stored yet");
                 }
             }
             again.wait().await;
@@ -92,41 +100,32 @@ impl App {
     }
 
     /// One try to write new tokens; `true` when they are written or superseded.
-    async fn persist(&self, tried: &Tried, tokens: &TokenSet) -> Result<bool> {
+    async fn persist<G: Grant>(&self, tried: &Tried<G>, tokens: &TokenSet) -> Result<bool> {
         let Some(mut next) = self.standing(tried).await? else {
-            return self.queue_late(&tried.connection, tokens).await;
+            return tried.grant.late(self, tokens).await;
         };
-        // A provider that no longer says how long is taken to mean as long as before, if there was any.
-        let end = next.life.expires_at.filter(|_| next.access_token.is_some());
-        let before = end.map(|end| end.since(next.life.obtained_at));
-        let lifetime = tokens.expires_in.or(before);
+        let ends = next.ends(tokens, tried.sent_at);
         let redemption = Redemption {
             obtained_at: tried.sent_at,
-            expires_at: lifetime.map(|lifetime| tried.sent_at.after(lifetime)),
+            expires_at: ends.first,
             kept: tokens.refresh_token.is_none(),
         };
         let decision = self.judge(tried, &next, Settled::Success(redemption));
         if decision.effect != Effect::Persist {
-            return self.queue_late(&tried.connection, tokens).await;
+            return tried.grant.late(self, tokens).await;
         }
-        next.life = decision.next;
-        self.seal_tokens(&mut next, tokens).await?;
+        *next.kept().life = decision.next;
+        next.seal(self, tokens, (tried.sent_at, ends)).await?;
         let now = self.0.clock.now();
-        next.refreshed_at = Some(now);
-        next.updated_at = now;
-        next.last_error = None;
-        let grant_ends = tokens
-            .refresh_expires_in
-            .map(|in_| tried.sent_at.after(in_));
-        next.reconnect_before = grant_ends.or(next.reconnect_before);
-        next.due_at = next.next_due(next.used_at, &self.policy(&next));
-        let mut event = self.service_event(&next, "connection.refresh");
-        event.detail = serde_json::json!({
-            "server": next.server.to_string(),
-            "generation": next.life.generation,
-        });
+        let kept = next.kept();
+        *kept.refreshed_at = Some(now);
+        *kept.updated_at = now;
+        *kept.last_error = None;
+        *next.kept().due_at = self.next_due(&next);
+        let mut event = self.service_event(&next, G::RENEWED);
+        event.detail["generation"] = next.life().generation.into();
         let mut tx = self.0.store.write().await?;
-        let written = tx.connections_mut().renew(&next).await?;
+        let written = next.renew(&mut tx).await?;
         if written {
             tx.commit(&event).await?;
         }
@@ -136,7 +135,7 @@ impl App {
 
 /// Whether another connection holds the very refresh token of a redemption under way: it was
 /// imported meanwhile, and the attempt with it.
-fn takes_over(now: &Connection, tried: &Tried) -> bool {
-    let attempt = now.life.attempt.map(|attempt| attempt.intent);
-    now.id != tried.connection.id && attempt == Some(tried.attempt.intent)
+fn takes_over<G: Grant>(now: &G, tried: &Tried<G>) -> bool {
+    let attempt = now.life().attempt.map(|attempt| attempt.intent);
+    now.id() != tried.grant.id() && attempt == Some(tried.attempt.intent)
 }

@@ -1,9 +1,11 @@
 //! Resolving: what a daemon needs for each server right now, or the exact reason why not. One entry
 //! per server; never fails as a whole because one server is broken or slow.
 
+mod exchanged;
 mod fixed;
 mod grant;
 mod identity;
+mod login;
 
 pub(super) use fixed::unending;
 
@@ -218,7 +220,10 @@ impl App {
                 self.resolve_grant(&key, server, wanted).await
             }
             Auth::ClientCredentials(_) => self.resolve_own(server, wanted).await,
-            Auth::UserOidc(_) => Ok(Outcome::NoUserIdentity),
+            Auth::UserOidc(oidc) => {
+                let whose = (&actor.user, oidc);
+                self.resolve_login(server, whose, wanted).await
+            }
             Auth::Enterprise(_) | Auth::Workload(_) => {
                 Ok(Outcome::ConfigError(ConfigProblem::AuthKindUnsupported))
             }
@@ -233,7 +238,7 @@ fn label(outcome: &Outcome) -> ResolveOutcome {
         Outcome::ReconnectRequired(_) => ResolveOutcome::ReconnectRequired,
         Outcome::ScopeUpgradeRequired(_) => ResolveOutcome::ScopeUpgradeRequired,
         Outcome::Expired => ResolveOutcome::Expired,
-        Outcome::NoUserIdentity => ResolveOutcome::NoUserIdentity,
+        Outcome::NoUserIdentity(_) => ResolveOutcome::NoUserIdentity,
         Outcome::MissingUserHeaders(_) => ResolveOutcome::MissingUserHeaders,
         Outcome::ConfigError(_) => ResolveOutcome::ConfigError,
         Outcome::UpstreamUnavailable { .. } => ResolveOutcome::UpstreamUnavailable,

@@ -6,6 +6,7 @@ use super::super::App;
 use super::super::access::check_actor;
 use super::super::clients::current_client;
 use super::super::error::{Error, Result};
+use super::super::identities::identity_in;
 use super::super::readable::readable;
 use super::super::user_headers::Held;
 use super::{ServerRef, etag, find, may_see, sees_all};
@@ -15,7 +16,7 @@ use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::Sealed;
 use crate::domain::servers::{Auth, SealedSecrets, Server};
 use crate::domain::text::UserId;
-use crate::store::{Read, Which};
+use crate::store::{self, Read, Which};
 
 /// Which servers to list.
 #[derive(Debug)]
@@ -143,7 +144,20 @@ impl App {
                     .await?;
                 connection.is_some_and(|connection| connection.is_connected(self.0.clock.now()))
             }
-            Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_) => false,
+            Auth::UserOidc(oidc) => {
+                let whose = (&server.tenant, user);
+                let identity = match identity_in(tx, whose, oidc.issuer.as_ref()).await {
+                    // What is wrong with one row is no reason to show no servers.
+                    Err(error @ store::Error::Corrupt { .. }) => {
+                        tracing::error!(%error, "an identity cannot be read");
+                        None
+                    }
+                    found => found?,
+                };
+                let now = self.0.clock.now();
+                identity.is_some_and(|identity| identity.is_usable(oidc.token, now))
+            }
+            Auth::Enterprise(_) | Auth::Workload(_) => false,
         }))
     }
 

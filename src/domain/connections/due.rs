@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::time::Timestamp;
 use super::freshness::{YOUNG, spread};
 use super::settle::replay_is_harmless;
-use super::{Connection, Policy, Status};
+use super::{Connection, Lifecycle, Policy, Status};
 
 /// The part of an idle limit after which a grant is kept alive, at the latest.
 const KEEP_ALIVE: f64 = 0.8;
@@ -14,8 +14,8 @@ const KEEP_ALIVE: f64 = 0.8;
 /// renewed together.
 const SPREAD: f64 = 0.1;
 
-impl Connection {
-    /// When this grant, last handed out `used_at`, is next to be renewed without being asked for;
+impl Lifecycle {
+    /// When the grant of this id, last handed out `used_at`, is next to be renewed without being asked for;
     /// `None` when it is not.
     ///
     /// A token that was handed out since it was obtained is renewed ahead of its end: between two
@@ -23,12 +23,19 @@ impl Connection {
     /// to end: whoever asks for it next has it renewed then. Where the provider is known to forget
     /// idle grants, they are renewed after 70 to 80 % of that time. Grants with an attempt of an
     /// unknown outcome wait for the end of what they have.
-    pub fn next_due(&self, used_at: Option<Timestamp>, policy: &Policy) -> Option<Timestamp> {
-        let life = &self.life;
+    pub fn next_due(
+        &self,
+        id: &[u8; 16],
+        used_at: Option<Timestamp>,
+        policy: &Policy,
+    ) -> Option<Timestamp> {
+        let life = self;
         if life.status != Status::Active || !life.renewable {
             return None;
         }
-        let share = self.spread();
+        // Always the same for one generation of one grant.
+        let generation = life.generation.to_le_bytes();
+        let share = spread(id.iter().chain(&generation));
         let used = used_at.is_some_and(|used| used >= life.obtained_at);
         let ahead = life.expires_at.filter(|_| used).and_then(|end| {
             let lifetime = end.since(life.obtained_at);
@@ -57,6 +64,13 @@ impl Connection {
         let later = life.next_attempt_at.max(attempt);
         Some(later.map_or(due, |later| due.max(later)))
     }
+}
+
+impl Connection {
+    /// When this grant is next to be renewed without being asked for: [`Lifecycle::next_due`].
+    pub fn next_due(&self, used_at: Option<Timestamp>, policy: &Policy) -> Option<Timestamp> {
+        self.life.next_due(self.id.as_bytes(), used_at, policy)
+    }
 
     /// When the next attempt is planned, or allowed again after a failure, as the row says; `None`
     /// where there will be none, whatever pause the last failure left behind.
@@ -65,12 +79,6 @@ impl Connection {
             return None;
         }
         self.due_at.or(self.life.next_attempt_at)
-    }
-
-    /// Somewhere from 0 to 1, always the same for one generation of one grant.
-    fn spread(&self) -> f64 {
-        let generation = self.life.generation.to_le_bytes();
-        spread(self.id.as_bytes().iter().chain(&generation))
     }
 }
 

@@ -14,8 +14,10 @@ pub use due::AHEAD;
 pub use event::{Decision, Effect, Event, Living, Redemption, Settled, Unusable};
 pub use freshness::{Freshness, Policy};
 
+use std::fmt;
+
 use super::authorization::{Issuer, Resource, Scopes};
-use super::ids::{ConnectionId, IntentId, RegistrationId, ReplicaId, ServerId};
+use super::ids::{ConnectionId, IdentityId, IntentId, RegistrationId, ReplicaId, ServerId};
 use super::resolution::Reconnect;
 use super::secrets::Sealed;
 use super::tenants::TenantId;
@@ -98,8 +100,8 @@ pub enum Origin {
     Handshake,
     /// It was taken over from another system.
     Import,
-    /// The deployment obtains it in its own name, anew whenever it ends (RFC 6749, section 4.4). Nobody's
-    /// user has it.
+    /// The deployment obtains it, anew whenever it ends: in its own name (RFC 6749, section 4.4), when no
+    /// user has it, or for what a user's login is (RFC 8693).
     Automatic,
 }
 
@@ -255,13 +257,39 @@ pub struct Connection {
     pub version: i64,
 }
 
+/// What is handed out and renewed: whatever has a [`Lifecycle`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GrantId {
+    /// One user's grant on one server.
+    Connection(ConnectionId),
+    /// The tokens of a user's login.
+    Identity(IdentityId),
+}
+
+impl GrantId {
+    /// The sixteen bytes of the id.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        match self {
+            Self::Connection(id) => id.as_bytes(),
+            Self::Identity(id) => id.as_bytes(),
+        }
+    }
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(id) => id.fmt(f),
+            Self::Identity(id) => id.fmt(f),
+        }
+    }
+}
+
 /// A credential was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// Whose.
     pub tenant: TenantId,
-    /// Of which connection.
-    pub connection: ConnectionId,
     /// Of which generation.
     pub generation: i64,
     /// When.
@@ -276,6 +304,12 @@ impl Connection {
     pub fn is_connected(&self, now: Timestamp) -> bool {
         let alive = self.life.renewable || self.life.expires_at.is_none_or(|end| now < end);
         self.life.status == Status::Active && alive
+    }
+
+    /// Whether it is a user's login token, exchanged for one that is for this server alone (RFC 8693). It is
+    /// exchanged anew whenever it ends.
+    pub fn is_exchanged(&self) -> bool {
+        self.origin == Origin::Automatic && self.user != UserId::nobody()
     }
 
     /// Whether its server was followed to another issuer: it is kept for when the server comes back.

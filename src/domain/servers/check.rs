@@ -8,6 +8,7 @@ use super::super::headers;
 use super::super::text::{self, Violations};
 use super::binding::check_account_binding;
 use super::forwarding::check_forwarding;
+use super::login::check_user_oidc;
 use super::signing::check_signing;
 use super::{
     Access, ApiKey, Auth, ClientCredentials, CustomHeaders, Draft, Edit, Endpoints, Enterprise,
@@ -82,7 +83,8 @@ pub fn check(draft: &Draft, stored: Stored<'_>, rules: Rules) -> Violations {
         (Access::MOST, Access::LONGEST),
     );
     match &spec.auth {
-        Auth::None | Auth::Workload(_) | Auth::UserOidc(_) => {}
+        Auth::None | Auth::Workload(_) => {}
+        Auth::UserOidc(oidc) => check_user_oidc(&mut found, oidc, rules),
         Auth::OAuth2(oauth2) => check_oauth2(&mut found, oauth2, rules),
         Auth::ApiKey(api_key) => check_api_key(&mut found, api_key, draft, stored),
         Auth::CustomHeaders(custom) => {
@@ -137,7 +139,7 @@ pub(in crate::domain) fn server_url(text: &str, rules: Rules) -> Result<(), &'st
 }
 
 /// Notes an endpoint that is present and no URL we may use.
-fn endpoint(found: &mut Violations, field: &str, url: Option<&str>, rules: Rules) {
+pub(super) fn endpoint(found: &mut Violations, field: &str, url: Option<&str>, rules: Rules) {
     if let Some(Err(why)) = url.map(|url| server_url(url, rules)) {
         found.add(field, why);
     }

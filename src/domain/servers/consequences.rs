@@ -68,7 +68,7 @@ pub fn consequences(old: &Server, draft: &Draft) -> (Consequences, Violations) {
             let (secret, key) = (held.client_secret.is_some(), held.private_key.is_some());
             let by_proof = given.client_secret.leaves(secret) != secret
                 || given.private_key.leaves(key) != key;
-            let own = matches!(after, Auth::ClientCredentials(_));
+            let own = matches!(after, Auth::ClientCredentials(_) | Auth::UserOidc(_));
             entails.needs_provision =
                 entails.clears_auth || own && (entails.ends_grants || by_proof);
             let elsewhere = moved || destinations(before) != destinations(after);

@@ -10,6 +10,7 @@ mod binding;
 mod check;
 mod consequences;
 mod forwarding;
+mod login;
 mod personal;
 mod policy;
 mod signing;

@@ -101,7 +101,7 @@ fn problems(server: &Server) -> Vec<pb::ServerProblem> {
     }
     let secrets = &server.secrets;
     match &server.spec.auth {
-        Auth::UserOidc(_) | Auth::Enterprise(_) | Auth::Workload(_) => {
+        Auth::Enterprise(_) | Auth::Workload(_) => {
             let detail = "this release stores it and does not serve it".to_owned();
             add(pb::StatusReason::AuthKindUnsupported, detail);
         }
@@ -115,6 +115,7 @@ fn problems(server: &Server) -> Vec<pb::ServerProblem> {
         | Auth::OAuth2(_)
         | Auth::ApiKey(_)
         | Auth::CustomHeaders(_)
+        | Auth::UserOidc(_)
         | Auth::ClientCredentials(_) => {}
     }
     found

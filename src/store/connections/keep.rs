@@ -3,10 +3,11 @@
 use super::write::save_life;
 use super::{END_LEASES, FORGET_DUE, USE};
 use crate::domain::connections::{Connection, Use};
+use crate::domain::ids::ConnectionId;
 use crate::domain::time::Timestamp;
-use crate::store::columns::micros;
-use crate::store::engine::{Tx, on};
+use crate::store::engine::Tx;
 use crate::store::error::Result;
+use crate::store::lifecycles;
 
 /// Leases and outcomes that leave a connection what it is.
 #[derive(Debug)]
@@ -22,35 +23,17 @@ impl Keeper<'_> {
     /// Ends every lease now: what their holders had begun has an unknown outcome. For the start of
     /// the one process that has the database. Answers how many.
     pub async fn end_leases(&mut self, now: Timestamp) -> Result<u64> {
-        Ok(on!(&mut *self.0, |conn| sqlx::query(END_LEASES)
-            .bind(now.as_micros())
-            .execute(conn)
-            .await
-            .map(|done| done.rows_affected()))?)
+        lifecycles::end_leases(self.0, END_LEASES, now).await
     }
 
     /// Notes that a credential was handed out, unless a later use is known. Leaves the version:
     /// nothing that is decided on a row depends on it.
-    pub async fn note_use(&mut self, seen: &Use) -> Result<()> {
-        on!(&mut *self.0, |conn| sqlx::query(USE)
-            .bind(seen.connection.to_string())
-            .bind(seen.tenant.as_str())
-            .bind(seen.at.as_micros())
-            .bind(seen.generation)
-            .bind(micros(seen.due_at))
-            .execute(conn)
-            .await
-            .map(drop))?;
-        Ok(())
+    pub async fn note_use(&mut self, connection: ConnectionId, seen: &Use) -> Result<()> {
+        lifecycles::note_use(self.0, USE, (connection.to_string(), seen)).await
     }
 
     /// Takes a row that cannot be read out of what is due: it would come up again and again.
     pub async fn forget_due(&mut self, id: &str) -> Result<()> {
-        on!(&mut *self.0, |conn| sqlx::query(FORGET_DUE)
-            .bind(id)
-            .execute(conn)
-            .await
-            .map(drop))?;
-        Ok(())
+        lifecycles::forget_due(self.0, FORGET_DUE, id).await
     }
 }

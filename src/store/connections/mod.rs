@@ -16,6 +16,7 @@ use row::Row;
 
 use super::engine::{Tx, on, statements};
 use super::error::Result;
+use super::lifecycles::{end_leases_sql, forget_due_sql, note_use_sql, save_life_sql};
 use crate::domain::authorization::Issuer;
 use crate::domain::connections::{Connection, StatusKind};
 use crate::domain::ids::{ConnectionId, ServerId};
@@ -58,11 +59,7 @@ statements! {
         refresh_token = $7, refresh_token_key = $8, obtained_at = $9, expires_at = $10, scopes = $11, \
         token_type = $12, refreshed_at = $13, redeemed_by = $14, keeps = $15, forced_at = $16, \
         reconnect_before = $17 WHERE id = $1 AND version = $2 AND tenant = $3";
-    SAVE_LIFE = "UPDATE connections SET status = $4, reason = $5, rejected = $6, forced = $7, intent = $8, \
-        lease_owner = $9, lease_until = $10, attempts = $11, unknown_outcomes = $12, unknown_since = $13, \
-        unclear_refusals = $14, client_refused = $15, failures = $16, next_attempt_at = $17, \
-        last_error = $18, failed_at = $19, due_at = $20, updated_at = $21, version = version + 1 \
-        WHERE id = $1 AND version = $2 AND tenant = $3";
+    SAVE_LIFE = save_life_sql!("connections");
     LIST_DUE = concat!("SELECT ", columns!(), " FROM connections WHERE id IN (SELECT id FROM ( \
         SELECT id, due_at, ROW_NUMBER() OVER (PARTITION BY token_endpoint ORDER BY due_at) AS turn \
         FROM connections WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3) \
@@ -73,10 +70,8 @@ statements! {
         ON registrations.id = connections.registration WHERE connections.tenant = $1 AND user_id = $2 \
         AND connections.issuer = $3 AND client_id = $4 \
         AND (access_token IS NOT NULL OR refresh_token IS NOT NULL)";
-    FORGET_DUE = "UPDATE connections SET due_at = NULL WHERE id = $1";
-    USE = "UPDATE connections SET used_at = $3, \
-        due_at = CASE WHEN generation = $4 THEN $5 ELSE due_at END \
-        WHERE id = $1 AND tenant = $2 AND (used_at IS NULL OR used_at < $3)";
+    FORGET_DUE = forget_due_sql!("connections");
+    USE = note_use_sql!("connections");
     DELETE = "DELETE FROM connections WHERE tenant = $1 AND user_id = $2 AND server = $3 \
         RETURNING id, generation";
     BURY = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
@@ -86,7 +81,7 @@ statements! {
     TAKE_UNREAD = "DELETE FROM connections WHERE tenant = $1 AND user_id = $2 AND id = $3 \
         RETURNING server, generation";
     TAKE = "DELETE FROM connections WHERE tenant = $1 AND id = $2 AND version = $3";
-    END_LEASES = "UPDATE connections SET lease_until = $1, version = version + 1 WHERE lease_until > $1";
+    END_LEASES = end_leases_sql!("connections");
     BURY_OF_SERVER = "INSERT INTO connection_tombstones (tenant, user_id, server, generation) \
         SELECT tenant, user_id, server, generation FROM connections WHERE tenant = $1 AND server = $2 \
         ON CONFLICT (tenant, user_id, server) DO UPDATE SET generation = excluded.generation \

@@ -1,6 +1,5 @@
 //! What is written of connections.
 
-use super::row::{forced_column, status_columns};
 use super::{INSERT, RENEW, RETRY_OF_REGISTRATION, SAVE_LIFE};
 use crate::domain::authorization::Resource;
 use crate::domain::changes::{NewChange, Op};
@@ -9,37 +8,21 @@ use crate::domain::registrations::Registration;
 use crate::store::columns::{micros, sealed_columns, text, to_json};
 use crate::store::engine::{Tx, on};
 use crate::store::error::{Result, conflict};
+use crate::store::lifecycles::{Kept, forced_column, status_columns};
 
 /// Writes the lifecycle of a connection that is still at the version it was read with.
 pub(super) async fn save_life(tx: &mut Tx, connection: &Connection) -> Result<bool> {
-    let life = &connection.life;
-    let (status, reason) = status_columns(life.status);
-    let rows = on!(tx, |conn| sqlx::query(SAVE_LIFE)
-        .bind(connection.id.to_string())
-        .bind(connection.version)
-        .bind(connection.tenant.as_str())
-        .bind(status)
-        .bind(reason)
-        .bind(life.rejected)
-        .bind(life.forced)
-        .bind(text(life.attempt.map(|attempt| attempt.intent)))
-        .bind(text(life.attempt.map(|attempt| attempt.owner)))
-        .bind(micros(life.attempt.map(|attempt| attempt.until)))
-        .bind(life.attempts)
-        .bind(life.unknown_outcomes)
-        .bind(micros(life.unknown_since))
-        .bind(life.unclear_refusals)
-        .bind(life.client_refused)
-        .bind(life.failures)
-        .bind(micros(life.next_attempt_at))
-        .bind(connection.last_error.as_deref())
-        .bind(micros(connection.failed_at))
-        .bind(micros(connection.due_at))
-        .bind(connection.updated_at.as_micros())
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected()))?;
-    Ok(rows == 1)
+    let kept = Kept {
+        id: connection.id.to_string(),
+        version: connection.version,
+        tenant: &connection.tenant,
+        life: &connection.life,
+        last_error: connection.last_error.as_deref(),
+        failed_at: connection.failed_at,
+        due_at: connection.due_at,
+        updated_at: connection.updated_at,
+    };
+    kept.save(tx, SAVE_LIFE).await
 }
 
 /// Changes connections.

@@ -6,7 +6,7 @@ use crate::harness::service::Engine;
 use crate::harness::world::World;
 
 /// The value of a line.
-fn said<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn said<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines();
     lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix("  ")?.trim()))
 }

@@ -4,6 +4,7 @@ mod audit;
 mod caller;
 mod connection;
 mod headers;
+mod identity;
 mod servers;
 mod settings;
 mod tokens;

@@ -9,9 +9,10 @@ use stationmaster::domain::authorization::{ClientAuthMethod, Issuer, Resource, S
 use stationmaster::domain::chats::Chat;
 use stationmaster::domain::connections::{self, Attempt, Connection, Lifecycle};
 use stationmaster::domain::handshakes::{Binding, Handshake, Snapshot, State};
+use stationmaster::domain::identities::Identity;
 use stationmaster::domain::ids::{
-    ApiKeyId, AuditEventId, ConnectionId, DataKeyId, HandshakeId, HeaderValueId, IntentId,
-    RegistrationId, ReplicaId, ServerId,
+    ApiKeyId, AuditEventId, ConnectionId, DataKeyId, HandshakeId, HeaderValueId, IdentityId,
+    IntentId, RegistrationId, ReplicaId, ServerId,
 };
 use stationmaster::domain::keys::{DataKey, RootKey, RootKeyId};
 use stationmaster::domain::random::{SeededRandom, token};
@@ -282,6 +283,34 @@ impl Home {
                 bytes: b"value".to_vec(),
             },
             updated_at: later(3),
+        }
+    }
+
+    /// An identity in which everything optional is absent.
+    pub(crate) fn identity(&self, name: &str, issuer: &str) -> Identity {
+        Identity {
+            id: IdentityId::mint(&self.clock, &self.random),
+            tenant: self.tenant.clone(),
+            user: user(name),
+            issuer: Issuer::new(issuer),
+            life: Lifecycle {
+                generation: 1,
+                ..Lifecycle::granted(NOW, None, false)
+            },
+            access_token: None,
+            access_token_ends: None,
+            id_token: None,
+            id_token_ends: None,
+            refresh_token: None,
+            deposit_hash: None,
+            deposited_at: NOW,
+            refreshed_at: None,
+            used_at: None,
+            last_error: None,
+            failed_at: None,
+            due_at: None,
+            updated_at: NOW,
+            version: 1,
         }
     }
 

@@ -7,6 +7,7 @@ use stationmaster::domain::authorization::{
 };
 use stationmaster::domain::connections::{Connection, Lifecycle, Origin};
 use stationmaster::domain::forwarding::{Forwarding, Names, Naming};
+use stationmaster::domain::identities::Identity;
 use stationmaster::domain::registrations::Registration;
 use stationmaster::domain::servers::{
     Access, Auth, Availability, FormerSecret, OAuth2, SealedSecrets, Server, Spec, ToolPolicy,
@@ -82,6 +83,52 @@ impl Home {
         server
     }
 
+    fn full_life(&self, plain: Lifecycle) -> Lifecycle {
+        let attempt = self.attempt();
+        Lifecycle {
+            generation: 3,
+            renewable: true,
+            expires_at: Some(later(3600)),
+            rejected: true,
+            forced: true,
+            forced_at: [Some(later(5)), Some(later(4)), Some(later(3))],
+            attempt: Some(attempt),
+            attempts: attempt.serial,
+            redeemed_by: 1,
+            keeps: true,
+            unknown_outcomes: 4,
+            unknown_since: Some(later(1)),
+            unclear_refusals: 2,
+            client_refused: true,
+            failures: 5,
+            next_attempt_at: Some(later(6)),
+            ..plain
+        }
+    }
+
+    /// An identity in which every field holds something of its own.
+    pub(crate) fn full_identity(&self, name: &str, issuer: &str) -> Identity {
+        let plain = self.identity(name, issuer);
+        Identity {
+            life: self.full_life(plain.life),
+            access_token: self.sealed(b"access"),
+            access_token_ends: Some(later(3600)),
+            id_token: self.sealed(b"id"),
+            id_token_ends: Some(later(4000)),
+            refresh_token: self.sealed(b"refresh"),
+            deposit_hash: Some(self.secret()),
+            deposited_at: later(12),
+            refreshed_at: Some(later(2)),
+            used_at: Some(later(7)),
+            last_error: Some("http_503".into()),
+            failed_at: Some(later(9)),
+            due_at: Some(later(10)),
+            updated_at: later(11),
+            version: 9,
+            ..plain
+        }
+    }
+
     /// A connection in which every field holds something of its own.
     pub(crate) fn full_connection(&self, registration: &Registration, name: &str) -> Connection {
         let plain = self.connection(registration, name);
@@ -89,25 +136,7 @@ impl Home {
             resource: Some(Resource::new("https://mcp.test/")),
             scopes: Scopes::parse("a b"),
             auth_version: 2,
-            life: Lifecycle {
-                generation: 3,
-                renewable: true,
-                expires_at: Some(later(3600)),
-                rejected: true,
-                forced: true,
-                forced_at: [Some(later(5)), Some(later(4)), Some(later(3))],
-                attempt: Some(self.attempt()),
-                attempts: self.attempt().serial,
-                redeemed_by: 1,
-                keeps: true,
-                unknown_outcomes: 4,
-                unknown_since: Some(later(1)),
-                unclear_refusals: 2,
-                client_refused: true,
-                failures: 5,
-                next_attempt_at: Some(later(6)),
-                ..plain.life
-            },
+            life: self.full_life(plain.life),
             access_token: self.sealed(b"access"),
             refresh_token: self.sealed(b"refresh"),
             origin: Origin::Import,

@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod idp;
 pub(crate) mod issuer;
 pub(crate) mod keys;
+pub(crate) mod logins;
 pub(crate) mod outbox;
 mod outbox_world;
 pub(crate) mod postgres;

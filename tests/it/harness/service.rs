@@ -150,7 +150,11 @@ impl TestService {
 
     /// A service on a database that may have been used before; the test keeps the database alive.
     pub(crate) async fn start_on(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
-        let config = database.settings(settings);
+        Self::start_as(database.settings(settings)).await
+    }
+
+    /// The same, with settings made before.
+    pub(crate) async fn start_as(config: Config) -> Self {
         let clock = Arc::new(FixedClock::at(START));
         let seams = Seams {
             clock: Arc::<FixedClock>::clone(&clock),

@@ -2,6 +2,7 @@
 
 use stationmaster::domain::connections::Connection;
 use stationmaster::domain::handshakes::Handshake;
+use stationmaster::domain::identities::Identity;
 use stationmaster::domain::registrations::Registration;
 use stationmaster::domain::servers::Server;
 use stationmaster::store::Store;
@@ -32,6 +33,13 @@ impl Home {
     pub(crate) async fn store_connection(&self, store: &Store, connection: &Connection) {
         let mut tx = store.write().await.unwrap();
         tx.connections_mut().insert(connection).await.unwrap();
+        tx.commit(&self.event()).await.unwrap();
+    }
+
+    /// Stores an identity.
+    pub(crate) async fn store_identity(&self, store: &Store, identity: &Identity) {
+        let mut tx = store.write().await.unwrap();
+        tx.identities_mut().insert(identity).await.unwrap();
         tx.commit(&self.event()).await.unwrap();
     }
 

@@ -258,12 +258,12 @@ async fn reports_and_resolves_are_judged_whole(engine: Engine) {
 async fn what_this_release_does_not_do_it_says(engine: Engine) {
     let world = World::start(engine).await;
 
-    let request = v1::PutUserIdentityRequest::default();
-    let later = refusal(answer(world.daemon.tokens().put_user_identity(request)).await);
+    let request = v1::CheckServerRequest::default();
+    let later = refusal(answer(world.admin.config().check_server(request)).await);
 
     assert_eq!(later.reason, "NOT_IMPLEMENTED");
     assert_eq!(
         later.metadata["method"],
-        "/stationmaster.v1.TokenService/PutUserIdentity"
+        "/stationmaster.v1.ConfigService/CheckServer"
     );
 }

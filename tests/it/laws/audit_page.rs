@@ -5,6 +5,12 @@ use super::source::{Source, hold, sources};
 /// How calls end that make a record.
 const MAKERS: [&str; 3] = [".event(", "service_event(", "service_event_of("];
 
+/// Constants that kinds of grants have for what is recorded of each.
+const NAMES: [&str; 2] = [
+    "const ENDED: &'static str = \"",
+    "const RENEWED: &'static str = \"",
+];
+
 /// The texts within the call that begins before this.
 fn texts(call: &str) -> Vec<&str> {
     let mut depth = 1;
@@ -40,6 +46,13 @@ fn is_action(text: &str) -> bool {
 fn recorded(sources: &[Source]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for source in sources {
+        for name in NAMES {
+            for (at, _) in source.text.match_indices(name) {
+                let (text, _) = source.text[at + name.len()..].split_once('"').unwrap();
+                let line = source.text[..at].lines().count();
+                found.push((text.to_owned(), format!("{}:{line}", source.path)));
+            }
+        }
         for maker in MAKERS {
             for (at, _) in source.text.match_indices(maker) {
                 let call = &source.text[at + maker.len()..];

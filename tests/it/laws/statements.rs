@@ -58,6 +58,21 @@ const TENANTLESS: &[(&str, &str, &str)] = &[
         "by the id of a row that was read and cannot be understood",
     ),
     (
+        "identities",
+        "END_LEASES",
+        "a process that starts alone ends what all tenants left",
+    ),
+    (
+        "identities",
+        "LIST_DUE",
+        "what is due is renewed in all tenants",
+    ),
+    (
+        "identities",
+        "FORGET_DUE",
+        "by the id of a row that was read and cannot be understood",
+    ),
+    (
         "servers",
         "FIND_ANYWHERE",
         "authorization servers fetch client documents without a credential; only what everybody may \

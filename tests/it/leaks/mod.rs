@@ -7,6 +7,7 @@
 mod headers;
 mod identity;
 mod keys;
+mod logins;
 mod search;
 mod tokens;
 
@@ -89,8 +90,8 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
     capture();
     let _quiet = set_default(&Dispatch::none());
     let database = TestDatabase::new(Engine::Sqlite).await;
-    let (issuer, service) = tokens::trusting(&database).await;
     let web = Web::start().await;
+    let (issuer, service) = tokens::trusting(&database, &web.url(logins::ISSUER)).await;
     let profile = std::fs::read_to_string(database.path("cli.toml")).unwrap();
     let profile: toml::Table = profile.parse().unwrap();
     let endpoint = Endpoint::from_shared(text(&json!(profile["endpoint"].as_str()))).unwrap();
@@ -312,6 +313,7 @@ async fn no_secret_is_told_or_kept_in_the_clear() {
     headers::supply(&mut caller, &web).await;
     identity::tell(&mut caller).await;
     tokens::present(&mut caller, &issuer).await;
+    logins::log_in(&mut caller, &web).await;
 
     // What is refused at the doors.
     let daemon = service.daemon_key().rsplit_once('_').unwrap().0;

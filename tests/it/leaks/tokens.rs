@@ -12,20 +12,30 @@ use crate::walks::wire::As;
 /// Far beyond what the test's clock comes to.
 const LONG: i64 = 10_000_000;
 
-/// An issuer at which we have a client, and a service that trusts it.
-pub(super) async fn trusting(database: &TestDatabase) -> (TestIssuer, TestService) {
+/// An issuer at which we have a client, and a service that trusts it, and another one where users log in.
+pub(super) async fn trusting(database: &TestDatabase, login: &str) -> (TestIssuer, TestService) {
     let issuer = TestIssuer::start().await;
-    let (file, secret) = (database.path("issuers.toml"), database.path("secret"));
-    std::fs::write(&secret, "planted-issuers-client").unwrap();
-    let client = format!(
-        "client_id = \"us\"\nclient_secret_file = \"{}\"",
-        secret.display()
-    );
-    std::fs::write(&file, issuer.table(&client)).unwrap();
+    let file = database.path("issuers.toml");
+    let client = |(file, secret): (&str, &str)| {
+        let path = database.path(file);
+        std::fs::write(&path, secret).unwrap();
+        let path = path.display();
+        format!("shared_users = true\nclient_id = \"us\"\nclient_secret_file = \"{path}\"\n")
+    };
+    let secrets = [
+        ("one", "planted-issuers-client"),
+        ("two", "planted-login-client"),
+    ];
+    let table = issuer.table(&client(secrets[0]));
+    let other = client(secrets[1]);
+    let other = format!("[[issuers]]\nissuer = \"{login}\"\naudiences = [\"chat\"]\n{other}");
+    std::fs::write(&file, table + &other).unwrap();
     let setting = [("callers.issuers", file.to_str().unwrap())];
     let service = TestService::start_on(database, &setting).await;
     // What stays in the folder is searched.
-    std::fs::remove_file(secret).unwrap();
+    for (file, _) in secrets {
+        std::fs::remove_file(database.path(file)).unwrap();
+    }
     (issuer, service)
 }
 

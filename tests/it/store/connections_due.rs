@@ -84,12 +84,14 @@ async fn a_use_is_noted_unless_a_later_one_is_known(db: &Db) {
         let mut tx = db.lazy_upkeep().await.unwrap();
         let seen = Use {
             tenant: old.tenant.clone(),
-            connection: old.id,
             generation,
             at: later(at),
             due_at,
         };
-        tx.connection_leases().note_use(&seen).await.unwrap();
+        tx.connection_leases()
+            .note_use(old.id, &seen)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         let mut tx = db.read().await.unwrap();
         let mut at = tx.connections();

@@ -20,6 +20,7 @@ mod file;
 mod handshakes;
 mod handshakes_parked;
 mod handshakes_past;
+mod identities;
 mod identity_keys;
 mod keys;
 mod migrations;

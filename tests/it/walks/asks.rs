@@ -139,8 +139,8 @@ asks! {
         ours: [r#"{"handshake":"%handshake","query":"code=x"}"#]
     }
     "TokenService/ResolveCredentials" {
-        theirs: [r#"{"actor":{"user":"ann"},"servers":["$server","$keyed","$own"]}"#],
-        ours: [r#"{"actor":{"user":"ann"},"servers":["wiki","keyed","own"]}"#,
+        theirs: [r#"{"actor":{"user":"ann"},"servers":["$server","$keyed","$own","$login"]}"#],
+        ours: [r#"{"actor":{"user":"ann"},"servers":["wiki","keyed","own","login"]}"#,
             r#"{"actor":{"user":"ann"},"servers":["keyed"],"identity":{"chatId":"chat-1","workspaceId":"w"}}"#]
     }
     "TokenService/ReportResponse" {
@@ -168,7 +168,8 @@ asks! {
     }
     "TokenService/PutUserIdentity" {
         theirs: [],
-        ours: [r#"{"actor":{"user":"ann"},"issuer":"https://idp.test","idToken":"x"}"#]
+        ours: [r#"{"actor":{"user":"ann"},"issuer":"https://idp.test","idToken":"x"}"#,
+            r#"{"actor":{"user":"eve"},"issuer":"https://idp.test","accessToken":"x"}"#]
     }
     "TokenService/SetUserHeaders" {
         theirs: [r#"{"actor":{"user":"ann"},"server":"$own","headers":[{"name":"X-Own","value":"y"}]}"#,
@@ -196,7 +197,7 @@ asks! {
     }
     "TokenService/DeleteUserIdentity" {
         theirs: [],
-        ours: [r#"{"actor":{"user":"ann"},"issuer":"https://idp.test"}"#]
+        ours: [r#"{"actor":{"user":"eve"},"issuer":"https://idp.test"}"#, r#"{"actor":{"user":"ann"}}"#]
     }
     "TokenService/Disconnect" {
         theirs: [r#"{"actor":{"user":"ann"},"server":"$server"}"#],

@@ -36,6 +36,8 @@ tables! {
     "registrations" by "tenant",
     "connections" by "tenant",
     "connection_tombstones" by "tenant",
+    "identities" by "tenant",
+    "identity_tombstones" by "tenant",
     "handshakes" by "tenant",
     "identity_keys" by "tenant",
     "retired_clients" by "tenant",

@@ -191,6 +191,24 @@ impl Tenant {
             .await
             .ok();
         self.note("personal", text(&made["server"]["id"]));
+        let login = json!({ "server": {
+            "slug": "login", "displayName": format!("Login of {name}"), "enabled": true,
+            "url": web.url(&format!("/{name}/login")), "userOidc": {},
+        }});
+        let operator = self.caller(Role::Operator);
+        let made = wire
+            .call("ConfigService/CreateServer", operator, login)
+            .await
+            .ok();
+        self.note("login", text(&made["server"]["id"]));
+        let deposit = json!({
+            "actor": { "user": "ann" }, "issuer": "https://idp.test",
+            "accessToken": format!("{name}-login-token"),
+        });
+        let daemon = self.caller(Role::Daemon);
+        wire.call("TokenService/PutUserIdentity", daemon, deposit)
+            .await
+            .ok();
         let page = json!({ "pageSize": 1 });
         let page = wire
             .call("ConfigService/ListServers", self.caller(Role::Admin), page)
