@@ -1,14 +1,17 @@
 //! The keys of trusted issuers as they publish them: fetched when they are first needed, kept for a
 //! while, fetched again at once where a token names a key that is not among them.
 //!
-//! For each issuer at most one request is under way, whatever arrives. Strangers cannot have us ask more
-//! often than [`SEEK`] says: an unknown key is sought once in so long. Keys that are no longer published
-//! stop working with the next fetch. One that fails leaves the keys of before in use for [`KEPT`]: an
-//! outage of the issuer locks out nobody at once.
+//! For each issuer at most one fetch is under way, whatever arrives. Strangers cannot have us ask more
+//! often than [`SEEK`] says: an unknown key is sought once in so long. Keys that are old are fetched
+//! again behind the call that finds them so, which goes by those held: a slow issuer slows nobody whose
+//! key is known. Keys that are no longer published stop working with that fetch. One that fails leaves
+//! the keys of before in use for [`KEPT`]: an outage of the issuer locks out nobody at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::app::error::{Error, Result};
@@ -30,7 +33,7 @@ const KEPT: Duration = Duration::from_hours(24);
 const SEEK: Duration = Duration::from_secs(30);
 /// How often keys are asked for while there are none.
 const RETRY: Duration = Duration::from_secs(5);
-/// How long one request may take.
+/// How long a fetch may take, with all its requests.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The sets held, and the requests under way.
@@ -72,7 +75,7 @@ impl Held {
         (now.saturating_sub(set.got) < KEPT).then_some(&set.keys)
     }
 
-    /// Whether to ask now, for a token that is signed with one of the keys held or is not.
+    /// Whether to ask now, for a token that names one of the keys held or does not.
     fn need(&self, now: Duration, is_known: bool) -> Option<Need> {
         let within =
             |at: Option<Duration>, pause| at.is_some_and(|at| now.saturating_sub(at) < pause);
@@ -102,19 +105,25 @@ impl Held {
     }
 }
 
+/// What is held for a token.
+struct Look {
+    keys: Option<Arc<KeySet>>,
+    /// Whether the key that the token names is among them.
+    is_known: bool,
+    need: Option<Need>,
+}
+
 impl KeySets {
-    fn look(
-        &self,
-        issuer: &Issuer,
-        token: &Jws<'_>,
-        now: Duration,
-    ) -> (Option<Arc<KeySet>>, Option<Need>) {
+    fn look(&self, issuer: &Issuer, token: &Jws<'_>, now: Duration) -> Look {
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let held = all.entry(issuer.clone()).or_default();
         let keys = held.keys(now).cloned();
         let is_known = keys.as_ref().is_some_and(|keys| keys.knows(token));
-        let need = held.need(now, is_known);
-        (keys, need)
+        Look {
+            need: held.need(now, is_known),
+            keys,
+            is_known,
+        }
     }
 
     fn note(&self, issuer: &Issuer, note: impl FnOnce(&mut Held)) {
@@ -134,7 +143,11 @@ impl App {
     ) -> Result<Arc<KeySet>> {
         let sets = &self.0.key_sets;
         let look = || sets.look(&trusted.issuer, token, self.0.clock.monotonic());
-        let (mut keys, need) = look();
+        let Look {
+            mut keys,
+            is_known,
+            need,
+        } = look();
         if let Some(need) = need {
             let mut flight = sets.flights.join(&trusted.issuer, |landing| {
                 let (app, trusted) = (self.clone(), trusted.clone());
@@ -144,9 +157,11 @@ impl App {
                     drop(landing);
                 });
             });
-            // Nothing is sent; it closes when the flight is over.
-            let _ = flight.changed().await;
-            keys = look().0;
+            if !is_known {
+                // Nothing is sent; it closes when the flight is over.
+                let _ = flight.changed().await;
+                keys = look().keys;
+            }
         }
         keys.ok_or(Error::UpstreamUnavailable { retry_after: RETRY })
     }
@@ -157,8 +172,9 @@ impl App {
             jwks_uri: trusted.jwks_uri.as_ref(),
             deadline: PATIENCE,
         };
-        let published = issuer_keys(&self.0.fetch, ask).await;
-        let read = published.map_err(|error| error.to_string());
+        let published = timeout(PATIENCE, issuer_keys(&self.0.fetch, ask)).await;
+        let read = published.map_err(|_elapsed| "deadline exceeded".to_owned());
+        let read = read.and_then(|read| read.map_err(|error| error.to_string()));
         let read = read.and_then(|published| {
             let keys = KeySet::parse(&published.document).map_err(|error| error.to_string())?;
             Ok((keys, published.max_age))

@@ -18,6 +18,7 @@ use crate::harness::world::{World, on_both_engines};
 on_both_engines! {
     a_rotated_key_is_found_at_once_and_the_old_one_ends,
     a_key_that_is_no_longer_published_ends_with_the_next_fetch,
+    old_keys_are_fetched_again_behind_the_calls_that_go_by_them,
     unknown_keys_have_us_ask_once_in_a_while,
     many_callers_wait_for_one_fetch,
     without_keys_nobody_is_let_in_and_trying_again_helps,
@@ -69,9 +70,32 @@ async fn a_key_that_is_no_longer_published_ends_with_the_next_fetch(engine: Engi
 
     world.pass(599);
     assert!(ask(&world, &token).await.is_ok());
+    assert_eq!(issuer.asked(), 1);
     world.pass(1);
+    assert!(ask(&world, &token).await.is_ok());
 
+    World::until("the key ends", async || ask(&world, &token).await.is_err()).await;
     assert_eq!(why(&world, &token).await.reason, "CREDENTIALS_INVALID");
+}
+
+async fn old_keys_are_fetched_again_behind_the_calls_that_go_by_them(engine: Engine) {
+    let issuer = TestIssuer::start().await;
+    let world = issuer.world(engine, "").await;
+    let token = issuer.token(&lasting());
+    assert!(ask(&world, &token).await.is_ok());
+    world.pass(600);
+    let gate = Arc::new(Semaphore::new(0));
+    let keys = json!({ "keys": [Key::Es256.jwk("two")] });
+    let held = Reply::Held(Arc::clone(&gate), Box::new(Reply::json(200, &keys)));
+    issuer.web.on(JWKS, held);
+
+    for _ in 0..3 {
+        assert!(ask(&world, &token).await.is_ok());
+    }
+    World::until("the keys are asked for", async || issuer.asked() == 2).await;
+    gate.close();
+
+    World::until("the key ends", async || ask(&world, &token).await.is_err()).await;
 }
 
 async fn unknown_keys_have_us_ask_once_in_a_while(engine: Engine) {
