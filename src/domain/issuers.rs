@@ -2,8 +2,8 @@
 //! claims of each mean here, and our client at it, if it has one. Pure: signatures and keys are elsewhere.
 //!
 //! Nothing follows from a token that the deployment did not write down: which tenants it may speak of,
-//! which roles it may give, how its users are named. Two issuers that could name one user are refused
-//! together unless both say that they share their users.
+//! which roles it may give, how its users are named. Two issuers that could name one user or one group are
+//! refused together unless both say that they share them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,6 +77,8 @@ pub struct TrustedIssuer {
     pub max_age: Option<Duration>,
     /// Whether its users are also those of others that say so.
     pub shared_users: bool,
+    /// Whether its groups are.
+    pub shared_groups: bool,
     /// Our client there.
     pub client: Option<IssuerClient>,
 }
@@ -148,6 +150,15 @@ pub enum RoleRule {
     },
 }
 
+/// What issuers vouch for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vouched {
+    /// A user.
+    User,
+    /// A group that users are in.
+    Group,
+}
+
 /// What a token says of its bearer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -171,10 +182,16 @@ pub struct Holder {
 pub struct Unfit(&'static str);
 
 impl TrustedIssuer {
-    /// What claims say, which must be verified ones of this issuer.
+    /// What claims say, which must be verified ones of this issuer. The role is the one that is wanted,
+    /// if the token gives that, or the strongest it gives.
     ///
     /// The end of a token is taken strictly; its beginning and its age by [`Self::clock_skew`].
-    pub fn read(&self, claims: &Map<String, Value>, now: Timestamp) -> Result<Holder, Unfit> {
+    pub fn read(
+        &self,
+        claims: &Map<String, Value>,
+        now: Timestamp,
+        wanted: Option<Role>,
+    ) -> Result<Holder, Unfit> {
         if claims.get("iss").and_then(Value::as_str) != Some(self.issuer.as_str()) {
             return Err(Unfit("it is another issuer's"));
         }
@@ -193,7 +210,7 @@ impl TrustedIssuer {
         if subject.len() > MAX_SUBJECT || subject.chars().any(char::is_control) {
             return Err(Unfit("its subject is none"));
         }
-        let role = self.role_of(claims)?;
+        let role = self.role_of(claims, wanted)?;
         let tenant = match role {
             Role::Operator => None,
             Role::Admin | Role::Daemon | Role::User | Role::Auditor => {
@@ -239,17 +256,20 @@ impl TrustedIssuer {
         Ok(ends)
     }
 
-    fn role_of(&self, claims: &Map<String, Value>) -> Result<Role, Unfit> {
-        match &self.role {
-            RoleRule::Fixed(role) => Ok(*role),
+    fn role_of(&self, claims: &Map<String, Value>, wanted: Option<Role>) -> Result<Role, Unfit> {
+        let given = match &self.role {
+            RoleRule::Fixed(role) => vec![*role],
             RoleRule::Claim { claim, roles } => {
-                let said = texts(claim.of(claims));
-                let given = said.iter().filter_map(|value| roles.get(value)).copied();
-                given
-                    .min_by_key(|role| strength(*role))
-                    .ok_or(Unfit("it gives no role"))
+                let said = texts(claim.of(claims)).into_iter();
+                said.filter_map(|value| roles.get(&value).copied())
+                    .collect()
             }
-        }
+        };
+        let fitting = given.into_iter();
+        let fitting = fitting.filter(|role| wanted.is_none_or(|wanted| wanted == *role));
+        fitting
+            .min_by_key(|role| strength(*role))
+            .ok_or(Unfit("it gives no role, or not the one wanted"))
     }
 
     fn tenant_of(&self, claims: &Map<String, Value>) -> Result<TenantId, Unfit> {
@@ -289,12 +309,22 @@ impl TrustedIssuer {
         Ok(groups.into_iter().collect())
     }
 
-    /// Whether one token of each could name the same user of the same tenant.
-    pub fn shares_users_with(&self, other: &Self) -> bool {
-        let (one, another) = (&self.user_prefix, &other.user_prefix);
-        // A user of the shorter prefix could be called by the rest of the longer.
-        let prefixes = one.starts_with(another.as_str()) || another.starts_with(one.as_str());
-        self.names_users() && other.names_users() && prefixes && self.tenant.meets(&other.tenant)
+    /// Whether one token of each could name the same user, or the same group, of the same tenant, without
+    /// both saying that they share them. What is named says what it is about.
+    pub fn clashes_with(&self, other: &Self) -> Vec<Vouched> {
+        // A name of the shorter prefix could be called by the rest of the longer.
+        let meet = |one: &str, another: &str| one.starts_with(another) || another.starts_with(one);
+        let users = meet(&self.user_prefix, &other.user_prefix);
+        let groups = meet(&self.groups_prefix, &other.groups_prefix);
+        let share_users = self.shared_users && other.shared_users;
+        let share_groups = share_users || (self.shared_groups && other.shared_groups);
+        let names = self.names_users() && other.names_users() && self.tenant.meets(&other.tenant);
+        let clash = [
+            (Vouched::User, users && !share_users),
+            (Vouched::Group, groups && !share_groups),
+        ];
+        let clash = clash.into_iter().filter(|(_, clashes)| names && *clashes);
+        clash.map(|(vouched, _)| vouched).collect()
     }
 
     fn names_users(&self) -> bool {

@@ -28,6 +28,7 @@ fn issuer() -> TrustedIssuer {
         clock_skew: Duration::from_mins(1),
         max_age: None,
         shared_users: false,
+        shared_groups: false,
         client: None,
     }
 }
@@ -54,7 +55,7 @@ fn claims(changes: &Value) -> Map<String, Value> {
 }
 
 fn read(issuer: &TrustedIssuer, changes: &Value) -> Result<Holder, Unfit> {
-    issuer.read(&claims(changes), Timestamp::from_secs(NOW))
+    issuer.read(&claims(changes), Timestamp::from_secs(NOW), None)
 }
 
 fn takes(changes: &Value) -> bool {
@@ -201,6 +202,15 @@ fn a_role_is_given_only_as_it_is_written_down() {
     assert!(read(&by_claim, &json!({})).is_err());
     let operator = json!({ "realm_access": { "roles": ["mcp-ops"] } });
     assert_eq!(read(&by_claim, &operator).unwrap().tenant, None);
+    let as_user = |roles: Value| {
+        let said = claims(&json!({ "realm_access": { "roles": roles } }));
+        let read = by_claim.read(&said, Timestamp::from_secs(NOW), Some(Role::User));
+        read.map(|holder| (holder.role, holder.tenant.is_some(), holder.user.is_some()))
+    };
+    for both in [json!(["mcp-admins", "staff"]), json!(["staff", "mcp-ops"])] {
+        assert_eq!(as_user(both), Ok((Role::User, true, true)));
+    }
+    assert!(as_user(json!(["mcp-admins", "mcp-ops"])).is_err());
 }
 
 #[test]
@@ -264,9 +274,10 @@ fn a_pointer_leads_into_the_claims() {
 }
 
 #[test]
-fn issuers_share_users_where_prefix_and_tenant_meet() {
+fn issuers_clash_where_prefix_and_tenant_meet() {
     let with = |prefix: &str, tenant: TenantRule, role: RoleRule| TrustedIssuer {
         user_prefix: prefix.to_owned(),
+        groups_prefix: prefix.to_owned(),
         tenant,
         role,
         ..issuer()
@@ -282,22 +293,46 @@ fn issuers_share_users_where_prefix_and_tenant_meet() {
         tenants: Some(BTreeMap::from([("B".to_owned(), tenant("beta"))])),
     };
     let users = || RoleRule::Fixed(Role::User);
-    let shares = |one: (&str, TenantRule), other: (&str, TenantRule)| {
+    let clash = |one: &TrustedIssuer, other: &TrustedIssuer| {
+        let clash = one.clashes_with(other);
+        assert_eq!(clash, other.clashes_with(one));
+        clash
+    };
+    let clashes = |one: (&str, TenantRule), other: (&str, TenantRule)| {
         let (one, other) = (with(one.0, one.1, users()), with(other.0, other.1, users()));
-        let shares = one.shares_users_with(&other);
-        assert_eq!(shares, other.shares_users_with(&one));
-        shares
+        !clash(&one, &other).is_empty()
     };
 
-    assert!(shares(("", acme()), ("", acme())));
-    assert!(shares(("", acme()), ("b:", acme())));
-    assert!(shares(("b:", any()), ("b:", beta())));
-    assert!(shares(("", listed()), ("", beta())));
-    assert!(!shares(("a:", acme()), ("b:", acme())));
-    assert!(!shares(("", acme()), ("", beta())));
-    assert!(!shares(("", listed()), ("", acme())));
+    assert!(clashes(("", acme()), ("", acme())));
+    assert!(clashes(("", acme()), ("b:", acme())));
+    assert!(clashes(("b:", any()), ("b:", beta())));
+    assert!(clashes(("", listed()), ("", beta())));
+    assert!(!clashes(("a:", acme()), ("b:", acme())));
+    assert!(!clashes(("", acme()), ("", beta())));
+    assert!(!clashes(("", listed()), ("", acme())));
     let admins = with("", acme(), RoleRule::Fixed(Role::Admin));
-    assert!(!admins.shares_users_with(&issuer()));
+    assert_eq!(clash(&admins, &issuer()), []);
+
+    let shared = |users, groups| TrustedIssuer {
+        shared_users: users,
+        shared_groups: groups,
+        ..issuer()
+    };
+    let both = [Vouched::User, Vouched::Group];
+    assert_eq!(clash(&issuer(), &issuer()), both);
+    assert_eq!(clash(&shared(true, true), &issuer()), both);
+    assert_eq!(clash(&shared(true, false), &shared(true, false)), []);
+    let groups = shared(false, true);
+    assert_eq!(clash(&groups, &groups), [Vouched::User]);
+    let apart = TrustedIssuer {
+        user_prefix: "b:".to_owned(),
+        ..issuer()
+    };
+    let named = TrustedIssuer {
+        user_prefix: "a:".to_owned(),
+        ..issuer()
+    };
+    assert_eq!(clash(&apart, &named), [Vouched::Group]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::store::Read;
 impl App {
     /// Who holds a token, and a transaction that was begun when that was known.
     pub(super) async fn recognise_token(&self, text: &SecretText<'_>) -> Result<(Known, Read)> {
-        let (issuer, holder) = self.read_token(text).await?;
+        let (issuer, holder) = self.read_token(text, None).await?;
         let known = Known {
             home: holder.tenant,
             role: holder.role,
@@ -34,16 +34,17 @@ impl App {
         Ok((known, self.0.store.read().await?))
     }
 
-    /// Binds a daemon's call to the user whose token accompanies it.
+    /// Binds a daemon's call to the user whose token accompanies it; an administrator who is a user too is
+    /// that user here.
     pub(super) async fn accompany(&self, caller: &mut Caller, text: &SecretText<'_>) -> Result<()> {
-        let read = self.read_token(text).await;
+        let read = self.read_token(text, Some(Role::User)).await;
         // Which of two credentials is at fault must be told.
         if let Err(Error::CredentialsInvalid) = read {
             return Err(Error::UserTokenRequired);
         }
         let (_, holder) = read?;
-        let is_users = holder.role == Role::User && holder.tenant.as_ref() == Some(&caller.tenant);
-        let user = holder.user.filter(|_| is_users);
+        let is_ours = holder.tenant.as_ref() == Some(&caller.tenant);
+        let user = holder.user.filter(|_| is_ours);
         let user = user.ok_or(Error::UserTokenRequired)?;
         if !caller.may_act_for(&user) {
             return Err(Error::UserNotAllowed);
@@ -57,7 +58,11 @@ impl App {
 
     /// What a token says, and who issued it. What can be known without the issuer's keys is seen first,
     /// so that nobody makes us ask for them with what would be refused anyway.
-    async fn read_token(&self, text: &SecretText<'_>) -> Result<(Issuer, Holder)> {
+    async fn read_token(
+        &self,
+        text: &SecretText<'_>,
+        wanted: Option<Role>,
+    ) -> Result<(Issuer, Holder)> {
         let refused = |why: &dyn std::fmt::Display| {
             tracing::debug!("a token was refused: {why}");
             Error::CredentialsInvalid
@@ -71,7 +76,7 @@ impl App {
             return Err(refused(&"its issuer is not to sign by its algorithm"));
         }
         let holder = trusted
-            .read(&token.claims, self.0.clock.now())
+            .read(&token.claims, self.0.clock.now(), wanted)
             .map_err(|unfit| refused(&unfit))?;
         let keys = self.keys_for(trusted, &token).await?;
         if !keys.verify(&token) {

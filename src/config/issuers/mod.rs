@@ -14,7 +14,7 @@ use super::error::Problem;
 use super::explain::Row;
 use super::file::line;
 use super::layers::Origin;
-use crate::domain::issuers::{Issuers, TrustedIssuer};
+use crate::domain::issuers::{Issuers, TrustedIssuer, Vouched};
 use reading::Reading;
 
 /// The setting that names the file.
@@ -51,6 +51,8 @@ struct Entry {
     max_age: Option<String>,
     #[serde(default)]
     shared_users: bool,
+    #[serde(default)]
+    shared_groups: bool,
     client_id: Option<String>,
     client_secret_file: Option<String>,
     token_endpoint: Option<String>,
@@ -104,15 +106,18 @@ pub(super) fn read(path: Option<&Path>, mode: Mode, problems: &mut Vec<Problem>)
         for (other_at, other) in &read {
             if other.issuer == issuer.issuer {
                 note(at, format!("is the issuer of line {other_at} once more"));
-            } else if other.shares_users_with(&issuer)
-                && !(other.shared_users && issuer.shared_users)
-            {
+                continue;
+            }
+            for vouched in other.clashes_with(&issuer) {
+                let (things, prefix) = match vouched {
+                    Vouched::User => ("users", "user_prefix"),
+                    Vouched::Group => ("groups", "groups_prefix"),
+                };
                 note(
                     at,
                     format!(
-                        "could name the users that the issuer of line {other_at} names, in the same \
-                         tenant: give each a `user_prefix` of its own, or say `shared_users = true` \
-                         of both"
+                        "could name the {things} that the issuer of line {other_at} names, in the same \
+                         tenant: give each a `{prefix}` of its own, or say `shared_{things} = true` of both"
                     ),
                 );
             }

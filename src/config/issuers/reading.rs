@@ -61,6 +61,7 @@ impl Reading {
             audiences: entry.audiences,
             required_claims: entry.required_claims,
             shared_users: entry.shared_users,
+            shared_groups: entry.shared_groups,
         }
     }
 

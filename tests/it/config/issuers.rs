@@ -205,23 +205,36 @@ fn plain_http_is_for_development() {
 }
 
 #[test]
-fn two_issuers_name_the_same_users_only_if_both_say_so() {
+fn two_issuers_name_the_same_users_and_groups_only_if_both_say_so() {
     let two = |first: &str, second: &str| {
         let other = LEAST.replace("login", "other");
         wrong(production(), &format!("{LEAST}{first}\n{other}{second}\n"))
     };
 
     let found = two("", "");
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(
-        found[0].contains("line 1") && found[0].contains("FILE:5"),
-        "{found:?}"
-    );
-    assert_eq!(two("shared_users = true", "").len(), 1);
-    assert_eq!(two("user_prefix = 'a'", "user_prefix = 'ab'").len(), 1);
+    assert_eq!(found.len(), 2, "{found:?}");
+    for (found, key) in found.iter().zip(["user_prefix", "groups_prefix"]) {
+        assert!(
+            ["line 1", "FILE:5", key]
+                .iter()
+                .all(|part| found.contains(part)),
+            "{found}"
+        );
+    }
+    assert_eq!(two("shared_users = true", "").len(), 2);
+    let groups = "shared_groups = true";
+    let longer = [
+        format!("user_prefix = 'a'\n{groups}"),
+        format!("user_prefix = 'ab'\n{groups}"),
+    ];
+    assert_eq!(two(&longer[0], &longer[1]).len(), 1);
+    assert_eq!(two("user_prefix = 'a:'", "user_prefix = 'b:'").len(), 1);
     for (first, second) in [
         ("shared_users = true", "shared_users = true"),
-        ("user_prefix = 'a:'", "user_prefix = 'b:'"),
+        (
+            "user_prefix = 'a:'\ngroups_prefix = 'a:'",
+            "user_prefix = 'b:'\ngroups_prefix = 'b:'",
+        ),
         ("tenant = 'acme'", "tenant = 'beta'"),
         ("role = 'admin'", ""),
     ] {

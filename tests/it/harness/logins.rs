@@ -49,6 +49,7 @@ pub(crate) fn trusting(mut config: Config, issuer: &str, (id, secret): (&str, &s
         clock_skew: Duration::from_mins(1),
         max_age: None,
         shared_users: false,
+        shared_groups: false,
         client: Some(client),
     }]);
     config

@@ -15,6 +15,7 @@ use crate::harness::world::{World, list, on_both_engines, open};
 on_both_engines! {
     the_groups_are_those_of_the_token_whatever_is_asserted,
     the_user_is_the_tokens,
+    an_administrator_who_is_a_user_is_one_here,
     a_key_that_demands_the_token_does_nothing_for_users_without,
     a_token_that_is_nobodys_here_is_refused,
     a_narrowed_key_is_bound_to_its_user_with_and_without_token,
@@ -111,6 +112,22 @@ async fn the_user_is_the_tokens(engine: Engine) {
 
     assert_eq!(reason(foreign), "USER_NOT_ALLOWED");
     assert!(sees(&world.daemon, &token, ("ann", &[])).await.unwrap());
+}
+
+async fn an_administrator_who_is_a_user_is_one_here(engine: Engine) {
+    let issuer = TestIssuer::start().await;
+    let rules = "role_claim = \"roles\"\nroles = { boss = \"admin\", staff = \"user\" }\n";
+    let world = issuer.world(engine, rules).await;
+    world.create(open("tools")).await.unwrap();
+    let both = issuer.token(&json!({ "roles": ["boss", "staff"] }));
+    let only = issuer.token(&json!({ "roles": ["boss"] }));
+
+    assert!(sees(&world.daemon, &both, ("ann", &[])).await.unwrap());
+    let refused = sees(&world.daemon, &only, ("ann", &[])).await;
+    assert_eq!(reason(refused), "USER_TOKEN_REQUIRED");
+    let alone = world.service.client(&both).await;
+    let alone = answer(alone.access().who_am_i(v1::WhoAmIRequest {})).await;
+    assert_eq!(alone.unwrap().role(), v1::Role::Admin);
 }
 
 async fn a_key_that_demands_the_token_does_nothing_for_users_without(engine: Engine) {
