@@ -90,7 +90,7 @@ use crate::domain::random::Random;
 use crate::domain::servers::Rules;
 use crate::domain::tenants::TenantId;
 use crate::domain::time::Clock;
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, Policy};
 use crate::oauth::Profiles;
 use crate::store::Store;
 use metrics::Metrics;
@@ -189,6 +189,15 @@ struct Inner {
     key_sets: access::KeySets,
     outbox: revocations::Outbox,
     ending: CancellationToken,
+}
+
+impl App {
+    /// Whether the deployment lets anybody reach a URL that a user named, as far as can be told without
+    /// resolving its name: what users name, daemons call from inside.
+    fn lets_reach(&self, url: &Url) -> bool {
+        let policy = Policy::on_behalf_of(url.as_str());
+        self.0.fetch.check(policy, url).is_ok()
+    }
 }
 
 /// Something written, and where in the feed it can be seen.

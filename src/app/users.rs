@@ -38,6 +38,16 @@ pub struct Purged {
     pub revision: Revision,
 }
 
+/// The personal servers of a user.
+#[derive(Default)]
+struct Owned {
+    /// How many were deleted, and what ended with them.
+    deleted: usize,
+    ended: Ended,
+    /// Those whose rows cannot be read. They go in the end; nothing of theirs is revoked at a provider.
+    unread: Vec<String>,
+}
+
 /// What a user has here, and what of it is to be revoked.
 struct Held {
     connections: Vec<Connection>,
@@ -62,11 +72,12 @@ impl App {
         if !caller.narrowing.servers.is_empty() {
             return Err(Error::KeyNarrowed { by: "servers" });
         }
-        let (mut servers, mut ended) = (0, Ended::default());
+        let mut owned = Owned::default();
         for _ in 0..TRIES {
-            servers += self.delete_owned(caller, user, &mut ended).await?;
+            self.delete_owned(caller, user, &mut owned).await?;
             let held = self.held_by(&caller.tenant, user).await?;
-            if let Some(purged) = self.try_purge(caller, user, (&held, servers)).await? {
+            if let Some(purged) = self.try_purge(caller, user, (&held, &owned)).await? {
+                let ended = owned.ended;
                 self.ring_outbox();
                 return Ok(Purged {
                     connections: purged.connections + ended.connections,
@@ -78,36 +89,32 @@ impl App {
         Err(Error::StoreUnavailable(store::Error::Conflict))
     }
 
-    /// Deletes a user's personal servers and adds up what ended with them. Answers how many.
-    async fn delete_owned(
-        &self,
-        caller: &Caller,
-        user: &UserId,
-        ended: &mut Ended,
-    ) -> Result<usize> {
+    /// Deletes a user's personal servers that can be read, and adds up what ended with them.
+    async fn delete_owned(&self, caller: &Caller, user: &UserId, owned: &mut Owned) -> Result<()> {
         let page = PageRequest {
             size: PageRequest::MAX,
             after: None,
         };
-        let mut servers = 0;
         for _ in 0..TRIES {
             let mut tx = self.0.store.read().await?;
-            let owned = Which::Owned(user);
-            let found = tx.servers().list(&caller.tenant, owned, &page).await?;
+            let which = Which::Owned(user);
+            let found = tx.servers().list(&caller.tenant, which, &page).await?;
             drop(tx);
-            if found.entries.is_empty() {
+            let (servers, unread) = parted(found.entries)?;
+            owned.unread = unread;
+            if servers.is_empty() {
                 break;
             }
-            for server in found.entries {
-                let deleted = Box::pin(self.try_delete(caller, server?, Reason::Purge));
+            for server in servers {
+                let deleted = Box::pin(self.try_delete(caller, server, Reason::Purge));
                 if let Some(written) = deleted.await? {
-                    servers += 1;
-                    ended.connections += written.value.connections;
-                    ended.header_values += written.value.header_values;
+                    owned.deleted += 1;
+                    owned.ended.connections += written.value.connections;
+                    owned.ended.header_values += written.value.header_values;
                 }
             }
         }
-        Ok(servers)
+        Ok(())
     }
 
     async fn held_by(&self, tenant: &TenantId, user: &UserId) -> Result<Held> {
@@ -141,7 +148,7 @@ impl App {
         &self,
         caller: &Caller,
         user: &UserId,
-        (held, servers): (&Held, usize),
+        (held, owned): (&Held, &Owned),
     ) -> Result<Option<Purged>> {
         let tenant = &caller.tenant;
         let mut tx = self.0.store.write().await?;
@@ -174,6 +181,9 @@ impl App {
         if !more.entries.is_empty() || !same {
             return Ok(None);
         }
+        for id in &owned.unread {
+            tx.servers_mut().delete_unread(tenant, user, id).await?;
+        }
         // Made since they were deleted.
         if tx.servers().count_of_owner(tenant, user).await? > 0 {
             return Ok(None);
@@ -185,6 +195,7 @@ impl App {
         for stray in &held.strays {
             stray.queue(&mut tx).await?;
         }
+        let servers = owned.deleted + owned.unread.len();
         let mut purged = Purged {
             connections: held.connections.len() + held.unread.len(),
             identities,

@@ -18,7 +18,6 @@ use crate::domain::resolution::Outcome;
 use crate::domain::servers::origin;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::{ChatId, UserId};
-use crate::fetch::Policy;
 use crate::store::{self, Read};
 
 /// One that takes part in a turn.
@@ -92,11 +91,7 @@ impl App {
             }
         }
         let rules = self.0.settings.url_rules;
-        let fetch = &self.0.fetch;
-        let found = check_inline(drafts, rules, |url| {
-            let policy = Policy::on_behalf_of(url.as_str());
-            fetch.check(policy, url).is_ok()
-        });
+        let found = check_inline(drafts, rules, |url| self.lets_reach(url));
         found.or(())?;
         for _ in 0..TRIES {
             let mut tx = self.0.store.read().await?;

@@ -76,7 +76,7 @@ impl App {
         found.extend(self.check_private_key(keeping, draft).await?);
         check_consent_page(&draft.spec, &mut found);
         if current.owner.is_some() {
-            check_personal(&mut found, draft);
+            check_personal(&mut found, draft, |url| self.lets_reach(url));
         }
         // One that went with the deployment's directory keeps nobody from changing the rest.
         if draft.spec.auth.profile() != current.spec.auth.profile() {

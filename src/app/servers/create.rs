@@ -66,6 +66,11 @@ impl App {
     ) -> Result<Written<ServerView>> {
         let owner = owner(caller, &new)?;
         let NewServer { id, draft, .. } = new;
+        // A key that is narrowed to servers makes none but one that it is narrowed to.
+        let is_listed = id.is_some_and(|id| caller.narrowing.admits_server(id));
+        if !caller.narrowing.servers.is_empty() && !is_listed {
+            return Err(Error::KeyNarrowed { by: "servers" });
+        }
         self.judge_making(caller, owner.as_ref(), &draft).await?;
         let making = self.make_ready(caller, (id, owner), draft);
         let mut making = Box::pin(making).await?;
@@ -104,7 +109,7 @@ impl App {
         self.check_profile(&draft.spec, &mut found);
         check_consent_page(&draft.spec, &mut found);
         if owner.is_some() {
-            check_personal(&mut found, draft);
+            check_personal(&mut found, draft, |url| self.lets_reach(url));
         }
         found.or(()).map_err(Error::from)
     }

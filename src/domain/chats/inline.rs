@@ -6,7 +6,7 @@ use url::Url;
 use super::super::headers;
 use super::super::ids::ServerId;
 use super::super::secrets::{HeaderSecret, Sealed};
-use super::super::servers::{Rules, ToolPolicy, server_url};
+use super::super::servers::{Rules, ToolPolicy, UNREACHED, server_url};
 use super::super::text::{self, InvalidText, Slug, Violations};
 use super::Allowed;
 
@@ -114,7 +114,7 @@ fn url(text: &str, rules: Rules, reached: impl Fn(&Url) -> bool) -> Result<(), &
         return Err("must not hold a query");
     }
     if !reached(&url) {
-        return Err("is where this deployment lets nobody reach");
+        return Err(UNREACHED);
     }
     Ok(())
 }

@@ -24,6 +24,9 @@ pub enum Rules {
     HttpAllowed,
 }
 
+/// What is said of a URL that a user named and nobody may reach.
+pub(in crate::domain) const UNREACHED: &str = "is where this deployment lets nobody reach";
+
 const MAX_URL: usize = 2048;
 const MAX_PARAMS: usize = 16;
 const MAX_ORIGINS: usize = 16;

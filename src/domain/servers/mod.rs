@@ -21,8 +21,8 @@ pub use auth::{
     ApiKey, Auth, AuthKind, ClientCredentials, CustomHeaders, Endpoints, Enterprise, IdentityToken,
     IssuerChange, OAuth2, Overrides, PreregisteredClient, Redirect, UserOidc, Workload,
 };
-pub(in crate::domain) use check::server_url;
 pub use check::{Rules, Stored, check};
+pub(in crate::domain) use check::{UNREACHED, server_url};
 pub use consequences::{Consequences, consequences};
 pub use personal::{check_personal, personal_slug};
 pub use policy::{Glimpse, Policy};

@@ -1,6 +1,9 @@
 //! Personal servers: one user's own, seen by nobody else but who configures. What they may be is little, since no
 //! administrator has looked at them.
 
+use url::Url;
+
+use super::check::UNREACHED;
 use super::{Auth, Availability, Draft, OAuth2};
 use crate::domain::headers;
 use crate::domain::ids::ServerId;
@@ -35,10 +38,13 @@ fn check_names(found: &mut Violations, field: &str, names: &[&str]) {
 
 /// Notes what a personal server may not be: in a chat that did not choose it, in a plan, asking why, telling who the
 /// user is, anybody else's, or authorized by more than a client that is registered by itself or the
-/// owner's own key.
-pub fn check_personal(found: &mut Violations, draft: &Draft) {
+/// owner's own key; nor where the deployment lets nobody reach, as `reached` says.
+pub fn check_personal(found: &mut Violations, draft: &Draft, reached: impl Fn(&Url) -> bool) {
     const NOT: &str = "is not for personal servers";
     let spec = &draft.spec;
+    if Url::parse(&spec.url).is_ok_and(|url| !reached(&url)) {
+        found.add("server.url", UNREACHED);
+    }
     for (field, is_said) in [
         (
             "server.availability",

@@ -40,7 +40,9 @@ fn draft(auth: Auth) -> Draft {
 
 fn fields(draft: &Draft) -> Vec<String> {
     let mut found = Violations::new();
-    check_personal(&mut found, draft);
+    check_personal(&mut found, draft, |url| {
+        url.host_str() == Some("mcp.example.com")
+    });
     found.into_vec().into_iter().map(|one| one.field).collect()
 }
 

@@ -66,6 +66,7 @@ statements! {
     FORGET_FORMER = "UPDATE servers SET former_client_secret = NULL, former_client_secret_key = NULL, \
         former_client_secret_until = NULL WHERE former_client_secret_until <= $1";
     DELETE = "DELETE FROM servers WHERE tenant = $1 AND id = $2 AND version = $3";
+    DELETE_UNREAD = "DELETE FROM servers WHERE tenant = $1 AND owner = $2 AND id = $3";
 }
 
 /// Which servers of a list are wanted.
@@ -327,6 +328,32 @@ impl Writer<'_> {
             .await
             .map(|done| done.rows_affected()))?;
         if rows == 1 {
+            self.changed(tenant, id, Op::Delete);
+        }
+        Ok(rows == 1)
+    }
+}
+
+/// What cannot be read.
+impl Writer<'_> {
+    /// Deletes a user's personal server by the id that a complaint about its row names, with everything that
+    /// [`Self::delete`] deletes. `false` when there is none.
+    pub async fn delete_unread(
+        &mut self,
+        tenant: &TenantId,
+        owner: &UserId,
+        id: &str,
+    ) -> Result<bool> {
+        let rows = on!(&mut *self.tx, |conn| sqlx::query(DELETE_UNREAD)
+            .bind(tenant.as_str())
+            .bind(owner.as_str())
+            .bind(id)
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if rows == 1
+            && let Ok(id) = id.parse()
+        {
             self.changed(tenant, id, Op::Delete);
         }
         Ok(rows == 1)

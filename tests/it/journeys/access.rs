@@ -7,7 +7,7 @@ use stationmaster::client::{Client, Error, answer, v1};
 
 use crate::harness::client::{actor, fields, reason, refusal};
 use crate::harness::service::Engine;
-use crate::harness::world::{World, get, list, on_both_engines, open, resolve_many};
+use crate::harness::world::{World, create, get, list, on_both_engines, open, resolve_many};
 
 on_both_engines! {
     a_key_is_shown_once,
@@ -219,6 +219,15 @@ async fn a_key_is_narrowed_to_servers(engine: Engine) {
     assert_eq!(resolved.unknown_servers, ["two"]);
     assert_eq!(list(&auditor).await.len(), 1);
     assert_eq!(reason(get(&auditor, "two").await), "SERVER_NOT_FOUND");
+    let admin = narrowed(&world, v1::Role::Admin, narrowing()).await;
+    let another = v1::CreateServerRequest {
+        server: Some(open("three")),
+        ..v1::CreateServerRequest::default()
+    };
+    let another = refusal(create(&admin, another).await);
+    assert_eq!(another.reason, "KEY_NARROWED");
+    assert_eq!(another.metadata["narrowing"], "servers");
+    assert_eq!(list(&world.admin).await.len(), 2);
 }
 
 async fn a_narrowed_key_makes_no_wider_one(engine: Engine) {

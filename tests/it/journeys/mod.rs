@@ -54,6 +54,7 @@ mod logins_exchanged;
 mod logins_rejected;
 mod logins_renewed;
 mod personal;
+mod personal_ends;
 mod profiles;
 mod providers;
 mod providers_renewing;

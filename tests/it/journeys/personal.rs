@@ -7,7 +7,6 @@ use v1::server::Auth;
 
 use crate::harness::client::{actor, fields, reason, refusal};
 use crate::harness::service::Engine;
-use crate::harness::trail;
 use crate::harness::world::{World, get, list, on_both_engines, open, resolve_many, with_auth};
 
 on_both_engines! {
@@ -19,25 +18,24 @@ on_both_engines! {
     users_touch_nothing_but_their_own,
     the_quota_holds_and_zero_makes_none,
     creations_at_the_same_time_keep_to_the_quota,
-    an_owner_connects_and_a_purge_takes_everything,
     an_administrator_makes_one_for_a_user_and_moves_none,
     what_is_described_for_everybody_leaves_personal_servers_alone,
 }
 
-struct Users {
-    world: World,
-    alice: Client,
-    bob: Client,
+pub(super) struct Users {
+    pub(super) world: World,
+    pub(super) alice: Client,
+    pub(super) bob: Client,
 }
 
-async fn users(engine: Engine, settings: &[(&str, &str)]) -> Users {
+pub(super) async fn users(engine: Engine, settings: &[(&str, &str)]) -> Users {
     let world = World::start_with(engine, settings).await;
     let alice = world.service.client_as(Role::User, "alice").await;
     let bob = world.service.client_as(Role::User, "bob").await;
     Users { world, alice, bob }
 }
 
-async fn create(client: &Client, server: v1::Server) -> Result<v1::Server, Error> {
+pub(super) async fn create(client: &Client, server: v1::Server) -> Result<v1::Server, Error> {
     let request = v1::CreateServerRequest {
         server: Some(server),
         ..v1::CreateServerRequest::default()
@@ -46,7 +44,11 @@ async fn create(client: &Client, server: v1::Server) -> Result<v1::Server, Error
     made.map(|made| made.server.unwrap())
 }
 
-async fn update(client: &Client, mask: &[&str], server: v1::Server) -> Result<v1::Server, Error> {
+pub(super) async fn update(
+    client: &Client,
+    mask: &[&str],
+    server: v1::Server,
+) -> Result<v1::Server, Error> {
     let request = v1::UpdateServerRequest {
         server: Some(server),
         update_mask: Some(prost_types::FieldMask {
@@ -65,7 +67,7 @@ async fn delete(client: &Client, server: &str) -> Result<v1::DeleteServerRespons
     answer(client.config().delete_server(request)).await
 }
 
-fn keyed(slug: &str) -> v1::Server {
+pub(super) fn keyed(slug: &str) -> v1::Server {
     let key = v1::ApiKeyAuth {
         value: Some("hush".to_owned()),
         ..v1::ApiKeyAuth::default()
@@ -281,49 +283,6 @@ async fn creations_at_the_same_time_keep_to_the_quota(engine: Engine) {
 
     assert_eq!(made.flatten().count(), 3);
     assert_eq!(list(&world.admin).await.len(), 3);
-}
-
-async fn an_owner_connects_and_a_purge_takes_everything(engine: Engine) {
-    let Users { world, alice, bob } = users(engine, &[]).await;
-    let mine = create(&alice, world.automatic("mine")).await.unwrap();
-    create(&bob, open("bobs")).await.unwrap();
-    world.connect("alice", &mine.slug).await;
-    let ready = world.resolve("alice", &mine.slug).await;
-    assert_eq!(ready.status(), v1::ServerStatus::Ready);
-    let import = v1::ImportConnectionRequest {
-        actor: actor("bob"),
-        server: mine.id.clone(),
-        access_token: "bobs".to_owned(),
-        ..v1::ImportConnectionRequest::default()
-    };
-    let import = Box::pin(answer(world.admin.tokens().import_connection(import))).await;
-    assert_eq!(reason(import), "SERVER_NOT_FOUND");
-    let off = v1::Server {
-        id: mine.id.clone(),
-        ..v1::Server::default()
-    };
-    update(&alice, &["enabled"], off).await.unwrap();
-    let start = v1::StartHandshakeRequest {
-        server: mine.id,
-        ..v1::StartHandshakeRequest::default()
-    };
-    let start = Box::pin(answer(alice.handshakes().start_handshake(start))).await;
-    assert_eq!(reason(start), "SERVER_NOT_FOUND");
-
-    let request = v1::PurgeUserRequest {
-        user: "alice".to_owned(),
-    };
-    let purged = answer(world.admin.tokens().purge_user(request.clone())).await;
-    let again = answer(world.admin.tokens().purge_user(request)).await;
-
-    let purged = purged.unwrap();
-    assert_eq!((purged.servers, purged.connections), (1, 1));
-    assert_eq!(again.unwrap().servers, 0);
-    let told = trail::detail(&world.admin, "user.purge").await;
-    assert_eq!(told["servers"], 1);
-    let left = list(&world.admin).await;
-    let owners: Vec<_> = left.iter().map(|server| &*server.owner).collect();
-    assert_eq!(owners, ["bob"]);
 }
 
 async fn an_administrator_makes_one_for_a_user_and_moves_none(engine: Engine) {

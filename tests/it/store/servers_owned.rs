@@ -11,6 +11,7 @@ use crate::harness::fixtures::{Home, user};
 on_both_engines! {
     everybody_has_a_list_of_their_own,
     personal_servers_are_counted_by_their_owner,
+    one_that_cannot_be_read_goes_by_its_id_and_its_owner,
 }
 
 /// Three servers for everybody and for each of two users, of each the last switched off.
@@ -88,4 +89,27 @@ async fn personal_servers_are_counted_by_their_owner(db: &Db) {
 
     assert_eq!(count(&user("ann")).await, 3);
     assert_eq!(count(&user("bob")).await, 0);
+}
+
+async fn one_that_cannot_be_read_goes_by_its_id_and_its_owner(db: &Db) {
+    let home = settle(db).await;
+    let ann = user("ann");
+    let page = PageRequest {
+        size: 1,
+        after: None,
+    };
+    let mut tx = db.write().await.unwrap();
+    let mut servers = tx.servers();
+    let listed = servers.list(&home.tenant, Which::Owned(&ann), &page).await;
+    let listed = listed.unwrap().entries;
+    let id = listed[0].as_ref().unwrap().id.to_string();
+
+    let mut servers = tx.servers_mut();
+    let bobs = servers.delete_unread(&home.tenant, &user("bob"), &id).await;
+    let gone = servers.delete_unread(&home.tenant, &ann, &id).await;
+    let again = servers.delete_unread(&home.tenant, &ann, &id).await;
+    tx.commit(&home.event()).await.unwrap();
+
+    assert!(!bobs.unwrap() && gone.unwrap() && !again.unwrap());
+    assert_eq!(names(db, &home, Which::Owned(&ann)).await.len(), 2);
 }
