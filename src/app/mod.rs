@@ -52,7 +52,7 @@ mod vault;
 
 pub use access::{NewApiKey, Presented, SecretText};
 pub use audit::Refusal;
-pub use chats::{ChatView, ResolveChat, ResolvedInline, ResolvedTurn, TurnEntry};
+pub use chats::{ChatView, ResolveChat, ResolvedInline, ResolvedTurn};
 pub use client_documents::ClientDocuments;
 pub use discovery::Step;
 pub use error::{Error, Result};
@@ -67,7 +67,7 @@ pub use imports::{Existing, Import, ImportedClient};
 pub use rediscovery::{Preview, Previewed, Rediscover, Rediscovered, Verdict};
 pub use reports::{Answer, Denial, Report, Response};
 pub use requests::Once;
-pub use resolve::{Resolve, ResolvedServers};
+pub use resolve::{Entry, Resolve, ResolvedServers};
 pub use servers::{
     Applied, AppliedServer, Apply, ApplyAction, ApplyMode, Described, Ended, ListServers,
     NewServer, ServerRef, ServerView, Unapplied, UpdatedServer,

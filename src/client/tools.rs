@@ -11,7 +11,9 @@ pub use crate::domain::tools::MAX_NAME;
 /// stands for any characters, and case counts.
 pub fn is_allowed(server: &v1::ResolvedServer, tool: &str) -> bool {
     let policy = server.tool_policy.as_ref();
-    policy.is_none_or(|policy| tools::allows((&policy.allow, &policy.deny), tool))
+    policy.is_none_or(|v1::ToolPolicy { allow, deny }| {
+        tools::allows(tools::Patterns { allow, deny }, tool)
+    })
 }
 
 /// The name under which a model sees a tool of a server: at most [`MAX_NAME`] of `A-Z`, `a-z`, `0-9`, `_` and

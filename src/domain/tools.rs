@@ -19,9 +19,18 @@ const PREFIX_DIGITS: usize = 12;
 /// choose: too many to look for two names with the same.
 const DIGITS: usize = 20;
 
+/// The patterns of a server's tool policy.
+#[derive(Debug, Clone, Copy)]
+pub struct Patterns<'a> {
+    /// What may be called; everything where it is empty.
+    pub allow: &'a [String],
+    /// What may not.
+    pub deny: &'a [String],
+}
+
 /// Whether a tool may be called, by its original name: no deny pattern matches it, and the allow list is
 /// empty or one of its patterns does. Deny always wins.
-pub fn allows((allow, deny): (&[String], &[String]), tool: &str) -> bool {
+pub fn allows(Patterns { allow, deny }: Patterns<'_>, tool: &str) -> bool {
     let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, tool));
     !any(deny) && (allow.is_empty() || any(allow))
 }
@@ -142,7 +151,11 @@ mod tests {
         ] {
             let lists = (texts(allow), texts(deny));
 
-            let is = allows((&lists.0, &lists.1), tool);
+            let patterns = Patterns {
+                allow: &lists.0,
+                deny: &lists.1,
+            };
+            let is = allows(patterns, tool);
 
             assert_eq!(is, allowed, "{lists:?} {tool}");
         }

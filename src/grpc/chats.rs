@@ -1,11 +1,11 @@
 //! `ChatService`: what a chat uses. One of the two files that put secrets into an answer: the
-//! headers of resolved servers, written by [`turn_entry`].
+//! headers of resolved servers, written by [`entry`].
 
 use tonic::{Request, Response, Status, async_trait};
 
 use super::call::Call;
 use super::convert::{actor, all, choice, revision, servers, span, timestamp};
-use super::tokens::{MAX_VALIDITY, turn_entry};
+use super::tokens::{MAX_VALIDITY, entry};
 use super::{inline_servers, resolve};
 use crate::app::{App, ChatView, ResolveChat, Result as Done};
 use crate::domain::access::{Actor, Caller};
@@ -164,7 +164,7 @@ async fn resolve_chat(
     let ask = asked(call, ask)?;
     let resolved = app.resolve_chat(&call.caller, ask).await?;
     Ok(pb::ResolveChatResponse {
-        servers: resolved.entries.into_iter().map(turn_entry).collect(),
+        servers: resolved.entries.into_iter().map(entry).collect(),
         revision: resolved.revision.0,
         unknown_servers: resolved.unknown,
     })

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::convert::{actor, all, duration, revision, servers, span, timestamp};
 use super::servers::{auth_kind, availability, transport};
 use super::{connections, identities, imports, reports, resolve, user_headers};
-use crate::app::{App, Resolve, ResolvedInline, Result as Done, TurnEntry};
+use crate::app::{App, Entry, Resolve, ResolvedInline, Result as Done};
 use crate::domain::access::Caller;
 use crate::domain::forwarding::Signing;
 use crate::domain::resolution::{Outcome, Resolved};
@@ -194,7 +194,7 @@ fn asked(
 }
 
 /// One server of a resolve, its headers in the clear: the one thing this API answers secrets in.
-pub(super) fn entry(resolved: Resolved) -> pb::ResolvedServer {
+fn configured(resolved: Resolved) -> pb::ResolvedServer {
     let Resolved {
         server,
         outcome,
@@ -215,6 +215,8 @@ pub(super) fn entry(resolved: Resolved) -> pb::ResolvedServer {
         auth_kind: auth_kind(spec.auth.kind()).into(),
         extensions: Vec::from_iter(spec.auth.kind().extension().map(str::to_owned)),
         availability: availability(spec.availability).into(),
+        allow_in_plan_mode: spec.allow_in_plan_mode,
+        allow_in_subagents: spec.allow_in_subagents,
         signing_key: signing.map(signing_key),
         ..pb::ResolvedServer::default()
     };
@@ -237,12 +239,12 @@ fn signing_key(signing: Signing) -> pb::SigningKey {
     }
 }
 
-/// One server of a turn.
-pub(super) fn turn_entry(entry: TurnEntry) -> pb::ResolvedServer {
+/// One server of an answer.
+pub(super) fn entry(entry: Entry) -> pb::ResolvedServer {
     match entry {
-        TurnEntry::Server(resolved) => self::entry(*resolved),
-        TurnEntry::Unread(glimpse) => unread(*glimpse),
-        TurnEntry::Inline(resolved) => inline(*resolved),
+        Entry::Server(resolved) => configured(*resolved),
+        Entry::Unread(glimpse) => unread(*glimpse),
+        Entry::Inline(resolved) => inline(*resolved),
     }
 }
 
@@ -265,6 +267,8 @@ fn inline(ResolvedInline { server, outcome }: ResolvedInline) -> pb::ResolvedSer
         tool_policy: tool_policy(server.tools),
         auth_kind: auth_kind(kind).into(),
         inline: true,
+        allow_in_plan_mode: server.allowed.in_plan_mode,
+        allow_in_subagents: server.allowed.in_subagents,
         ..pb::ResolvedServer::default()
     };
     with_outcome(answer, outcome)
@@ -279,6 +283,8 @@ fn unread(glimpse: Glimpse) -> pb::ResolvedServer {
         display_name: glimpse.display_name,
         status: pb::ServerStatus::Unreadable.into(),
         availability: availability(glimpse.availability).into(),
+        allow_in_plan_mode: glimpse.allow_in_plan_mode,
+        allow_in_subagents: glimpse.allow_in_subagents,
         ..pb::ResolvedServer::default()
     }
 }

@@ -1,18 +1,16 @@
 //! Chats: which servers one chat uses, and everything a daemon needs for one turn of it (`turn.rs`).
 
-mod candidates;
 mod inline;
 mod subagents;
 mod turn;
 
 pub use inline::ResolvedInline;
-pub use turn::{ResolveChat, ResolvedTurn, TurnEntry};
+pub use turn::{ResolveChat, ResolvedTurn};
 
 use super::access::check_actor;
 use super::error::{Error, Result};
 use super::readable::readable;
-use super::resolve::MAX_SERVERS;
-use super::servers::{ServerRef, may_see_any};
+use super::resolve::{Candidate, MAX_SERVERS};
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
@@ -77,14 +75,8 @@ impl App {
         }
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for name in names {
-            let found = match ServerRef::parse(name) {
-                Ok(server) => self.candidate(tx, caller, &server).await?,
-                Err(_) => None,
-            };
-            let policy = found.as_ref().map(candidates::Candidate::policy);
-            let usable =
-                policy.filter(|server| server.enabled && may_see_any(caller, Some(actor), server));
-            match usable {
+            let found = self.usable(tx, (caller, actor), name).await?;
+            match found.as_ref().map(Candidate::policy) {
                 Some(server) if server.availability == Availability::ForceOn => {}
                 Some(server) if !known.contains(&server.id) => known.push(server.id),
                 Some(_) => {}

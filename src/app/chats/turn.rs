@@ -5,17 +5,13 @@ use std::time::Duration;
 use super::super::App;
 use super::super::access::check_actor;
 use super::super::error::{Error, Result};
-use super::super::resolve::Wanted;
-use super::candidates::Candidate;
-use super::inline::ResolvedInline;
+use super::super::resolve::{Candidate, Entry, Wanted};
 use super::subagents::Has;
 use super::{TRIES, own};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::chats::{Agent, Chosen, InlineServer, Mode, Subchat, takes_part};
 use crate::domain::forwarding::IdentityContext;
-use crate::domain::resolution::{Outcome, Resolved};
-use crate::domain::servers::Glimpse;
 use crate::domain::text::ChatId;
 use crate::store;
 
@@ -42,22 +38,12 @@ pub struct ResolveChat {
     pub identity: IdentityContext,
 }
 
-/// One server of a turn.
-#[derive(Debug)]
-pub enum TurnEntry {
-    /// A configured one, with its state.
-    Server(Box<Resolved>),
-    /// A configured one whose row cannot be read.
-    Unread(Box<Glimpse>),
-    /// One that is attached to the chat.
-    Inline(Box<ResolvedInline>),
-}
-
 /// What a turn may use.
 #[derive(Debug)]
 pub struct ResolvedTurn {
-    /// One entry per server, by display name, then id; what is attached to the chat last, by slug.
-    pub entries: Vec<TurnEntry>,
+    /// One entry per server, by display name, then id; what is attached to the chat last, by slug. What is
+    /// attached and cannot be read has none.
+    pub entries: Vec<Entry>,
     /// The revision at which it was looked at.
     pub revision: Revision,
     /// What was asked for and does not exist for the actor.
@@ -168,27 +154,13 @@ impl App {
         ask: &ResolveChat,
         turn: Turn,
     ) -> Result<ResolvedTurn> {
-        let (mut whole, mut glimpsed) = (Vec::new(), Vec::new());
-        for (at, server) in turn.servers.into_iter().enumerate() {
-            match server {
-                Candidate::Whole(server) => whole.push(*server),
-                Candidate::Glimpsed(glimpse) => glimpsed.push((at, glimpse)),
-            }
-        }
         let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
         let user = (&ask.actor, &ask.identity);
-        let resolved = self.resolve_all(user, whole, wanted).await?;
-        let resolved = resolved.into_iter().map(Box::new).map(TurnEntry::Server);
-        let mut entries: Vec<_> = resolved.collect();
-        // Each at its place among the others, from the first to the last.
-        for (at, glimpse) in glimpsed {
-            self.count_resolved(&Outcome::Unreadable);
-            entries.insert(at, TurnEntry::Unread(glimpse));
-        }
+        let mut entries = self.resolve_all(user, turn.servers, wanted).await?;
         for server in turn.inline {
             let user = (&ask.actor.user, &ask.identity);
             let resolved = self.resolve_inline(&caller.tenant, user, server);
-            entries.push(TurnEntry::Inline(Box::new(resolved.await?)));
+            entries.push(Entry::Inline(Box::new(resolved.await?)));
         }
         Ok(ResolvedTurn {
             entries,

@@ -1,12 +1,14 @@
 //! Resolving: what a daemon needs for each server right now, or the exact reason why not. One entry
 //! per server; never fails as a whole because one server is broken or slow.
 
+mod candidates;
 mod exchanged;
 mod fixed;
 mod grant;
 mod identity;
 mod login;
 
+pub(super) use candidates::Candidate;
 pub(super) use fixed::unending;
 
 use std::time::Duration;
@@ -15,16 +17,16 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::App;
 use super::access::check_actor;
+use super::chats::ResolvedInline;
 use super::error::{Error, Result};
 use super::metrics::ResolveOutcome;
 use super::redeem::Key;
 use super::rediscovery::awaits_approval;
-use super::servers::{ServerRef, find, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::forwarding::IdentityContext;
 use crate::domain::resolution::{ConfigProblem, Outcome, Resolved};
-use crate::domain::servers::{Auth, Server};
+use crate::domain::servers::{Auth, Glimpse, Server};
 use crate::store::Read;
 
 /// The longest a resolve may take, whatever the caller allows.
@@ -53,11 +55,22 @@ pub struct Resolve {
     pub identity: IdentityContext,
 }
 
+/// One server of an answer.
+#[derive(Debug)]
+pub enum Entry {
+    /// A configured one, with its state.
+    Server(Box<Resolved>),
+    /// A configured one whose row cannot be read.
+    Unread(Box<Glimpse>),
+    /// One that is attached to the chat.
+    Inline(Box<ResolvedInline>),
+}
+
 /// What was found.
 #[derive(Debug)]
 pub struct ResolvedServers {
     /// One entry per server that exists for the actor, by display name, then id.
-    pub entries: Vec<Resolved>,
+    pub entries: Vec<Entry>,
     /// The revision at which it was looked at.
     pub revision: Revision,
     /// What was asked for and does not exist for the actor.
@@ -102,17 +115,23 @@ impl App {
         }
         let mut tx = self.0.store.read().await?;
         let revision = self.reached(&mut tx, caller, ask.min_revision).await?;
-        let (mut known, mut unknown) = (Vec::<Server>::new(), Vec::new());
+        let (mut known, mut unknown) = (Vec::<Candidate>::new(), Vec::new());
         for name in ask.servers {
-            match self.usable(&mut tx, caller, &ask.actor, &name).await? {
-                Some(server) if known.iter().any(|other| other.id == server.id) => {}
+            let found = self.usable(&mut tx, (caller, &ask.actor), &name).await;
+            let found = match found {
+                // Its row does not even say whose it is.
+                Err(error) if error.is_unreadable() => None,
+                found => found?,
+            };
+            match found {
+                Some(server) if known.iter().any(|other| other.id() == server.id()) => {}
                 Some(server) => known.push(server),
                 None if unknown.contains(&name) => {}
                 None => unknown.push(name),
             }
         }
         drop(tx);
-        known.sort_by(|a, b| (&a.spec.display_name, a.id).cmp(&(&b.spec.display_name, b.id)));
+        known.sort_by(|one, other| one.place().cmp(&other.place()));
         let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
         let entries = self
             .resolve_all((&ask.actor, &ask.identity), known, wanted)
@@ -139,37 +158,21 @@ impl App {
         }
     }
 
-    /// The server of this name, if it exists for the actor.
-    async fn usable(
-        &self,
-        tx: &mut Read,
-        caller: &Caller,
-        actor: &Actor,
-        name: &str,
-    ) -> Result<Option<Server>> {
-        let Ok(name) = ServerRef::parse(name) else {
-            return Ok(None);
-        };
-        let server = match find(tx, &caller.tenant, &name).await {
-            // What is wrong with one server's row is nobody else's trouble.
-            Err(error) if error.is_unreadable() => {
-                let error = std::error::Error::source(&error);
-                tracing::error!(error, "a server cannot be read");
-                None
-            }
-            found => found?,
-        };
-        Ok(server.filter(|server| server.spec.enabled && may_see(caller, Some(actor), server)))
-    }
-
     /// Resolves servers side by side.
     pub(in crate::app) async fn resolve_all(
         &self,
         (actor, identity): (&Actor, &IdentityContext),
-        servers: Vec<Server>,
+        servers: Vec<Candidate>,
         wanted: Wanted,
-    ) -> Result<Vec<Resolved>> {
-        let one = |server: Server| async move {
+    ) -> Result<Vec<Entry>> {
+        let one = |server: Candidate| async move {
+            let server = match server {
+                Candidate::Whole(server) => *server,
+                Candidate::Glimpsed(glimpse) => {
+                    self.count_resolved(&Outcome::Unreadable);
+                    return Ok(Entry::Unread(glimpse));
+                }
+            };
             let resolving = async {
                 let outcome = self.resolve_one(actor, &server, wanted).await?;
                 let owner = (&actor.user, identity);
@@ -184,11 +187,11 @@ impl App {
                 resolved => resolved?,
             };
             self.count_resolved(&outcome);
-            Ok(Resolved {
+            Ok(Entry::Server(Box::new(Resolved {
                 server,
                 outcome,
                 signing,
-            })
+            })))
         };
         stream::iter(servers)
             .map(one)

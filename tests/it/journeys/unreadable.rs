@@ -108,9 +108,18 @@ async fn the_servers_beside_are_listed_and_resolved(engine: Engine) {
     let slugs: Vec<_> = listed.iter().map(|server| &*server.slug).collect();
     assert_eq!(slugs, ["tools"]);
     assert!(chat.is_ok(), "{chat:?}");
-    let named = named.unwrap();
-    assert_eq!(named.servers[0].status(), v1::ServerStatus::Ready);
-    assert_eq!(named.unknown_servers, ["broken"]);
+    let named = named.unwrap().servers;
+    let states: Vec<_> = named
+        .iter()
+        .map(|server| (&*server.slug, server.status()))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("broken", v1::ServerStatus::Unreadable),
+            ("tools", v1::ServerStatus::Ready),
+        ]
+    );
     assert_eq!(connections.unwrap().connections.len(), 3);
     world.service.stop().await;
 }

@@ -1,10 +1,11 @@
-//! The servers that the rules of a turn are asked about. One whose row cannot be read is among them as far as it
-//! can be: a turn must not go in silence without what is forced, nor without what was chosen.
+//! The servers that the rules are asked about. One whose row cannot be read is among them as far as it can be:
+//! nobody must go in silence without what is forced, nor without what was chosen or asked for.
 
 use super::super::App;
 use super::super::error::Result;
-use super::super::servers::{ServerRef, find};
-use crate::domain::access::Caller;
+use super::super::servers::{ServerRef, find, may_see_any};
+use crate::domain::access::{Actor, Caller};
+use crate::domain::ids::ServerId;
 use crate::domain::page::PageRequest;
 use crate::domain::servers::{Glimpse, Policy, Server};
 use crate::domain::text::UserId;
@@ -12,7 +13,7 @@ use crate::store::{self, Read, Which};
 
 /// A server that the rules are asked about.
 #[derive(Debug)]
-pub(super) enum Candidate {
+pub(in crate::app) enum Candidate {
     /// It can be read.
     Whole(Box<Server>),
     /// Its row is damaged.
@@ -20,8 +21,22 @@ pub(super) enum Candidate {
 }
 
 impl Candidate {
+    /// Which server.
+    pub(super) fn id(&self) -> ServerId {
+        self.policy().id
+    }
+
+    /// Its place in lists.
+    pub(super) fn place(&self) -> (&str, ServerId) {
+        let name = match self {
+            Self::Whole(server) => &server.spec.display_name,
+            Self::Glimpsed(glimpse) => &glimpse.display_name,
+        };
+        (name, self.id())
+    }
+
     /// What the rules look at.
-    pub(super) fn policy(&self) -> Policy<'_> {
+    pub(in crate::app) fn policy(&self) -> Policy<'_> {
         match self {
             Self::Whole(server) => server.policy(),
             Self::Glimpsed(glimpse) => glimpse.policy(),
@@ -31,7 +46,7 @@ impl Candidate {
 
 impl App {
     /// Every server that is on, everybody's and this user's own, by display name, then id.
-    pub(super) async fn candidates(
+    pub(in crate::app) async fn candidates(
         &self,
         tx: &mut Read,
         caller: &Caller,
@@ -60,20 +75,24 @@ impl App {
         }
     }
 
-    /// The server of this name.
-    pub(super) async fn candidate(
+    /// The server of this name, if it exists for the actor.
+    pub(in crate::app) async fn usable(
         &self,
         tx: &mut Read,
-        caller: &Caller,
-        server: &ServerRef,
+        (caller, actor): (&Caller, &Actor),
+        name: &str,
     ) -> Result<Option<Candidate>> {
-        match find(tx, &caller.tenant, server).await {
-            Ok(found) => Ok(found.map(|server| Candidate::Whole(Box::new(server)))),
-            Err(error) => match error.into_unreadable() {
-                Ok(error) => self.glimpsed(tx, caller, error).await,
-                Err(error) => Err(error),
-            },
-        }
+        let Ok(name) = ServerRef::parse(name) else {
+            return Ok(None);
+        };
+        let found = match find(tx, &caller.tenant, &name).await {
+            Ok(found) => found.map(|server| Candidate::Whole(Box::new(server))),
+            Err(error) => self.glimpsed(tx, caller, error.into_unreadable()?).await?,
+        };
+        Ok(found.filter(|found| {
+            let policy = found.policy();
+            policy.enabled && may_see_any(caller, Some(actor), &policy)
+        }))
     }
 
     /// What there is of a row that could not be read. Where it may be forced on somebody and does not
