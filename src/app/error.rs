@@ -219,6 +219,10 @@ impl Error {
             ),
             (matches!(self, Self::KeyNarrowed { .. }), "KEY_NARROWED"),
             (matches!(self, Self::UserNotAllowed), "USER_NOT_ALLOWED"),
+            (
+                matches!(self, Self::ChatOwnedByAnother),
+                "CHAT_OWNED_BY_ANOTHER",
+            ),
             (matches!(self, Self::TenantNotFound), "TENANT_NOT_FOUND"),
         ];
         let mut named = refusals.into_iter().filter(|(is_it, _)| *is_it);

@@ -80,8 +80,8 @@ struct Filter {
     /// What was done: `server.create`, or all of an area: `server.*`; repeat for more
     #[arg(long = "action", value_name = "ACTION")]
     actions: Vec<String>,
-    /// Who did it: a key's id
-    #[arg(long, value_name = "KEY")]
+    /// Who did it: a key's id, or of a token `ISSUER#SUBJECT`
+    #[arg(long, value_name = "WHO")]
     principal: Option<String>,
     /// The user it was done for
     #[arg(long, short)]

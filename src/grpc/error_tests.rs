@@ -19,6 +19,7 @@ fn failures() -> Vec<Error> {
         Error::RoleNotAllowed { role: "user" },
         Error::KeyNarrowed { by: "methods" },
         Error::UserNotAllowed,
+        Error::ChatOwnedByAnother,
         Error::TenantNotFound,
         Error::TenantExists,
         Error::ServerNotFound,

@@ -39,6 +39,19 @@ fn place<'a>(tenant: &'a TenantId, owner: &'a UserId, row: &'a str) -> Place<'a>
     }
 }
 
+/// What is attached, for the audit trail. A path may be as good as a password, and is not told.
+pub(super) fn describe(servers: &[InlineServer]) -> serde_json::Value {
+    let told = servers.iter().map(|server| {
+        serde_json::json!({
+            "server": server.id.to_string(),
+            "slug": server.slug.as_str(),
+            "origin": origin(&server.url),
+            "headers": server.header_count,
+        })
+    });
+    told.collect()
+}
+
 /// What is attached to a chat, and the rows of it that cannot be read.
 #[derive(Default)]
 struct Attached {
@@ -159,18 +172,10 @@ impl App {
         let tenant = &caller.tenant;
         let mut event = self.event(tenant, caller.origin(), "chat.attach", chat);
         event.user = Some(actor.user.to_string());
-        // A path may be as good as a password.
-        let tell = |server: &InlineServer| {
-            serde_json::json!({
-                "server": server.id.to_string(),
-                "slug": server.slug.as_str(),
-                "origin": origin(&server.url),
-                "headers": server.header_count,
-            })
-        };
-        let told = |servers: &[InlineServer]| servers.iter().map(tell).collect::<Vec<_>>();
-        event.detail =
-            serde_json::json!({ "before": told(&before.servers), "after": told(servers) });
+        event.detail = serde_json::json!({
+            "before": describe(&before.servers),
+            "after": describe(servers),
+        });
         let mut tx = self.0.store.write().await?;
         let owner = (&actor.user, event.at);
         if !tx.chats_mut().hold(tenant, chat, owner).await? {

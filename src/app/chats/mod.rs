@@ -166,12 +166,17 @@ impl App {
         let mut tx = self.0.store.write().await?;
         let before = own(tx.chats().get(&caller.tenant, chat).await?, actor)?;
         let (tenant, owner) = (&caller.tenant, &actor.user);
+        let attached = readable(tx.chats().list_inline(tenant, chat).await?);
         if !tx.chats_mut().delete(tenant, chat, owner).await? {
             return Ok(tx.feed().head(&caller.tenant).await?);
         }
         let mut event = self.event(&caller.tenant, caller.origin(), "chat.delete", chat);
         event.user = Some(actor.user.to_string());
-        event.detail = serde_json::json!({ "before": before.as_ref().map(describe) });
+        let mut before = before.as_ref().map(describe);
+        if let Some(before) = &mut before {
+            before["attached"] = inline::describe(&attached);
+        }
+        event.detail = serde_json::json!({ "before": before });
         Ok(tx.commit(&event).await?)
     }
 }

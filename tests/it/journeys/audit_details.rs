@@ -157,7 +157,8 @@ async fn keys_chats_and_tenants_are_recorded_as_they_were_and_are(engine: Engine
     let none = json!({ "servers": [] });
     assert_eq!(selections[0], json!({ "before": none, "after": chosen }));
     assert_eq!(selections[1], json!({ "before": null, "after": none }));
-    assert_eq!(deleted, json!({ "before": chosen }));
+    let before = json!({ "servers": [server.id], "attached": [] });
+    assert_eq!(deleted, json!({ "before": before }));
 }
 
 async fn the_end_of_a_grant_says_why(engine: Engine) {
