@@ -8,7 +8,6 @@ use super::own_grants::own_key;
 use super::redeem::{Grant, Key};
 use super::rediscovery::awaits_approval;
 use super::reports::{Answer, Denial, Report};
-use super::resolve::Wanted;
 use crate::domain::authorization::Scopes;
 use crate::domain::connections::{Connection, Decision, Effect, Event, Status, Unusable, decide};
 use crate::domain::resolution::{ConfigProblem, Reconnect};
@@ -72,7 +71,7 @@ impl App {
         connection: Connection,
         version: i64,
     ) -> Result<Verdict> {
-        let wanted = Wanted::new(Duration::ZERO, None);
+        let wanted = self.wanted(Duration::ZERO, None);
         let renewed = match self.peek(&connection, Duration::ZERO) {
             Effect::Redeem | Effect::Await { .. } => self.renewed(key, wanted).await?,
             Effect::HandOut(_)

@@ -10,9 +10,9 @@ use super::authorization::Issuer;
 use super::connections::{Lifecycle, Policy, Status};
 use super::ids::IdentityId;
 use super::secrets::{Sealed, SecretHash};
-use super::servers::IdentityToken;
+use super::servers::{IdentityToken, Rules, server_url};
 use super::tenants::TenantId;
-use super::text::UserId;
+use super::text::{UserId, Violations};
 use super::time::Timestamp;
 
 /// A login token that ends sooner than this is renewed before it is sent.
@@ -29,7 +29,8 @@ pub struct Identity {
     pub user: UserId,
     /// The identity provider.
     pub issuer: Issuer,
-    /// What may happen to it. Its `expires_at` is when the first of the tokens ends that came last.
+    /// What may happen to it. Its `expires_at` is when the first of the tokens ends that lived when they
+    /// came.
     pub life: Lifecycle,
     /// The access token.
     pub access_token: Option<Sealed>,
@@ -41,8 +42,10 @@ pub struct Identity {
     pub id_token_ends: Option<Timestamp>,
     /// The refresh token.
     pub refresh_token: Option<Sealed>,
-    /// The hash of the refresh token that was deposited: what was deposited already is recognised by it.
-    pub deposit_hash: Option<SecretHash>,
+    /// The hash of everything that was deposited: the same again is recognised by it.
+    pub deposit_hash: SecretHash,
+    /// The hashes of the refresh tokens deposited so far, the last one first; as many as are remembered.
+    pub refresh_hashes: Vec<SecretHash>,
     /// When it was deposited.
     pub deposited_at: Timestamp,
     /// When it was last renewed.
@@ -66,9 +69,16 @@ pub fn first_end(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Tim
     one.into_iter().chain(other).min()
 }
 
+/// Notes an issuer that is none: an absolute URL, as a server's is.
+pub fn check_issuer(found: &mut Violations, issuer: &Issuer, rules: Rules) {
+    if let Err(why) = server_url(issuer.as_str(), rules) {
+        found.add("issuer", why);
+    }
+}
+
 /// What a user's identity at an identity provider is called in the feed: whatever its id is by now.
 pub fn subject(user: &UserId, issuer: &Issuer) -> String {
-    // No issuer holds a space.
+    // No URL holds a space.
     format!("{issuer} {user}")
 }
 

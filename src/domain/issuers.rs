@@ -344,6 +344,11 @@ impl TenantRule {
         }
     }
 
+    /// Whether it may name this tenant.
+    pub fn may_name(&self, tenant: &TenantId) -> bool {
+        self.named().is_none_or(|named| named.contains(&tenant))
+    }
+
     fn meets(&self, other: &Self) -> bool {
         match (self.named(), other.named()) {
             (Some(own), Some(others)) => own.iter().any(|tenant| others.contains(tenant)),

@@ -141,6 +141,21 @@ impl fmt::Debug for Sealed {
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
+    /// Its length in bytes.
+    pub const LEN: usize = 32;
+
+    /// The hash of several, whichever of them are there, in this order.
+    pub fn of_each(hashes: &[Option<Self>]) -> Self {
+        let mut all = digest::Context::new(&digest::SHA256);
+        for hash in hashes {
+            all.update(&[u8::from(hash.is_some())]);
+            all.update(hash.as_ref().map_or(&[][..], Self::as_bytes));
+        }
+        let mut bytes = [0; Self::LEN];
+        bytes.copy_from_slice(all.finish().as_ref());
+        Self(bytes)
+    }
+
     /// The hash of a secret.
     pub fn of(secret: &str) -> Self {
         let mut bytes = [0; 32];
@@ -202,5 +217,16 @@ mod tests {
     fn equal_secrets_have_equal_hashes() {
         assert_eq!(SecretHash::of("a"), SecretHash::of("a"));
         assert_ne!(SecretHash::of("a"), SecretHash::of("b"));
+    }
+
+    #[test]
+    fn the_hash_of_several_says_which_is_which() {
+        let (a, b) = (Some(SecretHash::of("a")), Some(SecretHash::of("b")));
+        let of = SecretHash::of_each;
+
+        assert_eq!(of(&[a, b, None]), of(&[a, b, None]));
+        for other in [[b, a, None], [a, None, b], [a, None, None], [None, a, b]] {
+            assert_ne!(of(&[a, b, None]), of(&other));
+        }
     }
 }

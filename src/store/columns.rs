@@ -85,6 +85,18 @@ impl Reading<'_> {
     pub(super) fn hash(&self, column: &'static str, bytes: &[u8]) -> Result<SecretHash> {
         self.some(column, SecretHash::from_bytes(bytes))
     }
+
+    /// Hashes one after the other.
+    pub(super) fn hashes(&self, column: &'static str, bytes: &[u8]) -> Result<Vec<SecretHash>> {
+        let hashes = bytes.chunks(SecretHash::LEN);
+        hashes.map(|bytes| self.hash(column, bytes)).collect()
+    }
+}
+
+/// Hashes one after the other.
+pub(super) fn hashes_column(hashes: &[SecretHash]) -> Vec<u8> {
+    let bytes = hashes.iter().flat_map(SecretHash::as_bytes);
+    bytes.copied().collect()
 }
 
 /// A value as JSON text.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::App;
 use super::super::access::check_actor;
 use super::super::error::{Error, Result};
-use super::super::resolve::{Candidate, Entry, Wanted};
+use super::super::resolve::{Candidate, Entry};
 use super::subagents::Has;
 use super::{TRIES, own};
 use crate::domain::access::{Actor, Caller};
@@ -154,7 +154,7 @@ impl App {
         ask: &ResolveChat,
         turn: Turn,
     ) -> Result<ResolvedTurn> {
-        let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
+        let wanted = self.wanted(ask.min_valid_for, ask.deadline);
         let user = (&ask.actor, &ask.identity);
         let mut entries = self.resolve_all(user, turn.servers, wanted).await?;
         for server in turn.inline {

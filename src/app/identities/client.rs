@@ -5,28 +5,49 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::App;
+use super::super::flights::Flights;
 use crate::domain::authorization::{ClientAuthMethod, Issuer};
 use crate::domain::issuers::IssuerClient;
+use crate::domain::tenants::TenantId;
 use crate::oauth::{self, ClientAuth};
 
 /// For how long it is believed where an identity provider redeems.
 const BELIEVED: Duration = Duration::from_hours(1);
 
 /// Where identity providers redeem, as their metadata says, and when that was read, on the monotonic clock. As
-/// many as the deployment trusts.
+/// many as the deployment trusts. What is known is good until something newer is, and each is asked once at a
+/// time.
 #[derive(Debug, Default)]
-pub(in crate::app) struct Endpoints(Mutex<HashMap<Issuer, (String, Duration)>>);
+pub(in crate::app) struct Endpoints {
+    known: Mutex<HashMap<Issuer, (String, Duration)>>,
+    flights: Flights<Issuer>,
+}
+
+impl Endpoints {
+    fn known(&self, issuer: &Issuer) -> Option<(String, Duration)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(issuer).cloned()
+    }
+
+    fn learn(&self, issuer: Issuer, url: String, now: Duration) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(issuer, (url, now));
+    }
+}
 
 impl App {
-    /// The client at an identity provider and its proof.
+    /// The client at an identity provider and its proof, for users of a tenant that it may speak of. To others it
+    /// is not there: its secret is what stands between them and tokens that are not theirs.
     ///
     /// # Errors
     /// The code of what is missing: the client, or what it proves itself with.
     pub(in crate::app) fn issuer_client(
         &self,
+        tenant: &TenantId,
         issuer: &Issuer,
     ) -> Result<(&IssuerClient, ClientAuth), &'static str> {
         let trusted = self.0.settings.issuers.find(issuer);
+        let trusted = trusted.filter(|trusted| trusted.tenant.may_name(tenant));
         let client = trusted.and_then(|trusted| trusted.client.as_ref());
         let client = client.ok_or("client_missing")?;
         let method = client.method.unwrap_or(match client.secret {
@@ -37,28 +58,52 @@ impl App {
         Ok((client, auth.map_err(|_error| "client_secret_missing")?))
     }
 
-    /// Where that client redeems: as the deployment says, else as the provider's metadata does.
+    /// Where that client redeems: as the deployment says, else as the provider's metadata does, or did last.
+    /// `None` while that is not known.
     pub(in crate::app) async fn issuer_endpoint(
         &self,
         issuer: &Issuer,
         client: &IssuerClient,
-    ) -> Result<String, oauth::Error> {
+    ) -> Option<String> {
         if let Some(url) = &client.token_endpoint {
-            return Ok(url.to_string());
+            return Some(url.to_string());
         }
+        let endpoints = &self.0.identity_endpoints;
+        let known = endpoints.known(issuer);
         let now = self.0.clock.monotonic();
-        let endpoints = || {
-            let endpoints = &self.0.identity_endpoints.0;
-            endpoints.lock().unwrap_or_else(PoisonError::into_inner)
-        };
-        let known = endpoints().get(issuer).cloned();
-        if let Some((url, _)) = known.filter(|(_, read)| now < *read + BELIEVED) {
-            return Ok(url);
+        if let Some((url, read)) = &known
+            && now < *read + BELIEVED
+        {
+            return Some(url.clone());
         }
+        let mut flight = endpoints.flights.join(issuer, |landing| {
+            let (app, issuer) = (self.clone(), issuer.clone());
+            self.0.tasks.spawn(async move {
+                app.find_endpoint(issuer).await;
+                drop(landing);
+            });
+        });
+        if let Some((url, _)) = known {
+            return Some(url);
+        }
+        // Nothing is sent; it closes when the flight is over.
+        let _ = flight.changed().await;
+        endpoints.known(issuer).map(|(url, _)| url)
+    }
+
+    async fn find_endpoint(&self, issuer: Issuer) {
         let deadline = self.0.settings.request_timeout;
-        let found = oauth::issuer_token_endpoint(&self.0.fetch, issuer, deadline).await?;
-        let url = found.to_string();
-        endpoints().insert(issuer.clone(), (url.clone(), now));
-        Ok(url)
+        match oauth::issuer_token_endpoint(&self.0.fetch, &issuer, deadline).await {
+            Ok(url) => {
+                let now = self.0.clock.monotonic();
+                self.0
+                    .identity_endpoints
+                    .learn(issuer, url.to_string(), now);
+            }
+            Err(error) => {
+                let name = issuer.as_str();
+                tracing::warn!(issuer = name, %error, "where {name} redeems cannot be found out");
+            }
+        }
     }
 }

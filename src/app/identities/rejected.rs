@@ -7,7 +7,6 @@ use super::super::App;
 use super::super::error::Result;
 use super::super::redeem::Grant as _;
 use super::super::reports::{Answer, Denial};
-use super::super::resolve::Wanted;
 use crate::domain::authorization::Issuer;
 use crate::domain::connections::{Effect, Event, Status, Unusable, decide};
 use crate::domain::identities::Identity;
@@ -52,7 +51,7 @@ impl App {
                 break identity;
             }
         };
-        let wanted = Wanted::new(Duration::ZERO, None);
+        let wanted = self.wanted(Duration::ZERO, None);
         let renewed = match self.peek(&identity, Duration::ZERO) {
             Effect::Redeem | Effect::Await { .. } => {
                 self.renewed::<Identity>(&identity.key(), wanted).await?

@@ -31,6 +31,10 @@ pub(in crate::app) enum Uncalled {
     LeaseTooShort,
     /// The user's login, which was to be exchanged, ended.
     NoLogin,
+    /// That login is to be renewed first.
+    StaleLogin,
+    /// Where the identity provider redeems is not known, and cannot be found out now.
+    NoEndpoint,
     /// The server changed: its secret of today is not for the endpoint of then.
     ServerChanged,
     /// The store did not answer, or what was needed is gone.
@@ -44,7 +48,10 @@ impl Uncalled {
             Self::Unreadable => (Settled::Unreadable, "unreadable"),
             Self::Client(code) => (Settled::ClientRefused, code),
             Self::LeaseTooShort => (Settled::NotSent, "lease_too_short"),
-            Self::NoLogin => (Settled::NotSent, "login_ended"),
+            // For a newer login there will be another grant.
+            Self::NoLogin => (Settled::Refused, "login_ended"),
+            Self::StaleLogin => (Settled::NotSent, "login_stale"),
+            Self::NoEndpoint => (Settled::NotSent, "metadata_unavailable"),
             Self::ServerChanged => (Settled::NotSent, "server_changed"),
             Self::Store(error) => {
                 tracing::warn!(%error, "renewal could not begin");
@@ -97,9 +104,13 @@ impl App {
             let server = tx.servers().get(tenant, connection.server).await?;
             let mut registrations = tx.registrations();
             let registration = registrations.get(tenant, connection.registration).await?;
-            let newest = registrations
-                .find_current(tenant, connection.server, &connection.issuer)
-                .await?;
+            let newest = match &registration {
+                Some(registration) => {
+                    let of = (connection.server, &registration.issuer);
+                    registrations.find_current(tenant, of.0, of.1).await?
+                }
+                None => None,
+            };
             Ok::<_, store::Error>((server, registration, newest))
         };
         let read = within(TRY, Box::pin(read)).await;
@@ -182,9 +193,14 @@ impl App {
         // Names, TCP and TLS come first and may find the process asleep: whoever wakes up too late
         // must not write any more, since another replica may have redeemed meanwhile.
         let send_before = started + lease.saturating_sub(TRY);
+        let policy = match presented {
+            // Logins are exchanged where the operator says.
+            Presented::Login(..) => Policy::Operator,
+            Presented::Own | Presented::Refresh(_) => Policy::on_behalf_of(&server.spec.url),
+        };
         let endpoint = Endpoint {
             url: token_endpoint,
-            policy: Policy::on_behalf_of(&server.spec.url),
+            policy,
             client_id: &registration.client_id,
             auth: &auth,
             deadline,
@@ -259,12 +275,11 @@ impl App {
         let found = self.identity_for(&connection.tenant, &connection.user, issuer);
         let found = found.await.map_err(Uncalled::Store)?;
         let now = self.0.clock.now();
-        let living = found
-            .as_ref()
-            .filter(|identity| !identity.is_over())
-            .and_then(|identity| Some((identity, identity.living(oidc.token, now)?.0)));
-        let (identity, sealed) = living.ok_or(Uncalled::NoLogin)?;
-        Ok(self.open_login(identity, (oidc.token, sealed)).await?)
+        let identity = found.filter(|identity| identity.is_usable(oidc.token, now));
+        let identity = identity.ok_or(Uncalled::NoLogin)?;
+        let living = identity.living(oidc.token, now);
+        let (sealed, _) = living.ok_or(Uncalled::StaleLogin)?;
+        Ok(self.open_login(&identity, (oidc.token, sealed)).await?)
     }
 
     async fn open_refresh_token(&self, connection: &Connection) -> Result<RefreshToken, Uncalled> {

@@ -19,6 +19,7 @@ use crate::domain::changes::ChangeKind;
 use crate::domain::connections::{GrantId, Lifecycle, Policy};
 use crate::domain::identities::{Identity, MARGIN, first_end, subject};
 use crate::domain::keys::{Place, SealedColumn};
+use crate::domain::secrets::IdToken;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
 use crate::domain::time::Timestamp;
@@ -42,6 +43,12 @@ impl fmt::Display for IdentityKey {
 }
 
 impl Identity {
+    /// The ID token that came with a renewal; one that names another issuer is not taken.
+    fn id_token_in<'t>(&self, tokens: &'t TokenSet) -> Option<&'t IdToken> {
+        let id_token = tokens.id_token.as_ref();
+        id_token.filter(|token| !oauth::is_of_another(token, &self.issuer))
+    }
+
     /// The place of a token of this column.
     pub(in crate::app) fn place_of<'a>(&'a self, column: SealedColumn, row: &'a str) -> Place<'a> {
         Place {
@@ -161,16 +168,14 @@ impl Grant for Identity {
     }
 
     async fn call(&self, app: &App, started: Duration) -> std::result::Result<Outcome, Uncalled> {
-        let (client, auth) = app.issuer_client(&self.issuer).map_err(Uncalled::Client)?;
+        let client = app.issuer_client(&self.tenant, &self.issuer);
+        let (client, auth) = client.map_err(Uncalled::Client)?;
         let sealed = self.refresh_token.as_ref().ok_or(Uncalled::Unreadable)?;
         let row = self.id.to_string();
         let place = self.place_of(SealedColumn::IdentityRefreshToken, &row);
         let refresh_token = app.0.vault.open(&place, sealed).await?;
-        let url = match app.issuer_endpoint(&self.issuer, client).await {
-            Ok(url) => url,
-            // Nothing of the grant was sent.
-            Err(error) => return Ok(Outcome::NotSent(error)),
-        };
+        let url = app.issuer_endpoint(&self.issuer, client).await;
+        let url = url.ok_or(Uncalled::NoEndpoint)?;
         let deadline = app.0.settings.request_timeout;
         let lease = app.0.settings.tokens.lease;
         let spent = app.0.clock.monotonic().saturating_sub(started);
@@ -199,17 +204,21 @@ impl Grant for Identity {
     }
 
     fn ends(&self, tokens: &TokenSet, sent_at: Timestamp) -> Ends {
-        // One that no longer says how long is taken to mean as long as before.
+        // One that no longer says how long is taken to mean as long as before. How long a deposited one was
+        // to live is not known, only when it ended.
         let end = self
             .access_token_ends
-            .filter(|_| self.access_token.is_some());
+            .filter(|_| self.refreshed_at.is_some());
         let before = end.map(|end| end.since(self.life.obtained_at));
-        let lifetime = tokens.expires_in.or(before);
-        let access = lifetime.map(|lifetime| sent_at.after(lifetime));
-        let id_token = tokens.id_token.as_ref().and_then(oauth::id_token_ends);
+        let said = tokens.expires_in.map(|lifetime| sent_at.after(lifetime));
+        let access = said
+            .or_else(|| oauth::access_token_ends(&tokens.access_token))
+            .or_else(|| before.map(|lifetime| sent_at.after(lifetime)));
+        // Some send the ID token of the beginning once more: no reason to ask again.
+        let id_token = self.id_token_in(tokens).and_then(oauth::id_token_ends);
         Ends {
             access,
-            first: first_end(access, id_token),
+            first: first_end(access, id_token.filter(|end| *end > sent_at)),
         }
     }
 
@@ -220,7 +229,7 @@ impl Grant for Identity {
         tokens: &TokenSet,
         (_sent_at, ends): (Timestamp, Ends),
     ) -> Result<()> {
-        let id_token = tokens.id_token.as_ref();
+        let id_token = self.id_token_in(tokens);
         let login = Login {
             access_token: Some(&tokens.access_token),
             id_token,

@@ -110,7 +110,7 @@ impl App {
         key: &G::Key,
         wanted: Wanted,
     ) -> Result<Option<G>> {
-        let mut patience = pin!(tokio::time::sleep(wanted.patience));
+        let mut patience = pin!(tokio::time::sleep_until(wanted.until.into()));
         loop {
             let mut ours = false;
             let mut flight = G::flights(self).join(key, |landing| {

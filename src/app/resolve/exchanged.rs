@@ -58,6 +58,13 @@ impl App {
         if gone {
             return Ok(unavailable(Trouble::StillWorking, ASK_AGAIN));
         }
+        // What the server rejects was made for it: no login of the user's mends that.
+        if matches!(
+            &outcome,
+            Outcome::ReconnectRequired(Reconnect::TokenRejected)
+        ) {
+            return Ok(Outcome::ConfigError(ConfigProblem::TokenRejected));
+        }
         if matches!(&outcome, Outcome::ReconnectRequired(_) | Outcome::Expired) {
             return Ok(Outcome::NoUserIdentity(NoIdentity::ExchangeRefused));
         }

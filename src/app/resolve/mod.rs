@@ -11,7 +11,7 @@ mod login;
 pub(super) use candidates::Candidate;
 pub(super) use fixed::unending;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -81,25 +81,29 @@ pub struct ResolvedServers {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::app) struct Wanted {
     pub(in crate::app) min_valid_for: Duration,
-    pub(in crate::app) patience: Duration,
+    /// Until when it is waited for, whatever it takes.
+    pub(in crate::app) until: Instant,
 }
 
-impl Wanted {
-    /// The time a resolve takes at most: the caller's, less a reserve for the answer.
-    pub(in crate::app) fn new(min_valid_for: Duration, deadline: Option<Duration>) -> Self {
+impl App {
+    /// What is wanted now, by whoever has so much time: of that a reserve is kept for the answer.
+    pub(in crate::app) fn wanted(
+        &self,
+        min_valid_for: Duration,
+        deadline: Option<Duration>,
+    ) -> Wanted {
         let patience = deadline.map_or(LONGEST, |deadline| {
             deadline
                 .saturating_sub(RESERVE.max(deadline / 10))
                 .min(LONGEST)
         });
-        Self {
+        let clock = &self.0.clock;
+        Wanted {
             min_valid_for,
-            patience,
+            until: clock.instant(clock.monotonic().saturating_add(patience)),
         }
     }
-}
 
-impl App {
     /// Resolves named servers for a user.
     pub async fn resolve_credentials(
         &self,
@@ -132,7 +136,7 @@ impl App {
         }
         drop(tx);
         known.sort_by(|one, other| one.place().cmp(&other.place()));
-        let wanted = Wanted::new(ask.min_valid_for, ask.deadline);
+        let wanted = self.wanted(ask.min_valid_for, ask.deadline);
         let entries = self
             .resolve_all((&ask.actor, &ask.identity), known, wanted)
             .await?;

@@ -41,6 +41,8 @@ statements! {
     GET = concat!("SELECT ", columns!(), " FROM connections \
         WHERE tenant = $1 AND user_id = $2 AND server = $3");
     FIND_BY_ID = concat!("SELECT ", columns!(), " FROM connections WHERE tenant = $1 AND id = $2");
+    LIST_EXCHANGED = "SELECT server FROM connections WHERE tenant = $1 AND user_id = $2 \
+        AND origin = 'automatic' AND ($3 = '' OR issuer = $3) ORDER BY server";
     LIST_OF_USER = concat!("SELECT ", columns!(), " FROM connections \
         WHERE tenant = $1 AND user_id = $2 AND id > $3 AND ($4 = '' OR status = $4) \
         ORDER BY id LIMIT $5");

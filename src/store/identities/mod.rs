@@ -23,7 +23,7 @@ macro_rules! columns {
     () => {
         "id, tenant, user_id, issuer, generation, status, reason, access_token, access_token_key, \
          access_token_ends, id_token, id_token_key, id_token_ends, refresh_token, refresh_token_key, \
-         deposit_hash, obtained_at, expires_at, rejected, forced, forced_at, intent, lease_owner, \
+         deposit_hash, refresh_hashes, obtained_at, expires_at, rejected, forced, forced_at, intent, lease_owner, \
          lease_until, attempts, redeemed_by, keeps, unknown_outcomes, unknown_since, unclear_refusals, \
          client_refused, failures, next_attempt_at, last_error, failed_at, deposited_at, refreshed_at, \
          used_at, due_at, updated_at, version"
@@ -33,19 +33,19 @@ macro_rules! columns {
 statements! {
     GET = concat!("SELECT ", columns!(), " FROM identities \
         WHERE tenant = $1 AND user_id = $2 AND issuer = $3");
-    LIST_OF_USER = concat!("SELECT ", columns!(), " FROM identities \
-        WHERE tenant = $1 AND user_id = $2 ORDER BY deposited_at DESC, id DESC");
+    LATEST = concat!("SELECT ", columns!(), " FROM identities \
+        WHERE tenant = $1 AND user_id = $2 ORDER BY deposited_at DESC, id DESC LIMIT 1");
+    COUNT = "SELECT COUNT(*) FROM identities WHERE tenant = $1 AND user_id = $2";
     LAST_GENERATION = "SELECT COALESCE(MAX(generation), 0) FROM ( \
-        SELECT generation FROM identities WHERE tenant = $1 AND user_id = $2 AND issuer = $3 \
-        UNION ALL SELECT generation FROM identity_tombstones \
-        WHERE tenant = $1 AND user_id = $2 AND issuer = $3) AS past";
+        SELECT generation FROM identities WHERE tenant = $1 AND user_id = $2 \
+        UNION ALL SELECT generation FROM identity_tombstones WHERE tenant = $1 AND user_id = $2) AS past";
     LIST_DUE = concat!("SELECT ", columns!(), " FROM identities WHERE id IN (SELECT id FROM ( \
         SELECT id, due_at, ROW_NUMBER() OVER (PARTITION BY issuer ORDER BY due_at) AS turn \
         FROM identities WHERE due_at <= $1) AS due WHERE turn <= $2 ORDER BY due_at LIMIT $3) \
         ORDER BY due_at");
     INSERT = concat!("INSERT INTO identities (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
         $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, \
-        $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41)");
+        $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42)");
     RENEW = "UPDATE identities SET generation = $4, access_token = $5, access_token_key = $6, \
         access_token_ends = $7, id_token = $8, id_token_key = $9, id_token_ends = $10, \
         refresh_token = $11, refresh_token_key = $12, obtained_at = $13, expires_at = $14, \
@@ -85,18 +85,27 @@ impl Reader<'_> {
         row.map(Identity::try_from).transpose()
     }
 
-    /// All of a user's, the one deposited last first. A row that cannot be read is an error of its own.
-    pub async fn list_of_user(
+    /// That of a user's which was deposited last.
+    pub async fn find_latest(
         &mut self,
         tenant: &TenantId,
         user: &UserId,
-    ) -> Result<Vec<Result<Identity>>> {
-        let rows: Vec<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LIST_OF_USER)
+    ) -> Result<Option<Identity>> {
+        let row: Option<Row> = on!(&mut *self.0, |conn| sqlx::query_as(LATEST)
             .bind(tenant.as_str())
             .bind(user.as_str())
-            .fetch_all(conn)
+            .fetch_optional(conn)
             .await)?;
-        Ok(rows.into_iter().map(Identity::try_from).collect())
+        row.map(Identity::try_from).transpose()
+    }
+
+    /// How many a user has.
+    pub async fn count(&mut self, tenant: &TenantId, user: &UserId) -> Result<i64> {
+        Ok(on!(&mut *self.0, |conn| sqlx::query_scalar(COUNT)
+            .bind(tenant.as_str())
+            .bind(user.as_str())
+            .fetch_one(conn)
+            .await)?)
     }
 
     /// Identities of all tenants that are to be renewed by now, the longest due first: at most so
@@ -116,19 +125,13 @@ impl Reader<'_> {
         Ok(rows.into_iter().map(Identity::try_from).collect())
     }
 
-    /// The highest generation a user's identity at an identity provider ever had; zero when there was none.
-    pub async fn last_generation(
-        &mut self,
-        tenant: &TenantId,
-        user: &UserId,
-        issuer: &Issuer,
-    ) -> Result<i64> {
+    /// The highest generation that any identity of a user ever had; zero when there was none.
+    pub async fn last_generation(&mut self, tenant: &TenantId, user: &UserId) -> Result<i64> {
         Ok(on!(&mut *self.0, |conn| sqlx::query_scalar(
             LAST_GENERATION
         )
         .bind(tenant.as_str())
         .bind(user.as_str())
-        .bind(issuer.as_str())
         .fetch_one(conn)
         .await)?)
     }

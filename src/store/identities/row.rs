@@ -25,7 +25,8 @@ pub(super) struct Row {
     id_token_ends: Option<i64>,
     refresh_token: Option<Vec<u8>>,
     refresh_token_key: Option<String>,
-    deposit_hash: Option<Vec<u8>>,
+    deposit_hash: Vec<u8>,
+    refresh_hashes: Vec<u8>,
     deposited_at: i64,
     refreshed_at: Option<i64>,
     used_at: Option<i64>,
@@ -44,7 +45,6 @@ impl TryFrom<Row> for Identity {
             table: "identities",
             id: &row.id,
         };
-        let hash = |bytes: &Vec<u8>| reading.hash("deposit_hash", bytes);
         Ok(Self {
             id: reading.parse("id", &row.id)?,
             tenant: reading.tenant(&row.tenant)?,
@@ -60,7 +60,8 @@ impl TryFrom<Row> for Identity {
                 row.refresh_token,
                 row.refresh_token_key,
             )?,
-            deposit_hash: row.deposit_hash.as_ref().map(hash).transpose()?,
+            deposit_hash: reading.hash("deposit_hash", &row.deposit_hash)?,
+            refresh_hashes: reading.hashes("refresh_hashes", &row.refresh_hashes)?,
             deposited_at: Timestamp::from_micros(row.deposited_at),
             refreshed_at: time(row.refreshed_at),
             used_at: time(row.used_at),

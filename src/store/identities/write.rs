@@ -4,10 +4,9 @@ use super::{BURY, DELETE, INSERT, RENEW, SAVE_LIFE, TAKE};
 use crate::domain::authorization::Issuer;
 use crate::domain::changes::{ChangeKind, NewChange, Op};
 use crate::domain::identities::{Identity, subject};
-use crate::domain::secrets::SecretHash;
 use crate::domain::tenants::TenantId;
 use crate::domain::text::UserId;
-use crate::store::columns::{micros, sealed_columns, text};
+use crate::store::columns::{hashes_column, micros, sealed_columns, text};
 use crate::store::engine::{Tx, on};
 use crate::store::error::{Result, conflict};
 use crate::store::lifecycles::{Kept, forced_column, status_columns};
@@ -69,7 +68,8 @@ impl Writer<'_> {
             .bind(micros(identity.id_token_ends))
             .bind(refresh)
             .bind(refresh_key)
-            .bind(identity.deposit_hash.as_ref().map(SecretHash::as_bytes))
+            .bind(identity.deposit_hash.as_bytes())
+            .bind(hashes_column(&identity.refresh_hashes))
             .bind(life.obtained_at.as_micros())
             .bind(micros(life.expires_at))
             .bind(life.rejected)

@@ -27,11 +27,11 @@ on_both_engines! {
     other_settings_exchange_anew,
 }
 
-const PATH: &str = "/sts/token";
+pub(super) const PATH: &str = "/sts/token";
 const AUDIENCE: &str = "https://crm.example.com";
 
 /// A world whose server `desk` gets what a login is exchanged for.
-async fn world(engine: Engine) -> (World, TestDatabase) {
+pub(super) async fn world(engine: Engine) -> (World, TestDatabase) {
     let (world, database) = World::with_logins(engine).await;
     let count = AtomicUsize::new(0);
     let exchanged = Reply::made(move |_| {
@@ -51,7 +51,7 @@ fn granted(token: &str) -> Value {
     })
 }
 
-fn exchange(world: &World) -> v1::TokenExchange {
+pub(super) fn exchange(world: &World) -> v1::TokenExchange {
     v1::TokenExchange {
         token_endpoint: world.idp.web().url(PATH),
         audience: AUDIENCE.to_owned(),
@@ -74,7 +74,7 @@ fn desk(world: &World) -> v1::Server {
     }
 }
 
-fn exchanges(world: &World) -> Vec<Seen> {
+pub(super) fn exchanges(world: &World) -> Vec<Seen> {
     world.idp.web().seen_at(PATH)
 }
 

@@ -50,6 +50,8 @@ mod lifetimes;
 mod limits;
 mod listeners;
 mod logins;
+mod logins_deposited;
+mod logins_ended;
 mod logins_exchanged;
 mod logins_rejected;
 mod logins_renewed;

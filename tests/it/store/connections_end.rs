@@ -1,11 +1,12 @@
 //! Connections that end: at the version they were read with, and as revocations.
 
 use stationmaster::domain::authorization::Issuer;
-use stationmaster::domain::connections::Connection;
+use stationmaster::domain::connections::{Connection, Origin};
 use stationmaster::domain::registrations::Registration;
+use stationmaster::domain::text::UserId;
 
 use crate::harness::database::{Db, on_both_engines};
-use crate::harness::fixtures::Home;
+use crate::harness::fixtures::{Home, user};
 
 on_both_engines! {
     a_connection_is_taken_at_its_version_only,
@@ -13,6 +14,7 @@ on_both_engines! {
     another_client_of_the_server_keeps_its_connection,
     grants_of_one_client_are_counted_for_one_user,
     what_cannot_be_read_can_be_taken_and_leaves_its_generation,
+    what_logins_were_exchanged_for_goes_by_user_and_issuer,
 }
 
 async fn stored(db: &Db, home: &Home) -> (Registration, Connection) {
@@ -130,4 +132,37 @@ async fn what_cannot_be_read_can_be_taken_and_leaves_its_generation(db: &Db) {
     assert_eq!(at.get(tenant, user, server).await.unwrap(), None);
     let last = at.last_generation(tenant, user, server).await.unwrap();
     assert_eq!(last, connection.life.generation);
+}
+
+async fn what_logins_were_exchanged_for_goes_by_user_and_issuer(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let (registration, consented) = stored(db, &home).await;
+    let exchanged = |name: &str| Connection {
+        origin: Origin::Automatic,
+        ..home.connection(&registration, name)
+    };
+    for name in ["ann2", "bob"] {
+        home.store_connection(db, &exchanged(name)).await;
+    }
+    let tenant = &home.tenant;
+    let other = Issuer::new("https://other.test");
+
+    let mut tx = db.write().await.unwrap();
+    let mut at = tx.connections_mut();
+    let mut gone = async |name: &UserId, issuer| {
+        let gone = at.delete_exchanged(tenant, name, issuer).await;
+        gone.unwrap()
+    };
+    let consented_user = &consented.user;
+    let counts = [
+        gone(consented_user, None).await,
+        gone(&user("bob"), Some(&other)).await,
+        gone(&user("bob"), Some(&registration.issuer)).await,
+        gone(&user("bob"), None).await,
+        gone(&user("ann2"), None).await,
+    ];
+    tx.commit(&home.event()).await.unwrap();
+
+    assert_eq!(counts, [0, 0, 1, 0, 1]);
+    assert_eq!(get(db, &consented).await, Some(consented));
 }

@@ -1,6 +1,5 @@
 //! Identities: the tokens of users' logins.
 
-use stationmaster::domain::authorization::Issuer;
 use stationmaster::domain::changes::{ChangeKind, Op, Revision};
 use stationmaster::domain::connections::{Lifecycle, Status, Use};
 use stationmaster::domain::identities::Identity;
@@ -79,13 +78,14 @@ async fn the_last_deposited_comes_first(db: &Db) {
     }
 
     let mut tx = db.read().await.unwrap();
-    let all = tx
-        .identities()
-        .list_of_user(&home.tenant, &user("ann"))
-        .await;
+    let mut identities = tx.identities();
+    let (tenant, ann) = (&home.tenant, user("ann"));
 
-    let all: Vec<_> = all.unwrap().into_iter().map(Result::unwrap).collect();
-    assert_eq!(all, [new, old]);
+    let latest = identities.find_latest(tenant, &ann).await;
+    assert_eq!(latest.unwrap(), Some(new));
+    assert_eq!(identities.count(tenant, &ann).await.unwrap(), 2);
+    let nobody = identities.find_latest(tenant, &user("carol")).await;
+    assert_eq!(nobody.unwrap(), None);
 }
 
 async fn a_write_names_the_version_that_was_read(db: &Db) {
@@ -191,18 +191,17 @@ async fn what_is_gone_keeps_its_generation(db: &Db) {
     assert_eq!(none.unwrap(), 0);
     let revision = tx.commit(&home.event()).await.unwrap();
 
-    let last = async |name: &str, issuer: &str| {
+    let last = async |name: &str| {
         let mut tx = db.read().await.unwrap();
         let mut identities = tx.identities();
-        let (user, issuer) = (user(name), Issuer::new(issuer));
-        let last = identities.last_generation(&home.tenant, &user, &issuer);
-        last.await.unwrap()
+        let user = user(name);
+        let last = identities.last_generation(&home.tenant, &user).await;
+        last.unwrap()
     };
-    // Of two the higher one is kept.
-    assert_eq!(last("ann", IDP).await, 3);
-    assert_eq!(last("ann", "https://other.test").await, 1);
-    assert_eq!(last("bob", IDP).await, 1);
-    assert_eq!(last("eve", IDP).await, 0);
+    // Of two the higher one is kept, and of several providers the highest counts.
+    assert_eq!(last("ann").await, 3);
+    assert_eq!(last("bob").await, 1);
+    assert_eq!(last("eve").await, 0);
     assert_eq!(get(db, &first).await, None);
     let mut tx = db.read().await.unwrap();
     let (kind, from) = (ChangeKind::Identity, Revision(revision.0 - 1));
