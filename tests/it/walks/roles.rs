@@ -29,7 +29,7 @@ const OPEN: [&str; 3] = [
 ];
 
 /// Codes that say that we are at fault, or that nobody answered.
-const FAULTS: [Code; 5] = [
+pub(super) const FAULTS: [Code; 5] = [
     Code::Internal,
     Code::Unknown,
     Code::Cancelled,
