@@ -6,7 +6,7 @@ use super::error::{Error, Result};
 use super::readable::readable;
 use super::redeem::Key;
 use super::revocations::fate;
-use super::servers::{ServerRef, find, may_see};
+use super::servers::{ServerRef, find, find_touchable, may_see};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::changes::Revision;
 use crate::domain::connections::{Connection, StatusKind};
@@ -120,11 +120,7 @@ impl App {
     ) -> Result<Revision> {
         check_actor(caller, Some(actor))?;
         let mut tx = self.0.store.read().await?;
-        let found = match ServerRef::parse(server) {
-            Ok(server) => find(&mut tx, &caller.tenant, &server).await?,
-            Err(_) => None,
-        };
-        let found = found.filter(|server| caller.narrowing.admits_server(server.id));
+        let found = find_touchable(&mut tx, caller, server).await?;
         let revision = tx.feed().head(&caller.tenant).await?;
         drop(tx);
         let Some(server) = found else {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::access::check_actor;
 use super::error::{Error, Result};
-use super::servers::{ServerRef, find, may_see};
+use super::servers::{ServerRef, find, find_touchable, may_see};
 use super::vault::Unopened;
 use super::{App, Written};
 use crate::domain::access::{Actor, Caller};
@@ -151,11 +151,7 @@ impl App {
     ) -> Result<Revision> {
         check_actor(caller, Some(actor))?;
         let mut tx = self.0.store.read().await?;
-        let found = match ServerRef::parse(server) {
-            Ok(server) => find(&mut tx, &caller.tenant, &server).await?,
-            Err(_) => None,
-        };
-        let found = found.filter(|server| caller.narrowing.admits_server(server.id));
+        let found = find_touchable(&mut tx, caller, server).await?;
         let revision = tx.feed().head(&caller.tenant).await?;
         drop(tx);
         let Some(server) = found else {

@@ -4,12 +4,19 @@
 //! may have taken another one by mistake; somebody who was led to open another user's link takes their own.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::text::UserId;
 
 /// The claim that names an account where nobody chose another one (`OpenID` Connect Core 1.0, section
 /// 5.1).
 pub const DEFAULT_CLAIM: &str = "email";
+
+/// Whether what claims say of `email_verified` makes their mail address nobody's: it is whoever's who typed it
+/// (`OpenID` Connect Core 1.0, section 5.1). Some write the truth value as a text.
+pub fn is_unverified(email_verified: Option<&Value>) -> bool {
+    email_verified.is_some_and(|said| said.as_bool() != Some(true) && said.as_str() != Some("true"))
+}
 
 /// What happens to a grant whose account is not the user's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

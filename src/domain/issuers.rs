@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::access::{ROLES, Role};
+use super::accounts::{DEFAULT_CLAIM, is_unverified};
 use super::authorization::{ClientAuthMethod, Issuer};
 use super::jws::Algorithm;
 use super::secrets::ClientSecret;
@@ -287,10 +288,7 @@ impl TrustedIssuer {
     }
 
     fn user_of(&self, claims: &Map<String, Value>) -> Result<UserId, Unfit> {
-        // A mail address that nobody verified is whoever's who typed it (OpenID Connect Core 1.0, section 5.1).
-        let verified = claims.get("email_verified");
-        let unverified = verified.is_some() && texts(verified) != ["true"];
-        if self.user_claim.is("email") && unverified {
+        if self.user_claim.is(DEFAULT_CLAIM) && is_unverified(claims.get("email_verified")) {
             return Err(Unfit("its mail address is not verified"));
         }
         let said = text(self.user_claim.of(claims)).ok_or(Unfit("it names no user"))?;

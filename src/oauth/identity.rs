@@ -7,14 +7,14 @@ use std::time::Duration;
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Method};
 use secrecy::ExposeSecret;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::error::Error;
 use super::jwt;
 use super::metadata::{object, text};
 use super::revocation::bearer;
-use crate::domain::accounts::DEFAULT_CLAIM;
+use crate::domain::accounts::{DEFAULT_CLAIM, is_unverified};
 use crate::domain::authorization::Issuer;
 use crate::domain::secrets::{AccessToken, IdToken};
 use crate::domain::time::Timestamp;
@@ -68,9 +68,7 @@ impl Person {
     /// The account that a claim names: a text or a number, on one line. A mail address that the provider
     /// says it did not verify (section 5.1) is nobody's.
     pub fn account(&self, claim: &str) -> Option<String> {
-        let said = self.0.get("email_verified");
-        let unverified = said.is_some_and(|said| *said != json!(true) && *said != json!("true"));
-        if claim == DEFAULT_CLAIM && unverified {
+        if claim == DEFAULT_CLAIM && is_unverified(self.0.get("email_verified")) {
             return None;
         }
         let account = match self.0.get(claim)? {

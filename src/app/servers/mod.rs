@@ -111,6 +111,20 @@ pub(super) async fn find(
     })
 }
 
+/// The server of this name that a caller may touch, whether anybody may use it or not: taking away works after
+/// access was lost, and tells nothing.
+pub(super) async fn find_touchable(
+    tx: &mut Read,
+    caller: &Caller,
+    name: &str,
+) -> Result<Option<Server>> {
+    let Ok(server) = ServerRef::parse(name) else {
+        return Ok(None);
+    };
+    let found = find(tx, &caller.tenant, &server).await?;
+    Ok(found.filter(|server| caller.narrowing.admits_server(server.id)))
+}
+
 impl App {
     /// Changes a server. `edit` makes the merged draft from what is stored; it is called again when
     /// somebody else wrote meanwhile, unless the etag given is then no longer the current one. What the change entails (grants that

@@ -101,10 +101,7 @@ async fn a_secret_that_was_added_proves_the_next_exchange(engine: Engine) {
         auth: auth(Some("added")),
         ..v1::Server::default()
     };
-    world
-        .update(secret, &["user_oidc.exchange"])
-        .await
-        .unwrap();
+    world.update(secret, &["user_oidc.exchange"]).await.unwrap();
     world.pass(600);
     world.header("ann", "public").await;
 
