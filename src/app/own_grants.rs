@@ -9,7 +9,7 @@ use super::App;
 use super::clients::current_client;
 use super::error::{Error, Result};
 use super::provision::{Client, Provision, Slot, method_of};
-use super::redeem::Key;
+use super::redeem::{Key, LOGIN_ENDED};
 use crate::domain::audit::Origin;
 use crate::domain::authorization::{Issuer, Resource, Scopes};
 use crate::domain::connections::{self, Connection, Lifecycle, Status};
@@ -123,9 +123,11 @@ impl App {
             held.token_endpoint != endpoint || held.resource != resource
         });
         let of_another = login.is_some_and(|login| login.issuer != held.issuer);
+        // There is one again.
+        let bereft = login.is_some() && held.last_error.as_deref() == Some(LOGIN_ENDED);
         let newer = held.auth_version > server.auth_version;
         let same = held.auth_version == server.auth_version && !elsewhere && !of_another;
-        newer || same && !(ended && waited) && !mended
+        newer || same && !(ended && (waited || bereft)) && !mended
     }
 
     /// The client that exchanges users' logins, where one does: made by hand as well.

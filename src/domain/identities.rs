@@ -73,12 +73,14 @@ pub fn first_end(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Tim
 pub fn check_issuer(found: &mut Violations, issuer: &Issuer, rules: Rules) {
     if let Err(why) = server_url(issuer.as_str(), rules) {
         found.add("issuer", why);
+    } else if issuer.as_str().contains(char::is_whitespace) {
+        found.add("issuer", "must not hold white space");
     }
 }
 
 /// What a user's identity at an identity provider is called in the feed: whatever its id is by now.
 pub fn subject(user: &UserId, issuer: &Issuer) -> String {
-    // No URL holds a space.
+    // No issuer holds a space.
     format!("{issuer} {user}")
 }
 

@@ -14,12 +14,16 @@ use crate::oauth::{self, ClientAuth};
 /// For how long it is believed where an identity provider redeems.
 const BELIEVED: Duration = Duration::from_hours(1);
 
+/// How long one is not asked again that did not answer, where it is known from before.
+const PAUSE: Duration = Duration::from_secs(30);
+
 /// Where identity providers redeem, as their metadata says, and when that was read, on the monotonic clock. As
 /// many as the deployment trusts. What is known is good until something newer is, and each is asked once at a
 /// time.
 #[derive(Debug, Default)]
 pub(in crate::app) struct Endpoints {
     known: Mutex<HashMap<Issuer, (String, Duration)>>,
+    failed: Mutex<HashMap<Issuer, Duration>>,
     flights: Flights<Issuer>,
 }
 
@@ -27,6 +31,19 @@ impl Endpoints {
     fn known(&self, issuer: &Issuer) -> Option<(String, Duration)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(issuer).cloned()
+    }
+
+    /// Whether it did not answer just now.
+    fn rests(&self, issuer: &Issuer, now: Duration) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed
+            .get(issuer)
+            .is_some_and(|failed| now < *failed + PAUSE)
+    }
+
+    fn note_failure(&self, issuer: Issuer, now: Duration) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.insert(issuer, now);
     }
 
     fn learn(&self, issuer: Issuer, url: String, now: Duration) {
@@ -72,7 +89,7 @@ impl App {
         let known = endpoints.known(issuer);
         let now = self.0.clock.monotonic();
         if let Some((url, read)) = &known
-            && now < *read + BELIEVED
+            && (now < *read + BELIEVED || endpoints.rests(issuer, now))
         {
             return Some(url.clone());
         }
@@ -103,6 +120,8 @@ impl App {
             Err(error) => {
                 let name = issuer.as_str();
                 tracing::warn!(issuer = name, %error, "where {name} redeems cannot be found out");
+                let now = self.0.clock.monotonic();
+                self.0.identity_endpoints.note_failure(issuer, now);
             }
         }
     }

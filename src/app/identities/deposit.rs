@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::super::access::check_actor;
 use super::super::error::{Error, Result};
+use super::super::redeem::Grant as _;
 use super::super::vault::Unopened;
 use super::super::{App, Written};
+use super::judgement::{Beside, Verdict};
 use super::{Login, check_narrowing};
 use crate::domain::access::{Actor, Caller};
 use crate::domain::authorization::Issuer;
-use crate::domain::connections::{Lifecycle, Status};
+use crate::domain::connections::Lifecycle;
 use crate::domain::identities::{Identity, check_issuer, first_end};
 use crate::domain::ids::IdentityId;
 use crate::domain::keys::SealedColumn;
@@ -49,17 +51,6 @@ pub struct Deposit {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What becomes of a deposit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// What there is stays: nothing new was brought, or nothing better.
-    Keep,
-    /// It takes the place of what there is.
-    Take,
-    /// The same, but its refresh token may be spent, and is not taken.
-    TakeUnrenewable,
-}
-
 /// What was there before a deposit.
 enum Held {
     Nothing,
@@ -84,40 +75,17 @@ impl Deposit {
         Login {
             access_token: self.access_token.as_ref(),
             id_token: self.id_token.as_ref(),
-            refresh_token: refresh_token.filter(|_| verdict != Verdict::TakeUnrenewable),
+            refresh_token: refresh_token.filter(|_| verdict == Verdict::Take),
         }
     }
 
     /// The hash of all its tokens.
-    fn digest(&self) -> SecretHash {
+    pub(super) fn digest(&self) -> SecretHash {
         SecretHash::of_each(&[
             self.access_token.as_ref().map(AccessToken::hash),
             self.id_token.as_ref().map(IdToken::hash),
             self.refresh_token.as_ref().map(RefreshToken::hash),
         ])
-    }
-
-    /// What becomes of it beside what is held and can be opened.
-    fn judge(&self, held: &Identity) -> Verdict {
-        if self.digest() == held.deposit_hash {
-            return Verdict::Keep;
-        }
-        let life = &held.life;
-        if let Some(hash) = self.refresh_token.as_ref().map(RefreshToken::hash) {
-            let unspent = life.renewable && life.attempts == 0;
-            let is_held = unspent && held.refresh_hashes.first() == Some(&hash);
-            if is_held || !held.refresh_hashes.contains(&hash) {
-                return Verdict::Take;
-            }
-        }
-        // A login that renews itself is better than tokens that end.
-        let renews = life.renewable && life.status == Status::Active;
-        let brings = self.access_token.is_some() || self.id_token.is_some();
-        if renews || !brings {
-            Verdict::Keep
-        } else {
-            Verdict::TakeUnrenewable
-        }
     }
 }
 
@@ -153,20 +121,31 @@ impl App {
             };
             let revision = tx.feed().head(tenant).await?;
             drop(tx);
-            let mut verdict = Verdict::Take;
-            if let Held::Read(held) = &held
-                && self.opens(held).await?
-            {
-                verdict = deposit.judge(held);
-                if verdict == Verdict::Keep {
+            let verdict = match &held {
+                Held::Nothing | Held::Unread => Verdict::Take,
+                Held::Read(held) => deposit.judge(&Beside {
+                    identity: held,
+                    opens: self.opens(held).await?,
+                    has_client: self.issuer_client(tenant, &deposit.issuer).is_ok(),
+                    now: self.0.clock.now(),
+                }),
+            };
+            let written = match (&held, verdict) {
+                (Held::Read(held), Verdict::Keep) => {
                     return Ok(Written {
                         value: (**held).clone(),
                         revision,
                     });
                 }
-            }
-            let made = self.deposited(tenant, (&deposit, verdict), &held).await?;
-            if let Some(written) = self.store_deposit(caller, &held, made).await? {
+                (Held::Read(held), Verdict::TakeIdToken) => {
+                    self.add_id_token(caller, &deposit, held).await?
+                }
+                _ => {
+                    let made = self.deposited(tenant, (&deposit, verdict), &held).await?;
+                    self.store_deposit(caller, &held, made).await?
+                }
+            };
+            if let Some(written) = written {
                 return Ok(written);
             }
         }
@@ -253,6 +232,50 @@ impl App {
         Ok(made)
     }
 
+    /// Puts a deposit's ID token beside the tokens that are held. `None` when somebody else wrote meanwhile.
+    async fn add_id_token(
+        &self,
+        caller: &Caller,
+        deposit: &Deposit,
+        held: &Identity,
+    ) -> Result<Option<Written<Identity>>> {
+        let now = self.0.clock.now();
+        let mut made = held.clone();
+        let login = Login {
+            access_token: None,
+            id_token: deposit.id_token.as_ref(),
+            refresh_token: None,
+        };
+        self.seal_login(&mut made, login).await?;
+        made.id_token_ends = deposit.id_token.as_ref().and_then(oauth::id_token_ends);
+        made.updated_at = now;
+        let lives = made.id_token_ends.filter(|end| *end > now);
+        made.life.expires_at = first_end(made.life.expires_at, lives);
+        made.due_at = made.next_due(made.used_at, &self.policy(&made));
+        let mut tx = self.0.store.write().await?;
+        let written = made.renew(&mut tx).await?;
+        if !written {
+            return Ok(None);
+        }
+        let stored = tx
+            .identities()
+            .get(&made.tenant, &made.user, &made.issuer)
+            .await?;
+        let Some(made) = stored else { return Ok(None) };
+        let mut event = self.event(&made.tenant, caller.origin(), "identity.put", made.id);
+        event.user = Some(made.user.to_string());
+        event.detail = serde_json::json!({
+            "issuer": made.issuer.as_str(),
+            "before": describe(held),
+            "after": describe(&made),
+        });
+        let revision = tx.commit(&event).await?;
+        Ok(Some(Written {
+            value: made,
+            revision,
+        }))
+    }
+
     /// Stores it in the place of what was read. `None` when somebody else wrote meanwhile.
     async fn store_deposit(
         &self,
@@ -289,7 +312,7 @@ impl App {
                 identities.delete(tenant, user, Some(issuer)).await?;
             }
         }
-        // Greater than any that a server was ever sent of this user's, whichever login it is sent.
+        // Greater than any that was ever sent of this user's, whichever login it was of.
         let last = tx.identities().last_generation(tenant, user).await?;
         made.life.generation = last.saturating_add(1);
         match tx.identities_mut().insert(&made).await {

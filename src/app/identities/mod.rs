@@ -3,6 +3,7 @@
 
 mod client;
 mod deposit;
+mod judgement;
 mod rejected;
 
 pub(super) use client::Endpoints;
@@ -54,8 +55,18 @@ impl App {
         check_narrowing(caller)?;
         let (tenant, user) = (&caller.tenant, &actor.user);
         let mut tx = self.0.store.write().await?;
-        let mut connections = tx.connections_mut();
-        let exchanged = connections.delete_exchanged(tenant, user, issuer).await?;
+        let exchanged = tx
+            .connections()
+            .list_exchanged(tenant, user, issuer)
+            .await?;
+        // Whoever ends a server takes it first, and in this order.
+        for server in &exchanged {
+            tx.servers_mut().hold(tenant, *server).await?;
+        }
+        for server in &exchanged {
+            tx.connections_mut().delete(tenant, user, *server).await?;
+        }
+        let exchanged = exchanged.len();
         let count = tx.identities_mut().delete(tenant, user, issuer).await?;
         if count + exchanged == 0 {
             return Ok(tx.feed().head(tenant).await?);

@@ -12,7 +12,9 @@ use super::super::insist::TRY;
 use super::super::own_grants::own_scopes;
 use super::super::rediscovery::awaits_approval;
 use super::super::vault::Unopened;
+use super::grant::Grant as _;
 use crate::domain::connections::{Connection, Origin, Settled};
+use crate::domain::identities::Identity;
 use crate::domain::keys::{Place, SealedColumn};
 use crate::domain::registrations::{Registration, RegistrationKind};
 use crate::domain::secrets::{AccessToken, RefreshToken};
@@ -20,6 +22,9 @@ use crate::domain::servers::{Auth, Server, UserOidc};
 use crate::fetch::Policy;
 use crate::oauth::{self, Endpoint, ExchangeGrant, Outcome, OwnGrant, RefreshGrant};
 use crate::store::{self, within};
+
+/// What is said of a grant whose login ended, which was to be exchanged.
+pub(in crate::app) const LOGIN_ENDED: &str = "login_ended";
 
 /// Why no request was made.
 pub(in crate::app) enum Uncalled {
@@ -49,7 +54,7 @@ impl Uncalled {
             Self::Client(code) => (Settled::ClientRefused, code),
             Self::LeaseTooShort => (Settled::NotSent, "lease_too_short"),
             // For a newer login there will be another grant.
-            Self::NoLogin => (Settled::Refused, "login_ended"),
+            Self::NoLogin => (Settled::Refused, LOGIN_ENDED),
             Self::StaleLogin => (Settled::NotSent, "login_stale"),
             Self::NoEndpoint => (Settled::NotSent, "metadata_unavailable"),
             Self::ServerChanged => (Settled::NotSent, "server_changed"),
@@ -276,8 +281,14 @@ impl App {
         let found = found.await.map_err(Uncalled::Store)?;
         let now = self.0.clock.now();
         let identity = found.filter(|identity| identity.is_usable(oidc.token, now));
-        let identity = identity.ok_or(Uncalled::NoLogin)?;
-        let living = identity.living(oidc.token, now);
+        let mut identity = identity.ok_or(Uncalled::NoLogin)?;
+        if identity.living(oidc.token, now).is_none() {
+            // Nobody asked for it lately: it is renewed for this.
+            let wanted = self.wanted(Duration::ZERO, Some(self.0.settings.request_timeout));
+            let renewed = self.renewed::<Identity>(&identity.key(), wanted).await;
+            identity = renewed.map_err(Uncalled::Store)?.ok_or(Uncalled::NoLogin)?;
+        }
+        let living = identity.living(oidc.token, self.0.clock.now());
         let (sealed, _) = living.ok_or(Uncalled::StaleLogin)?;
         Ok(self.open_login(&identity, (oidc.token, sealed)).await?)
     }

@@ -158,8 +158,15 @@ impl Grant for Identity {
         tx.identities_mut().save_life(self).await
     }
 
+    /// The generation is greater than that of any other login of the user's: servers are sent one or the other.
     async fn renew(&self, tx: &mut Write) -> store::Result<bool> {
-        tx.identities_mut().renew(self).await
+        let last = tx
+            .identities()
+            .last_generation(&self.tenant, &self.user)
+            .await?;
+        let mut renewed = self.clone();
+        renewed.life.generation = last.saturating_add(1);
+        tx.identities_mut().renew(&renewed).await
     }
 
     /// It was used since it was obtained, or it would not be due.

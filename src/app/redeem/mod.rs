@@ -33,11 +33,8 @@ mod places;
 mod settle;
 mod unplanned;
 
-pub(super) use grant::Grant;
-pub(super) use identity::IdentityKey;
-pub(super) use key::Key;
-pub(super) use places::Places;
-pub(super) use unplanned::Walk;
+pub(super) use self::{call::LOGIN_ENDED, grant::Grant, identity::IdentityKey, key::Key};
+pub(super) use self::{places::Places, unplanned::Walk};
 
 use places::{Behaved, Passage};
 use settle::Tried;
@@ -98,7 +95,7 @@ impl App {
         }
     }
 
-    /// The rules for one grant: the deployment's, and what is known of its provider.
+    /// The rules for one grant.
     pub(super) fn policy<G: Grant>(&self, grant: &G) -> Policy {
         grant.policy(self)
     }

@@ -37,12 +37,14 @@ impl App {
             return Ok(Outcome::ConfigError(ConfigProblem::RegistrationRefused));
         };
         let effect = self.peek(&held, wanted.min_valid_for);
-        if matches!(effect, Effect::Redeem | Effect::Await { .. }) {
+        let is_stale = identity.living(oidc.token, now).is_none();
+        if is_stale || matches!(effect, Effect::Redeem | Effect::Await { .. }) {
             let fresh = self.fresh_identity(identity, wanted).await?;
             let Some((fresh, effect)) = fresh else {
                 return Ok(Outcome::NoUserIdentity(NoIdentity::Missing));
             };
             identity = fresh;
+            let now = self.0.clock.now();
             let lives = identity.living(oidc.token, now).is_some() && !identity.is_over();
             if !lives {
                 return Ok(self.no_login(&identity, effect));

@@ -1,12 +1,11 @@
 //! How connections end: one by one, with their server, or because it changed. Whatever ends, its
 //! generation is not used again.
 
-use super::super::columns::Reading;
 use super::super::engine::on;
 use super::super::error::Result;
 use super::{
-    BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INVALIDATE_OF_SERVER, LIST_EXCHANGED,
-    RESUME_OF_SERVER, SUSPEND_OF_SERVER, TAKE, Writer,
+    BURY, BURY_OF_SERVER, DELETE, DELETE_OF_SERVER, INVALIDATE_OF_SERVER, RESUME_OF_SERVER,
+    SUSPEND_OF_SERVER, TAKE, Writer,
 };
 use crate::domain::authorization::Issuer;
 use crate::domain::changes::{Op, Owner};
@@ -38,32 +37,6 @@ impl Writer<'_> {
         let user = user.clone();
         self.changed(tenant, id.clone(), Owner { user, server }, Op::Delete);
         Ok(Some(id))
-    }
-
-    /// Takes away what a user's logins were exchanged for, those of one issuer or of all. Answers how many.
-    pub async fn delete_exchanged(
-        &mut self,
-        tenant: &TenantId,
-        user: &UserId,
-        issuer: Option<&Issuer>,
-    ) -> Result<usize> {
-        let servers: Vec<String> = on!(&mut *self.tx, |conn| sqlx::query_scalar(LIST_EXCHANGED)
-            .bind(tenant.as_str())
-            .bind(user.as_str())
-            .bind(issuer.map_or("", Issuer::as_str))
-            .fetch_all(conn)
-            .await)?;
-        let mut count = 0;
-        // One by one, in the order in which others take several.
-        for server in servers {
-            let reading = Reading {
-                table: "connections",
-                id: &server,
-            };
-            let server = reading.parse("server", &server)?;
-            count += usize::from(self.delete(tenant, user, server).await?.is_some());
-        }
-        Ok(count)
     }
 
     /// Takes away a connection that is still at the version it was read with, and keeps its

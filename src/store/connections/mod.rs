@@ -14,6 +14,7 @@ pub(super) use write::Writer;
 
 use row::Row;
 
+use super::columns::Reading;
 use super::engine::{Tx, on, statements};
 use super::error::Result;
 use super::lifecycles::{end_leases_sql, forget_due_sql, note_use_sql, save_life_sql};
@@ -180,6 +181,29 @@ impl Reader<'_> {
         };
         let page = Page::of(rows, page.size, Row::place);
         Ok(page.map(Connection::try_from))
+    }
+
+    /// The servers that a user's logins were exchanged for, those of one issuer or of all, by id.
+    pub async fn list_exchanged(
+        &mut self,
+        tenant: &TenantId,
+        user: &UserId,
+        issuer: Option<&Issuer>,
+    ) -> Result<Vec<ServerId>> {
+        let servers: Vec<String> = on!(&mut *self.0, |conn| sqlx::query_scalar(LIST_EXCHANGED)
+            .bind(tenant.as_str())
+            .bind(user.as_str())
+            .bind(issuer.map_or("", Issuer::as_str))
+            .fetch_all(conn)
+            .await)?;
+        let read = |server: &String| {
+            let reading = Reading {
+                table: "connections",
+                id: server,
+            };
+            reading.parse("server", server)
+        };
+        servers.iter().map(read).collect()
     }
 
     /// Connections of all tenants that are to be renewed by now, the longest due first: at most so

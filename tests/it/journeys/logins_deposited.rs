@@ -16,6 +16,8 @@ use crate::harness::world::{World, on_both_engines};
 on_both_engines! {
     a_refresh_token_that_was_deposited_is_not_presented_again,
     tokens_that_end_do_not_replace_a_login_that_is_renewed,
+    an_id_token_that_no_renewal_brings_is_taken_beside_the_rest,
+    a_login_that_nobody_can_renew_gives_way,
     the_same_tokens_again_are_not_written_again,
     a_refused_refresh_token_is_not_taken_back,
     an_id_token_of_long_ago_is_no_reason_to_renew,
@@ -88,6 +90,48 @@ async fn tokens_that_end_do_not_replace_a_login_that_is_renewed(engine: Engine) 
         (&told["before"]["renewable"], &told["after"]["renewable"]),
         (&json!(true), &json!(false))
     );
+}
+
+async fn an_id_token_that_no_renewal_brings_is_taken_beside_the_rest(engine: Engine) {
+    let (world, _database) = World::with_logins(engine).await;
+    let auth = v1::UserOidcAuth {
+        token_kind: v1::IdentityTokenKind::IdToken.into(),
+        ..v1::UserOidcAuth::default()
+    };
+    world.create(login("hr", auth)).await.unwrap();
+    let token = world.log_in("ann").await;
+    let ends = world.in_seconds(900).seconds;
+    let id_token = jwt(&json!({ "iss": world.idp.issuer(), "sub": "ann", "exp": ends }));
+    let deposit = v1::PutUserIdentityRequest {
+        id_token: id_token.clone(),
+        ..access_only(&world, "other")
+    };
+
+    let put = world.put(deposit.clone()).await.unwrap();
+    let again = world.put(deposit).await.unwrap();
+
+    assert!(put.renewable && put.has_id_token);
+    assert_eq!((put.generation, again.generation), (2, 2));
+    assert_eq!(world.header("ann", "hr").await, bearer(&id_token));
+    assert_eq!(world.header("ann", "crm").await, bearer(&token));
+    world.pass(3600);
+    let renewed = world.header("ann", "crm").await;
+    assert!(world.idp.accepts(&renewed));
+    assert_eq!(world.idp.redemptions().len(), 1);
+}
+
+async fn a_login_that_nobody_can_renew_gives_way(engine: Engine) {
+    let (world, _database) = World::with_logins(engine).await;
+    world.log_in("ann").await;
+    world.pass(3600);
+    world.idp.once(Fault::InvalidClient);
+    let refused = (Status::ConfigError, Reason::RegistrationRefused);
+    assert_eq!(crm(&world, "ann").await, refused);
+
+    let put = world.put(access_only(&world, "other")).await.unwrap();
+
+    assert!(!put.renewable);
+    assert_eq!(world.header("ann", "crm").await, bearer("other"));
 }
 
 async fn the_same_tokens_again_are_not_written_again(engine: Engine) {

@@ -8,7 +8,7 @@ use v1::server::Auth;
 use v1::{ServerStatus as Status, StatusReason as Reason};
 
 use super::logins::forget;
-use super::logins_exchanged::{PATH, exchange, exchanges, world};
+use super::logins_exchanged::{PATH, exchange, exchanges, granted, world};
 use crate::harness::client::actor;
 use crate::harness::service::Engine;
 use crate::harness::web::Reply;
@@ -17,6 +17,7 @@ use crate::walks::rows::raw;
 
 on_both_engines! {
     what_a_login_was_exchanged_for_is_not_renewed_once_it_ended,
+    an_idle_login_is_renewed_for_what_it_is_exchanged_for,
     a_login_that_is_forgotten_takes_its_exchanged_tokens_with_it,
     a_secret_that_was_added_proves_the_next_exchange,
     a_slow_login_leaves_the_rest_of_the_time_to_its_exchange,
@@ -45,9 +46,31 @@ async fn what_a_login_was_exchanged_for_is_not_renewed_once_it_ended(engine: Eng
     let due = "SELECT COUNT(*) FROM connections WHERE due_at IS NOT NULL";
     assert_eq!(raw.number(due).await, 0);
     assert_eq!(exchanges(&world).len(), 1);
-    world.pass(1);
+    // At this very moment: that it is there again counts, not when it came.
     world.log_in("ann").await;
     assert_eq!(world.header("ann", "desk").await, "Bearer desk-2");
+}
+
+async fn an_idle_login_is_renewed_for_what_it_is_exchanged_for(engine: Engine) {
+    let (world, _database) = world(engine).await;
+    let day = granted("desk-day", 86_400);
+    world.idp.web().on(PATH, Reply::json(200, &day));
+    world.log_in("ann").await;
+    world.header("ann", "desk").await;
+    world.write_uses().await;
+    world.pass(86_200);
+
+    World::until("it is exchanged again", async || {
+        world.renew_ahead().await;
+        exchanges(&world).len() == 2
+    })
+    .await;
+
+    let subject = exchanges(&world)[1].form("subject_token").unwrap();
+    assert!(world.idp.accepts(&format!("Bearer {subject}")));
+    assert_eq!(world.idp.redemptions().len(), 1);
+    world.renewed("ann", "desk", 2).await;
+    assert_eq!(world.header("ann", "desk").await, "Bearer desk-day");
 }
 
 async fn a_login_that_is_forgotten_takes_its_exchanged_tokens_with_it(engine: Engine) {

@@ -36,16 +36,16 @@ pub(super) async fn world(engine: Engine) -> (World, TestDatabase) {
     let count = AtomicUsize::new(0);
     let exchanged = Reply::made(move |_| {
         let number = count.fetch_add(1, Ordering::Relaxed) + 1;
-        Reply::json(200, &granted(&format!("desk-{number}")))
+        Reply::json(200, &granted(&format!("desk-{number}"), 600))
     });
     world.idp.web().on(PATH, exchanged);
     world.create(desk(&world)).await.unwrap();
     (world, database)
 }
 
-fn granted(token: &str) -> Value {
+pub(super) fn granted(token: &str, seconds: u32) -> Value {
     json!({
-        "access_token": token, "token_type": "Bearer", "expires_in": 600,
+        "access_token": token, "token_type": "Bearer", "expires_in": seconds,
         "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "refresh_token": "not-wanted",
     })
@@ -257,9 +257,9 @@ async fn a_refused_login_is_the_users_and_a_refused_client_the_administrators(en
 
 async fn what_comes_for_a_login_and_cannot_be_sent_is_not_handed_out(engine: Engine) {
     let (world, _database) = world(engine).await;
-    let mut wrong_type = granted("assertion");
+    let mut wrong_type = granted("assertion", 600);
     wrong_type["issued_token_type"] = json!("urn:ietf:params:oauth:token-type:saml2");
-    let mut none = granted("not-a-bearers");
+    let mut none = granted("not-a-bearers", 600);
     none["token_type"] = json!("N_A");
     for (user, came) in [("ann", wrong_type), ("bob", none)] {
         world.log_in(user).await;

@@ -148,10 +148,17 @@ async fn what_logins_were_exchanged_for_goes_by_user_and_issuer(db: &Db) {
     let other = Issuer::new("https://other.test");
 
     let mut tx = db.write().await.unwrap();
-    let mut at = tx.connections_mut();
     let mut gone = async |name: &UserId, issuer| {
-        let gone = at.delete_exchanged(tenant, name, issuer).await;
-        gone.unwrap()
+        let servers = tx.connections().list_exchanged(tenant, name, issuer).await;
+        let servers = servers.unwrap();
+        for server in &servers {
+            assert_eq!(*server, consented.server);
+            tx.connections_mut()
+                .delete(tenant, name, *server)
+                .await
+                .unwrap();
+        }
+        servers.len()
     };
     let consented_user = &consented.user;
     let counts = [
