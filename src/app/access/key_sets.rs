@@ -3,8 +3,8 @@
 //!
 //! For each issuer at most one fetch is under way, whatever arrives. Strangers cannot have us ask more
 //! often than [`SEEK`] says: an unknown key is sought once in so long. Keys that are old are fetched
-//! again behind the call that finds them so, which goes by those held: a slow issuer slows nobody whose
-//! key is known. Keys that are no longer published stop working with that fetch. One that fails leaves
+//! again behind the call that finds them so, which goes by those held, unless they are much older: a slow
+//! issuer slows nobody whose key is known. Keys that are no longer published stop working with that fetch. One that fails leaves
 //! the keys of before in use for [`KEPT`]: an outage of the issuer locks out nobody at once.
 
 use std::collections::HashMap;
@@ -27,6 +27,8 @@ const FRESH: Duration = Duration::from_mins(10);
 /// Between these is what their owner may say.
 const SHORTEST: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_hours(1);
+/// How long a known key is gone by, beyond the age of its set, while that is fetched again.
+const LATE: Duration = Duration::from_mins(10);
 /// How long keys are gone by that could not be fetched again.
 const KEPT: Duration = Duration::from_hours(24);
 /// How often a key is sought that is not among those published, and keys that could not be fetched again.
@@ -108,8 +110,8 @@ impl Held {
 /// What is held for a token.
 struct Look {
     keys: Option<Arc<KeySet>>,
-    /// Whether the key that the token names is among them.
-    is_known: bool,
+    /// Whether the key that the token names is among them, and they are not much too old.
+    does: bool,
     need: Option<Need>,
 }
 
@@ -119,10 +121,11 @@ impl KeySets {
         let held = all.entry(issuer.clone()).or_default();
         let keys = held.keys(now).cloned();
         let is_known = keys.as_ref().is_some_and(|keys| keys.knows(token));
+        let late = |set: &Set| now >= set.fresh_until.saturating_add(LATE);
         Look {
             need: held.need(now, is_known),
             keys,
-            is_known,
+            does: is_known && !held.set.as_ref().is_some_and(late),
         }
     }
 
@@ -145,7 +148,7 @@ impl App {
         let look = || sets.look(&trusted.issuer, token, self.0.clock.monotonic());
         let Look {
             mut keys,
-            is_known,
+            does,
             need,
         } = look();
         if let Some(need) = need {
@@ -157,7 +160,7 @@ impl App {
                     drop(landing);
                 });
             });
-            if !is_known {
+            if !does {
                 // Nothing is sent; it closes when the flight is over.
                 let _ = flight.changed().await;
                 keys = look().keys;

@@ -19,6 +19,7 @@ on_both_engines! {
     a_rotated_key_is_found_at_once_and_the_old_one_ends,
     a_key_that_is_no_longer_published_ends_with_the_next_fetch,
     old_keys_are_fetched_again_behind_the_calls_that_go_by_them,
+    a_withdrawn_key_does_not_work_after_a_long_silence,
     unknown_keys_have_us_ask_once_in_a_while,
     many_callers_wait_for_one_fetch,
     without_keys_nobody_is_let_in_and_trying_again_helps,
@@ -96,6 +97,18 @@ async fn old_keys_are_fetched_again_behind_the_calls_that_go_by_them(engine: Eng
     gate.close();
 
     World::until("the key ends", async || ask(&world, &token).await.is_err()).await;
+}
+
+async fn a_withdrawn_key_does_not_work_after_a_long_silence(engine: Engine) {
+    let issuer = TestIssuer::start().await;
+    let world = issuer.world(engine, "").await;
+    let token = issuer.token(&lasting());
+    assert!(ask(&world, &token).await.is_ok());
+    issuer.publish(&[]);
+    world.pass(1200);
+
+    assert_eq!(why(&world, &token).await.reason, "CREDENTIALS_INVALID");
+    assert_eq!(issuer.asked(), 2);
 }
 
 async fn unknown_keys_have_us_ask_once_in_a_while(engine: Engine) {
