@@ -25,13 +25,13 @@ pub enum Error {
     #[error("the user's own token is missing or not valid")]
     UserTokenRequired,
     /// The caller's role may not call this method.
-    #[error("role {role} may not call this method")]
+    #[error("role {role} may not do this")]
     RoleNotAllowed {
         /// The caller's role.
         role: &'static str,
     },
     /// The key is narrowed to other methods, servers or addresses.
-    #[error("the key may not be used for this")]
+    #[error("the key may not be used for this: its {by} are narrowed")]
     KeyNarrowed {
         /// What keeps it out: `methods` or `source_cidrs`.
         by: &'static str,
@@ -221,7 +221,7 @@ impl Error {
             (matches!(self, Self::UserNotAllowed), "USER_NOT_ALLOWED"),
             (
                 matches!(self, Self::ChatOwnedByAnother),
-                "CHAT_OWNED_BY_ANOTHER",
+                "CHAT_OWNED_BY_ANOTHER_USER",
             ),
             (matches!(self, Self::TenantNotFound), "TENANT_NOT_FOUND"),
         ];

@@ -19,7 +19,6 @@ fn failures() -> Vec<Error> {
         Error::RoleNotAllowed { role: "user" },
         Error::KeyNarrowed { by: "methods" },
         Error::UserNotAllowed,
-        Error::ChatOwnedByAnother,
         Error::TenantNotFound,
         Error::TenantExists,
         Error::ServerNotFound,
@@ -183,6 +182,7 @@ fn a_refusal_of_who_asks_is_recorded_under_the_name_that_is_answered() {
         Error::RoleNotAllowed { role: "user" },
         Error::KeyNarrowed { by: "methods" },
         Error::UserNotAllowed,
+        Error::ChatOwnedByAnother,
         Error::TenantNotFound,
     ] {
         let (_, reason, _) = translate(&refusal);

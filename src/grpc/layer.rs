@@ -25,6 +25,7 @@ use crate::app::{App, Error, Refusal};
 use crate::domain::access::{Caller, Method, method};
 use crate::domain::random::{Random, token};
 use crate::domain::time::Clock;
+use crate::pb::v1::ErrorReason;
 
 /// The metadata that names a request, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -153,14 +154,21 @@ impl Gate {
     /// way.
     async fn remember_refusal(&self, caller: &Caller, path: &str, answer: &HeaderMap) {
         let status = Status::from_header_map(answer);
-        // Who is known and lacks something has no token of the user's.
-        let is_refusal = |code| matches!(code, Code::PermissionDenied | Code::Unauthenticated);
-        let Some(refusal) = status.filter(|status| is_refusal(status.code())) else {
+        let Some(refusal) = status.filter(|status| status.code() != Code::Ok) else {
             return;
         };
         let info = refusal.get_details_error_info();
+        let reason = info.as_ref().map_or("", |info| info.reason.as_str());
+        // Who is known and lacks something has no token of the user's.
+        let denied = matches!(
+            refusal.code(),
+            Code::PermissionDenied | Code::Unauthenticated
+        );
+        if !denied && reason != error::name(ErrorReason::ChatOwnedByAnotherUser) {
+            return;
+        }
         let why = Refusal {
-            reason: info.as_ref().map_or("", |info| info.reason.as_str()),
+            reason,
             message: refusal.message(),
         };
         let recorded = self.app.record_refusal(caller, path, why);

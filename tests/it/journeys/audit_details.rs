@@ -128,6 +128,17 @@ async fn keys_chats_and_tenants_are_recorded_as_they_were_and_are(engine: Engine
     select(&world, &[]).await;
     world.pass(1);
     select(&world, &["tools"]).await;
+    let attach = v1::SetChatInlineServersRequest {
+        actor: actor("alice"),
+        chat_id: text("chat"),
+        servers: vec![v1::InlineServer {
+            slug: text("notes"),
+            url: text("https://notes.example.com/secret-path"),
+            ..v1::InlineServer::default()
+        }],
+    };
+    let attached = answer(world.daemon.chats().set_chat_inline_servers(attach)).await;
+    let attached = attached.unwrap().chat.unwrap().inline_servers;
     let request = v1::DeleteChatRequest {
         actor: actor("alice"),
         chat_id: text("chat"),
@@ -157,7 +168,13 @@ async fn keys_chats_and_tenants_are_recorded_as_they_were_and_are(engine: Engine
     let none = json!({ "servers": [] });
     assert_eq!(selections[0], json!({ "before": none, "after": chosen }));
     assert_eq!(selections[1], json!({ "before": null, "after": none }));
-    let before = json!({ "servers": [server.id], "attached": [] });
+    let notes = json!({
+        "server": attached[0].id,
+        "slug": "notes",
+        "origin": "https://notes.example.com",
+        "headers": 0,
+    });
+    let before = json!({ "servers": [server.id], "attached": [notes] });
     assert_eq!(deleted, json!({ "before": before }));
 }
 

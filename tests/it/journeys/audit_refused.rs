@@ -5,7 +5,7 @@ use stationmaster::client::{answer, v1};
 use v1::{AuditActorKind as Kind, AuditVerdict as Verdict};
 
 use super::audit::text;
-use crate::harness::client::reason;
+use crate::harness::client::{actor, reason};
 use crate::harness::service::{Engine, TestDatabase, TestService};
 use crate::harness::trail::{any, done, list};
 use crate::harness::world::{World, on_both_engines, open};
@@ -14,6 +14,7 @@ use crate::walks::wire::{As, Wire};
 
 on_both_engines! {
     a_key_that_reaches_for_more_is_on_record,
+    who_names_another_users_chat_is_on_record,
     a_key_narrowed_to_servers_reads_no_trail,
     strangers_are_counted_by_source_and_minute,
     what_was_counted_is_written_at_the_end,
@@ -70,6 +71,25 @@ async fn a_key_that_reaches_for_more_is_on_record(engine: Engine) {
             ("INVALID_ARGUMENT", "CreateApiKey"),
         ]
     );
+}
+
+async fn who_names_another_users_chat_is_on_record(engine: Engine) {
+    let world = World::start(engine).await;
+    let ask = |user: &str| v1::SetChatServersRequest {
+        actor: actor(user),
+        chat_id: text("chat"),
+        servers: Vec::new(),
+    };
+    let mut chats = world.daemon.chats();
+    answer(chats.set_chat_servers(ask("alice"))).await.unwrap();
+
+    let taken = answer(chats.set_chat_servers(ask("bob"))).await;
+
+    assert_eq!(reason(taken), "CHAT_OWNED_BY_ANOTHER_USER");
+    let refused = list(&world.admin, done(&["access.refuse"])).await.unwrap();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].reason, "CHAT_OWNED_BY_ANOTHER_USER");
+    assert!(refused[0].subject.ends_with("/SetChatServers"));
 }
 
 async fn a_key_narrowed_to_servers_reads_no_trail(engine: Engine) {
