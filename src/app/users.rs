@@ -181,8 +181,9 @@ impl App {
         if !more.entries.is_empty() || !same {
             return Ok(None);
         }
+        let mut unread = 0;
         for id in &owned.unread {
-            tx.servers_mut().delete_unread(tenant, user, id).await?;
+            unread += usize::from(tx.servers_mut().delete_unread(tenant, user, id).await?);
         }
         // Made since they were deleted.
         if tx.servers().count_of_owner(tenant, user).await? > 0 {
@@ -195,7 +196,7 @@ impl App {
         for stray in &held.strays {
             stray.queue(&mut tx).await?;
         }
-        let servers = owned.deleted + owned.unread.len();
+        let servers = owned.deleted + unread;
         let mut purged = Purged {
             connections: held.connections.len() + held.unread.len(),
             identities,

@@ -38,6 +38,14 @@ enum Action {
         servers: Vec<String>,
     },
     Attach(Attach),
+    /// Forget a chat, with what is attached to it
+    #[command(after_long_help = "Example:\n  stationmaster chat delete c1 --user alice")]
+    Delete {
+        /// The chat
+        chat: String,
+        #[command(flatten)]
+        actor: Actor,
+    },
     /// Show what a chat has chosen
     #[command(after_long_help = "Example:\n  stationmaster chat get c1 --user alice")]
     Get {
@@ -126,6 +134,14 @@ impl Command {
                 };
                 let set = answer(chats.set_chat_servers(request)).await?;
                 out.answer(&set, |set| one(set.chat.as_ref()));
+            }
+            Action::Delete { chat, actor } => {
+                let request = v1::DeleteChatRequest {
+                    actor: Some(actor.into()),
+                    chat_id: chat.clone(),
+                };
+                let deleted = answer(chats.delete_chat(request)).await?;
+                out.answer(&deleted, |_| format!("there is no chat {chat} any more"));
             }
             Action::Get { chat, actor } => {
                 let request = v1::GetChatServersRequest {

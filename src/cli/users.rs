@@ -41,6 +41,7 @@ impl Command {
                 ("header values", purged.header_values.to_string()),
                 ("identities", purged.identities.to_string()),
                 ("chats", purged.chats.to_string()),
+                ("servers", purged.servers.to_string()),
             ])
         });
         Ok(())

@@ -133,6 +133,10 @@ pub fn list(
             kept.push(entry);
         }
     }
+    // Where an empty list means everything, nobody must come to one by a variable that was not set.
+    if kept.is_empty() && !entries.is_empty() {
+        return Err(InvalidText::Grammar("must not hold empty entries only"));
+    }
     if kept.len() > max_entries {
         return Err(InvalidText::Grammar("has too many entries"));
     }

@@ -235,6 +235,7 @@ fn methods(found: &mut Violations, asked: &[String]) -> Vec<String> {
     if asked.len() > 64 {
         found.add(field, "must hold at most 64 methods");
     }
+    some_said(found, field, asked);
     let mut named: Vec<String> = Vec::new();
     for text in asked
         .iter()
@@ -259,6 +260,13 @@ fn methods(found: &mut Violations, asked: &[String]) -> Vec<String> {
     named
 }
 
+/// Notes a list of which nothing is left: the key would not be narrowed.
+fn some_said(found: &mut Violations, field: &str, asked: &[String]) {
+    if !asked.is_empty() && asked.iter().all(|text| text.trim().is_empty()) {
+        found.add(field, "must not hold empty entries only");
+    }
+}
+
 /// Networks; an address is the network of itself.
 fn cidrs(found: &mut Violations, asked: &[String]) -> Vec<IpNet> {
     let field = "narrowing.source_cidrs";
@@ -269,6 +277,7 @@ fn cidrs(found: &mut Violations, asked: &[String]) -> Vec<IpNet> {
         let network = text.parse::<IpNet>().ok();
         network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
     };
+    some_said(found, field, asked);
     let mut networks = Vec::new();
     for text in asked
         .iter()

@@ -76,7 +76,9 @@ impl App {
         found.extend(self.check_private_key(keeping, draft).await?);
         check_consent_page(&draft.spec, &mut found);
         if current.owner.is_some() {
-            check_personal(&mut found, draft, |url| self.lets_reach(url));
+            // One that may not be reached any more keeps nobody from changing the rest.
+            let stays = draft.spec.url == current.spec.url;
+            check_personal(&mut found, draft, |url| stays || self.lets_reach(url));
         }
         // One that went with the deployment's directory keeps nobody from changing the rest.
         if draft.spec.auth.profile() != current.spec.auth.profile() {

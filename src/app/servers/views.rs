@@ -188,7 +188,11 @@ impl App {
             let switch = list
                 .enabled
                 .is_none_or(|enabled| enabled == server.spec.enabled);
-            if label && switch && may_see(caller, list.actor.as_ref(), &server) {
+            let actor = list.actor.as_ref();
+            // Whoever sees everything asked what the user does.
+            let asked = actor.filter(|_| caller.sees_configuration());
+            let theirs = asked.is_none_or(|actor| server.policy().admits(actor));
+            if label && switch && theirs && may_see(caller, actor, &server) {
                 let connected = self.connected(&mut tx, user, &server, &held).await?;
                 let full = sees_all(caller, &server);
                 let view = self.full_view(server, None);

@@ -39,10 +39,10 @@ pub(super) struct Fields {
     /// Whether a chat that did not choose has it
     #[arg(long, value_enum)]
     availability: Option<Availability>,
-    /// Whether it may be used while a chat plans
+    /// Whether it may be used while a chat plans [default: false]
     #[arg(long, value_name = "BOOL")]
     allow_in_plan_mode: Option<bool>,
-    /// Whether sub-agents may use it
+    /// Whether sub-agents may use it [default: false]
     #[arg(long, value_name = "BOOL")]
     allow_in_subagents: Option<bool>,
     /// Whether the model is asked why it calls a tool
@@ -104,7 +104,7 @@ enum AccountPolicy {
 }
 
 /// What can be made empty.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Clear {
     Description,
     IconUrl,
@@ -119,6 +119,11 @@ pub(super) enum Clear {
 }
 
 impl Clear {
+    /// Whether it says who may use the server.
+    pub(super) fn is_access(self) -> bool {
+        matches!(self, Self::AllowUser | Self::AllowGroup)
+    }
+
     /// Empties it; answers the path of the field.
     pub(super) fn empty(self, server: &mut v1::Server) -> &'static str {
         match self {

@@ -81,8 +81,9 @@ Examples:
   Headers, one of them each user's own:
     stationmaster server create --name Wiki --url https://wiki.example.com/mcp --auth custom-headers \\
       --header-file X-Api-Key=key.txt --user-header X-User-Token='from your profile page'
-  Anything else, as JSON with the field names of the proto:
-    stationmaster server create --from-file server.json")]
+  Anything else, as JSON with the field names of the proto (`Server` in server.proto):
+    echo '{\"display_name\": \"CRM\", \"url\": \"https://crm.example.com/mcp\", \"user_oidc\": {}}' |
+      stationmaster server create --from-file -")]
 struct Create {
     #[command(flatten)]
     fields: Fields,
@@ -105,7 +106,9 @@ struct Create {
 /// Change what the flags name, and nothing else
 ///
 /// Flags about authorization change single fields of the kind that is stored; together with `--auth`
-/// they describe it whole. A secret that is not given stays.
+/// they describe it whole. A secret that is not given stays. A flag that may be repeated replaces its whole
+/// list; `--header-file`, `--user-header` and `--optional-user-header` each theirs, values that users set for headers
+/// that are gone included.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -122,6 +125,9 @@ struct Update {
     /// Make this empty; repeat for more
     #[arg(long, value_enum, value_name = "FIELD")]
     clear: Vec<fields::Clear>,
+    /// Let `--clear` open to everybody what was for some
+    #[arg(long)]
+    allow_everyone: bool,
     #[command(flatten)]
     auth: Auth,
     /// Only if this is still its version
@@ -223,12 +229,47 @@ impl Create {
 }
 
 impl Update {
+    /// Refuses to open a server to everybody unasked: an empty list of users is no restriction without groups.
+    async fn check_access(&self, server: &v1::Server, client: &Client) -> Result<()> {
+        let clears = self.clear.iter().any(|clear| clear.is_access());
+        if !clears || self.allow_everyone {
+            return Ok(());
+        }
+        let request = v1::GetServerRequest {
+            server: self.server.clone(),
+            actor: None,
+        };
+        let stored = answer(client.config().get_server(request)).await?.server;
+        let stored = stored.unwrap_or_default();
+        let left = |cleared: fields::Clear, given: &[String], stored: &[String]| {
+            !given.is_empty() || !self.clear.contains(&cleared) && !stored.is_empty()
+        };
+        let users = left(
+            fields::Clear::AllowUser,
+            &server.allowed_users,
+            &stored.allowed_users,
+        );
+        let groups = left(
+            fields::Clear::AllowGroup,
+            &server.allowed_groups,
+            &stored.allowed_groups,
+        );
+        let restricted = !stored.allowed_users.is_empty() || !stored.allowed_groups.is_empty();
+        if restricted && !users && !groups {
+            return Err(Failure::usage(
+                "that opens the server to everybody; say --allow-everyone if it is meant",
+            ));
+        }
+        Ok(())
+    }
+
     async fn run(self, client: &Client, out: &Output) -> Result<()> {
         let mut server = v1::Server::default();
         let mut paths = self.fields.lay_over(&mut server)?;
         for clear in &self.clear {
             paths.push(clear.empty(&mut server));
         }
+        self.check_access(&server, client).await?;
         if self.auth.is_whole() {
             server.auth = self.auth.whole()?;
             paths.push("auth");

@@ -74,8 +74,11 @@ pub(super) fn one(server: Option<&v1::Server>) -> String {
             "availability",
             word(server.availability().as_str_name(), "AVAILABILITY"),
         ),
+        ("in plan mode", yes(server.allow_in_plan_mode)),
+        ("for sub-agents", yes(server.allow_in_subagents)),
         ("auth", auth(&server)),
         ("secrets", secrets(&server)),
+        ("headers", headers(&server)),
         ("profile", oauth.profile),
         ("issuer", oauth.issuer),
         ("client", oauth.client),
@@ -187,6 +190,23 @@ pub(super) fn ended(count: i32) -> String {
 
 fn auth(server: &v1::Server) -> String {
     word(server.auth_kind().as_str_name(), "AUTH_KIND")
+}
+
+/// The headers that authorize, whoever supplies their values.
+fn headers(server: &v1::Server) -> String {
+    let Some(v1::server::Auth::CustomHeaders(custom)) = &server.auth else {
+        return String::new();
+    };
+    let own = server.custom_header_names.clone().into_iter();
+    let users = custom.user_headers.iter().map(|header| {
+        let name = &header.name;
+        if header.can_be_missing {
+            format!("{name} (each user's own, may be missing)")
+        } else {
+            format!("{name} (each user's own)")
+        }
+    });
+    list(&own.chain(users).collect::<Vec<_>>())
 }
 
 /// What is demanded of the accounts that users connect.

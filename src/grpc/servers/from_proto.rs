@@ -221,13 +221,16 @@ pub(super) fn trimmed(text: &str) -> String {
     text.trim().to_owned()
 }
 
-/// A list without blanks and repeats; its rules are the domain's.
+/// A list without blanks and repeats, unless there is nothing else; its rules are the domain's.
 pub(in crate::grpc) fn entries(list: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for entry in list.iter().map(|entry| entry.trim()) {
         if !entry.is_empty() && !kept.iter().any(|known| known == entry) {
             kept.push(entry.to_owned());
         }
+    }
+    if kept.is_empty() && !list.is_empty() {
+        return vec![String::new()];
     }
     kept
 }

@@ -141,3 +141,35 @@ async fn who_may_use_a_server_is_changed_by_flags() {
     assert_eq!(opened.code, Some(0), "{}", opened.stderr);
     assert!(!opened.stdout.contains("staff"), "{}", opened.stdout);
 }
+
+#[tokio::test]
+async fn nobody_opens_a_server_to_everybody_unasked() {
+    let world = World::start(Engine::Sqlite).await;
+    let guarded = v1::Server {
+        allowed_users: vec!["alice".to_owned()],
+        allowed_groups: vec!["staff".to_owned()],
+        ..open("tools")
+    };
+    world.create(guarded).await.unwrap();
+    let clear = |fields: &[&'static str], more: &[&'static str]| {
+        let mut line = vec!["server", "update", "tools"];
+        for field in fields {
+            line.extend(["--clear", field]);
+        }
+        line.extend(more);
+        line
+    };
+
+    let one = asked(&world, &clear(&["allow-user"], &[]), ("unused", "")).await;
+    let last = asked(&world, &clear(&["allow-group"], &[]), ("unused", "")).await;
+    let still = world.get("tools").await.unwrap();
+    let meant = clear(&["allow-group"], &["--allow-everyone"]);
+    let meant = asked(&world, &meant, ("unused", "")).await;
+
+    assert_eq!(one.code, Some(0), "{}", one.stderr);
+    assert_eq!(last.code, Some(2), "{}", last.stderr);
+    assert!(last.stderr.contains("--allow-everyone"), "{}", last.stderr);
+    assert_eq!(still.allowed_groups, ["staff"]);
+    assert_eq!(meant.code, Some(0), "{}", meant.stderr);
+    assert!(world.get("tools").await.unwrap().allowed_groups.is_empty());
+}

@@ -13,6 +13,7 @@ use crate::walks::rows::raw;
 on_both_engines! {
     an_owner_connects_and_a_purge_takes_everything,
     a_purge_takes_one_whose_row_is_damaged,
+    what_may_not_be_reached_any_more_can_be_switched_off,
     nobody_names_a_place_that_the_deployment_does_not_let_reach,
 }
 
@@ -109,4 +110,23 @@ async fn nobody_names_a_place_that_the_deployment_does_not_let_reach(engine: Eng
     assert_eq!(fields(moved), ["server.url"]);
     // An administrator knows what is inside.
     create(&world.admin, at(inside)).await.unwrap();
+}
+
+async fn what_may_not_be_reached_any_more_can_be_switched_off(engine: Engine) {
+    let database = TestDatabase::new(engine).await;
+    let world = World::around(TestService::start_on(&database, &[]).await).await;
+    let alice = world.service.client_as(Role::User, "alice").await;
+    let mine = create(&alice, keyed("notes")).await.unwrap();
+    let mut raw = raw(&database).await;
+    raw.execute("UPDATE servers SET url = 'https://10.0.0.1/mcp'")
+        .await;
+    let off = v1::Server {
+        id: mine.id,
+        ..v1::Server::default()
+    };
+
+    let off = update(&alice, &["enabled"], off).await.unwrap();
+
+    assert!(!off.enabled);
+    world.service.stop().await;
 }

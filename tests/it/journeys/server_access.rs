@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use stationmaster::client::{Error, answer, v1};
 
-use crate::harness::client::{fields, reason};
+use crate::harness::client::{actor, fields, reason};
 use crate::harness::service::{Engine, TestDatabase, TestService};
-use crate::harness::world::{World, on_both_engines, open, resolve_many};
+use crate::harness::world::{World, list, on_both_engines, open, resolve_many};
 use crate::walks::rows;
 
 on_both_engines! {
@@ -17,6 +17,8 @@ on_both_engines! {
     nobody_opens_a_server_by_taking_the_last_one_away,
     what_changes_nothing_is_not_written,
     what_makes_no_sense_is_named,
+    nobody_opens_a_server_by_an_empty_entry,
+    an_administrator_sees_what_a_user_does,
 }
 
 async fn modify(
@@ -227,4 +229,86 @@ async fn replicas_add_up(engine: Engine) {
 #[tokio::test]
 async fn changes_made_at_two_replicas_add_up() {
     Box::pin(replicas_add_up(Engine::Postgres)).await;
+}
+
+async fn nobody_opens_a_server_by_an_empty_entry(engine: Engine) {
+    let world = World::start(engine).await;
+    let empty = || vec![String::new(), " ".to_owned()];
+    let guarded = v1::Server {
+        allowed_users: vec!["alice".to_owned(), String::new()],
+        ..open("tools")
+    };
+    let server = world.create(guarded).await.unwrap();
+    let blank = v1::Server {
+        id: "tools".to_owned(),
+        allowed_users: empty(),
+        tool_allow_list: empty(),
+        ..v1::Server::default()
+    };
+
+    let updated = world
+        .update(blank, &["allowed_users", "tool_allow_list"])
+        .await;
+    let made = v1::Server {
+        allowed_groups: empty(),
+        ..open("others")
+    };
+    let made = world.create(made).await;
+    let key = v1::CreateApiKeyRequest {
+        role: v1::Role::Daemon.into(),
+        name: "narrow".to_owned(),
+        narrowing: Some(v1::ApiKeyNarrowing {
+            servers: empty(),
+            methods: empty(),
+            source_cidrs: empty(),
+            ..v1::ApiKeyNarrowing::default()
+        }),
+        ..v1::CreateApiKeyRequest::default()
+    };
+    let key = answer(world.admin.access().create_api_key(key)).await;
+
+    assert_eq!(server.allowed_users, ["alice"]);
+    assert_eq!(
+        fields(updated),
+        ["server.tool_allow_list", "server.allowed_users"]
+    );
+    assert_eq!(fields(made), ["server.allowed_groups"]);
+    assert_eq!(
+        fields(key),
+        [
+            "narrowing.methods",
+            "narrowing.source_cidrs",
+            "narrowing.servers"
+        ]
+    );
+    assert!(!may_use(&world, "bob").await);
+}
+
+async fn an_administrator_sees_what_a_user_does(engine: Engine) {
+    let world = World::start(engine).await;
+    for (slug, users) in [("all", vec![]), ("some", vec!["alice".to_owned()])] {
+        let server = v1::Server {
+            allowed_users: users,
+            ..open(slug)
+        };
+        world.create(server).await.unwrap();
+    }
+    let off = v1::Server {
+        enabled: false,
+        ..open("off")
+    };
+    world.create(off).await.unwrap();
+    let seen = async |user: &str| {
+        let request = v1::ListServersRequest {
+            actor: actor(user),
+            ..v1::ListServersRequest::default()
+        };
+        let listed = answer(world.admin.config().list_servers(request)).await;
+        let servers = listed.unwrap().servers.into_iter();
+        servers.map(|server| server.slug).collect::<Vec<_>>()
+    };
+
+    assert_eq!(seen("alice").await, ["all", "some"]);
+    assert_eq!(seen("bob").await, ["all"]);
+    assert_eq!(list(&world.admin).await.len(), 3);
 }
