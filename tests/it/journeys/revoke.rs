@@ -269,7 +269,7 @@ async fn a_provider_that_does_not_answer_holds_up_no_other(engine: Engine) {
     }
 
     assert_eq!(world.idp.grants(), 1);
-    assert_eq!(world.outbox().await, (1, 0));
+    world.outbox_is((1, 0)).await;
     gate.close();
     world.outbox_is((0, 0)).await;
     assert_eq!((world.idp.grants(), hints(&world).len()), (0, 1));
