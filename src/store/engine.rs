@@ -121,8 +121,23 @@ pub(super) async fn connect_postgres(url: &str, size: u32) -> Result<Pool> {
 
 /// How PostgreSQL begins to read.
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// How PostgreSQL begins what changes something.
+const WRITE: &str = "BEGIN";
 /// How PostgreSQL begins what its commit need not wait for the disk for, in one round trip.
 const LAZY: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+
+/// Begins on a connection of the pool, to the end, whoever waits for it no more: a transaction whose beginning
+/// was given up is none to sqlx, and the connection would go back to the pool amid it, for the next one to fail.
+async fn begun(pool: &PgPool, how: &'static str) -> Result<Transaction<'static, Postgres>> {
+    let pool = pool.clone();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it ends by itself, with a transaction that is rolled back when nobody takes it"
+    )]
+    let beginning = tokio::spawn(async move { pool.begin_with(how).await });
+    let begun = beginning.await;
+    Ok(begun.map_err(|_ended| sqlx::Error::WorkerCrashed)??)
+}
 
 impl Pool {
     /// Begins a transaction that reads. It sees one state of things from its first statement to its
@@ -130,7 +145,7 @@ impl Pool {
     pub(super) async fn begin_read(&self) -> Result<Tx> {
         Ok(match self {
             Engine::Sqlite(pools) => Engine::Sqlite(pools.read.begin().await?),
-            Engine::Postgres(pool) => Engine::Postgres(pool.begin_with(READ).await?),
+            Engine::Postgres(pool) => Engine::Postgres(begun(pool, READ).await?),
         })
     }
 
@@ -141,7 +156,7 @@ impl Pool {
             Engine::Sqlite(pools) => {
                 Engine::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?)
             }
-            Engine::Postgres(pool) => Engine::Postgres(pool.begin().await?),
+            Engine::Postgres(pool) => Engine::Postgres(begun(pool, WRITE).await?),
         })
     }
 
@@ -149,7 +164,7 @@ impl Pool {
     pub(super) async fn begin_lazy(&self) -> Result<Tx> {
         match self {
             Engine::Sqlite(_) => self.begin_write().await,
-            Engine::Postgres(pool) => Ok(Engine::Postgres(pool.begin_with(LAZY).await?)),
+            Engine::Postgres(pool) => Ok(Engine::Postgres(begun(pool, LAZY).await?)),
         }
     }
 

@@ -98,6 +98,11 @@ impl Db {
         Store::connect(&self.place.address(), 8).await.unwrap()
     }
 
+    /// The same with one connection (two on SQLite: one of them reads).
+    pub(crate) async fn with_one_connection(&self) -> Store {
+        Store::connect(&self.place.address(), 1).await.unwrap()
+    }
+
     /// Where a database on PostgreSQL is.
     pub(crate) fn url(&self) -> &str {
         match &self.place {

@@ -15,6 +15,7 @@ on_both_engines! {
     a_write_sees_its_own_changes_and_nobody_else_does,
     a_reader_sees_one_state_of_things,
     the_store_is_ready_until_it_is_closed,
+    a_beginning_that_is_given_up_disturbs_nobody_else,
 }
 
 const ROWS: [&str; 5] = [
@@ -163,4 +164,25 @@ async fn leases_on_postgres_are_measured_by_the_databases_clock() {
     );
     assert!((third.as_micros()..third.as_micros() + 60_000_000).contains(&last));
     assert!(!db.is_exclusive());
+}
+
+/// The only connection that there is goes from one that gave up, at whatever point, to the next.
+async fn a_beginning_that_is_given_up_disturbs_nobody_else(db: &Db) {
+    let home = Home::settle(db, "acme").await;
+    let store = db.with_one_connection().await;
+
+    for patience in 0..400 {
+        let mut beginning = Box::pin(store.read());
+        for _ in 0..patience {
+            if futures_util::poll!(&mut beginning).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(beginning);
+
+        let mut tx = store.write().await.unwrap();
+        let held = tx.tenants_mut().hold(&home.tenant).await;
+        assert!(matches!(held, Ok(true)), "after {patience} polls: {held:?}");
+    }
 }
